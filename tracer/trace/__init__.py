@@ -1,0 +1,77 @@
+"""The trace file: bytes <-> disk. The spine of Rubicon: capture writes it, everything else reads it.
+
+    capture -> Writer -> FILE -> Reader    replay, export, report
+                              -> Follower  the live pipeline and the TUI
+                              -> verify    an auditor
+
+Imported by `tracer.pipeline` and what lies above it. Imports only `tracer.errors` and `tracer.text`; knows
+nothing of what a kernel record means beyond the ring-buffer framing around it.
+
+A trace is a row of blocks. One writer appends and holds an exclusive flock as long as it lives, so anyone can
+tell a session that is running from one that was killed. A block is a little-endian header and a payload:
+
+    ======  ====  ================  ===================================================================
+    offset  size  field             meaning
+    ======  ====  ================  ===================================================================
+         0     4  magic             ``RBCN``
+         4     2  version           of this format: 1
+         6     2  header_bytes      144
+         8     8  sequence          of the block, from 0
+        16     8  first_ns          boot clock of the first kernel record, 0 without any
+        24     8  last_ns           boot clock of the last kernel record, 0 without any
+        32     4  context_records   lines of JSON
+        36     4  critical_records  kernel records: processes, network, boundary
+        40     4  bulk_records      kernel records: files
+        44     4  context_bytes     length of that section before compression; so the next two
+        48     4  critical_bytes
+        52     4  bulk_bytes
+        56     4  payload_bytes     what follows the header on disk
+        60     4  reserved          0
+        64     8  lost_critical     records the session had lost when this was written, cumulative
+        72     8  lost_bulk
+        80    32  previous          hash of the block before; zeros in block 0
+       112    32  hash              SHA-256 of this header with zeros here, and the payload
+    ======  ====  ================  ===================================================================
+
+The payload is one zstd frame of three sections: context (JSON lines, each an object with a "type"; the first
+of all is "session", the last is "end"), critical and bulk (kernel records framed as in the BPF ring buffer:
+u32 length with bit 30 = discarded and bit 31 = busy, u32 page offset, the bytes, padding to a multiple of 8).
+
+The hash chain finds what a failing disk, a crash or a careless hand did, and says where. Who may write the
+file can also compute a new chain; only a signed head (not made yet) shows that.
+"""
+
+from tracer.trace.blocks import (
+    EMPTY,
+    MAX_CONTEXT_BYTES,
+    MAX_RAW_BYTES,
+    Block,
+    Header,
+    Section,
+    ring_records,
+    ring_section,
+)
+from tracer.trace.follow import Follower
+from tracer.trace.read import Damage, DamageKind, Reader
+from tracer.trace.verify import TraceState, Verdict, verify
+from tracer.trace.write import Writer, WriterState
+
+__all__ = [
+    "EMPTY",
+    "MAX_CONTEXT_BYTES",
+    "MAX_RAW_BYTES",
+    "Block",
+    "Damage",
+    "DamageKind",
+    "Follower",
+    "Header",
+    "Reader",
+    "Section",
+    "TraceState",
+    "Verdict",
+    "Writer",
+    "WriterState",
+    "ring_records",
+    "ring_section",
+    "verify",
+]

@@ -1,0 +1,233 @@
+"""Reading a trace block by block, in constant memory, trusting nothing in the file."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import zstandard
+
+from tracer.errors import TraceError
+from tracer.text import printable
+from tracer.trace.blocks import (
+    HEADER_BYTES,
+    MAGIC,
+    NO_HASH,
+    VERSION,
+    Block,
+    Header,
+    block_hash,
+    decode_block,
+)
+
+
+class DamageKind(StrEnum):
+    TORN = "torn"  # the last block is not all there: a crash, a copy that stopped
+    ALTERED = "altered"  # the bytes are not those that were written
+    REORDERED = "reordered"  # a sound block that does not belong here: one is missing, moved or repeated
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """Where a trace stops being believable: number and byte offset of the first bad block, and why."""
+
+    kind: DamageKind
+    block: int
+    offset: int
+    message: str
+
+
+def open_trace_file(path: Path) -> int:
+    """A descriptor for reading. Raises TraceError when `path` cannot be read or is no trace we know."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        raise TraceError(f"cannot read the trace {_name(path)}: {error.strerror}") from None
+    try:
+        _check_is_trace(descriptor, path)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _check_is_trace(descriptor: int, path: Path) -> None:
+    """Raise TraceError unless the file begins as a trace does, be it cut off within its first bytes."""
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        raise TraceError(f"{_name(path)} is not a trace: it is not a regular file")
+    start = os.pread(descriptor, len(MAGIC) + 2, 0)
+    if start[: len(MAGIC)] != MAGIC[: len(start)]:
+        raise TraceError(f"{_name(path)} is not a trace")
+    if len(start) == len(MAGIC) + 2:
+        version = struct.unpack_from("<H", start, len(MAGIC))[0]
+        if version != VERSION:
+            raise TraceError(
+                f"{_name(path)} has trace format {version}, this version of Rubicon reads format {VERSION}"
+            )
+
+
+def _name(path: Path) -> str:
+    return printable(str(path))
+
+
+def is_being_written(descriptor: int) -> bool:
+    """Whether a writer holds the exclusive lock of the trace open at `descriptor` (flock(2))."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    fcntl.flock(descriptor, fcntl.LOCK_UN)
+    return False
+
+
+class Cursor:
+    """A place in a trace: `next` checks the block that begins there and steps over it.
+
+    `memory(sequence)` may hand over a block that the writer could not put on disk yet.
+    """
+
+    def __init__(self, descriptor: int, memory: Callable[[int], bytes | None] | None = None) -> None:
+        self.offset = 0  # bytes
+        self.sequence = 0  # of the block that should begin at `offset`
+        self.ended = False  # the block with the end record was read
+        self._previous = NO_HASH
+        self._descriptor = descriptor
+        self._memory = memory
+        self._decompressor = zstandard.ZstdDecompressor()
+
+    def next(self) -> Block | Damage | None:
+        """The next intact block, or what is wrong with it, or None at the end of the file.
+
+        After anything but a block the cursor stays where it was and may be asked again.
+        """
+        data = os.pread(self._descriptor, HEADER_BYTES, self.offset)
+        if self.ended:
+            return self._damage(DamageKind.ALTERED, "there is data after the end record") if data else None
+        if len(data) < HEADER_BYTES or not any(data):
+            return self._from_memory() or self._incomplete(data)
+        try:
+            header = Header.unpack(data)
+        except TraceError as error:
+            return self._damage(DamageKind.ALTERED, str(error))
+        payload = self._read_payload(header)
+        if len(payload) < header.payload_bytes:
+            return self._from_memory() or self._torn(HEADER_BYTES + len(payload), header.block_bytes)
+        return self._accept(header, payload, data)
+
+    def _read_payload(self, header: Header) -> bytes:
+        """The payload, or less of it when the file ends before; several reads only on odd file systems."""
+        payload = b""
+        while missing := header.payload_bytes - len(payload):
+            start = self.offset + HEADER_BYTES + len(payload)
+            more = os.pread(self._descriptor, missing, start)
+            if not more:
+                break
+            payload = payload + more if payload else more
+        return payload
+
+    def _from_memory(self) -> Block | Damage | None:
+        data = self._memory(self.sequence) if self._memory is not None else None
+        if data is None:
+            return None
+        return self._accept(Header.unpack(data), data[HEADER_BYTES:], data[:HEADER_BYTES])
+
+    def _accept(self, header: Header, payload: bytes, packed: bytes) -> Block | Damage:
+        """The block, once its hash, its place in the chain and its sections are found right."""
+        if block_hash(header, payload) != header.hash or header.pack() != packed:
+            return self._damage(DamageKind.ALTERED, "the bytes of the block do not match its hash")
+        if header.sequence != self.sequence:
+            return self._damage(
+                DamageKind.REORDERED, f"block {header.sequence} is where block {self.sequence} belongs"
+            )
+        if header.previous != self._previous:
+            return self._damage(DamageKind.REORDERED, "the block does not follow the one before it")
+        try:
+            block = decode_block(header, payload, self.offset, self._decompressor)
+        except TraceError as error:
+            return self._damage(DamageKind.ALTERED, str(error))
+        self._advance(block)
+        return block
+
+    def _advance(self, block: Block) -> None:
+        self.offset += block.header.block_bytes
+        self.sequence += 1
+        self._previous = block.header.hash
+        self.ended = block.ends_trace
+
+    def _incomplete(self, data: bytes) -> Damage | None:
+        """What a header that is not all there means. Zeros are what a power failure leaves of a write."""
+        if not data:
+            return None
+        if not any(data):
+            return self._damage(DamageKind.TORN, "the block was never written: there are only zeros")
+        if data[: len(MAGIC)] != MAGIC[: len(data)]:
+            return self._damage(DamageKind.ALTERED, "no block begins here")
+        return self._torn(len(data), HEADER_BYTES)
+
+    def _torn(self, there_bytes: int, needed_bytes: int) -> Damage:
+        return self._damage(
+            DamageKind.TORN, f"the block ends after {there_bytes} of at least {needed_bytes} bytes"
+        )
+
+    def _damage(self, kind: DamageKind, message: str) -> Damage:
+        return Damage(kind, self.sequence, self.offset, message)
+
+
+class Reader:
+    """A recorded trace: iterate it for its intact blocks, then ask `damage` why it stopped.
+
+    Iterating again starts again. Raises TraceError when the file is not a trace or has no session record.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.damage: Damage | None = None
+        self.ended = False  # the end record was reached: nothing was cut off
+        self._descriptor = open_trace_file(path)
+        try:
+            self._session = self._read_session(path)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def session(self) -> dict[str, Any]:
+        """The session record: the first context record of the first block."""
+        return self._session
+
+    def __iter__(self) -> Iterator[Block]:
+        cursor = Cursor(self._descriptor)
+        self.damage, self.ended = None, False
+        while isinstance(result := cursor.next(), Block):
+            self.ended = cursor.ended
+            yield result
+        self.damage = result
+
+    def _read_session(self, path: Path) -> dict[str, Any]:
+        first = Cursor(self._descriptor).next()
+        if not isinstance(first, Block):
+            reason = first.message if first else "the file is empty"
+            raise TraceError(f"nothing in the trace {_name(path)} can be read: {reason}")
+        if not first.context or first.context[0]["type"] != "session":
+            raise TraceError(f"the trace {_name(path)} does not begin with a session record")
+        return first.context[0]
+
+    def close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
