@@ -1,0 +1,186 @@
+"""One session of made-up events, at least one of every action, for the tests of exports."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+from tracer.events import (
+    Action,
+    Category,
+    Detail,
+    Event,
+    Evidence,
+    Exec,
+    Exit,
+    File,
+    Level,
+    Match,
+    Network,
+    NetworkType,
+    Outcome,
+    Process,
+    Rule,
+    RuleKind,
+    StdioKind,
+    Truncation,
+    Violation,
+)
+from tracer.export import SessionFacts
+
+START_NS = 1_767_225_600_000_000_000  # 2026-01-01T00:00:00Z
+SESSION = SessionFacts("01-swift-otter", "pid:100", "B", START_NS)
+HOSTILE = "/tmp/\x1b[2J\x9b\u202e\x7f\n\udcff\u2028"
+
+
+def process(pid: int, executable: str, args: tuple[str, ...], parent: Process | None = None) -> Process:
+    return Process(
+        entity_id=f"{pid:x}-{pid * 1000:x}",
+        pid=pid,
+        start_ns=pid * 1000,
+        start_time_ns=START_NS + pid * 1000,
+        executable=executable,
+        args=args,
+        working_directory="/work",
+        name=os.path.basename(executable)[:15],
+        user_id=0 if pid == 103 else 1000,
+        user_name="" if pid == 103 else "ada",
+        group_id=1000,
+        effective_user_id=0,
+        cgroup_id=77,
+        namespace_pid=pid - 90,
+        parent=parent,
+    )
+
+
+INIT = process(1, "/sbin/init", ("/sbin/init",))
+SHELL = process(100, "/usr/bin/bash", ("bash", "-c", "agent"), INIT)
+AGENT = process(101, "/usr/bin/python3.11", ("python3", "agent.py", "--né", "\udcff"), SHELL)
+ROOT = process(103, "/usr/bin/sudo", ("sudo", HOSTILE), AGENT)
+
+CATEGORIES = {
+    Action.FORK: Category.PROCESS,
+    Action.EXEC: Category.PROCESS,
+    Action.EXIT: Category.PROCESS,
+    Action.CONNECT: Category.NETWORK,
+}
+
+
+def exec_of(path: str, filename: str, args: tuple[str, ...], **changed: object) -> Exec:
+    facts: dict[str, object] = {
+        "inode": 131,
+        "device": os.makedev(8, 1),
+        "deleted": False,
+        "stdin": StdioKind.TERMINAL,
+        "stdout": StdioKind.PIPE,
+        "stderr": StdioKind.FILE,
+        "stdin_peer": "",
+    }
+    return Exec(path, filename, args, **(facts | changed))  # type: ignore[arg-type]
+
+
+def connect_of(kind: NetworkType, ip: str, port: int, domain: str = "", path: str = "") -> Network:
+    transport = "unix" if kind is NetworkType.UNIX else "tcp"
+    source = {NetworkType.IPV4: ("10.0.0.2", 40001), NetworkType.IPV6: ("2001:db8::2", 40002)}
+    return Network(kind, transport, ip, port, *source.get(kind, ("", 0)), domain, path)
+
+
+REGULAR = stat.S_IFREG | 0o640
+SAMPLES: list[tuple[Action, int, Process, Detail]] = [
+    (Action.FORK, 0, AGENT, None),
+    (Action.EXEC, 0, AGENT, exec_of("/usr/bin/python3.11", "./agent.py", AGENT.args)),
+    (Action.EXEC, errno.ENOENT, AGENT, exec_of("/opt/none", "none", ("none", "-x"), inode=0, device=0)),
+    (
+        Action.EXEC,
+        0,
+        ROOT,
+        exec_of(
+            "/memfd:x (deleted)",
+            HOSTILE,
+            ROOT.args,
+            deleted=True,
+            stdin=StdioKind.SOCKET,
+            stdin_peer="198.51.100.7:4444",
+        ),
+    ),
+    (Action.CONNECT, 0, AGENT, connect_of(NetworkType.IPV4, "198.51.100.7", 22, "tunnel.example")),
+    (Action.CONNECT, errno.ECONNREFUSED, AGENT, connect_of(NetworkType.IPV6, "2001:db8::1", 443)),
+    (Action.CONNECT, 0, AGENT, connect_of(NetworkType.UNIX, "", 0, path="@/tmp/\udcfe.sock")),
+    (Action.CONNECT, 0, AGENT, connect_of(NetworkType.OTHER, "", 0)),
+    (
+        Action.FILE_WRITE,
+        0,
+        AGENT,
+        File(
+            HOSTILE,
+            inode=7,
+            device=os.makedev(259, 300),
+            mode=REGULAR,
+            created=True,
+            flags=os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC,
+        ),
+    ),
+    (Action.FILE_WRITE, errno.EACCES, AGENT, File("/etc/shadow", flags=os.O_RDWR)),
+    (Action.FILE_WRITE, 0, AGENT, File("/tmp/#9", inode=9, device=1, mode=REGULAR, flags=os.O_TMPFILE | 2)),
+    (
+        Action.FILE_CLOSE,
+        0,
+        AGENT,
+        File("/work/a", inode=7, device=1, mode=REGULAR, bytes_written=2**40, writes=31),
+    ),
+    (Action.FILE_RENAME, 0, AGENT, File("/work/new", original_path="/work/old")),
+    (Action.FILE_UNLINK, 512, AGENT, File("/work/gone")),
+    (Action.FILE_LINK, 0, AGENT, File("/work/name", original_path="/work/a")),
+    (Action.FILE_SYMLINK, 0, AGENT, File("/work/link", target_path="../\udcff")),
+    (Action.FILE_MKDIR, 0, AGENT, File("/work/d", mode=0o1777)),
+    (Action.FILE_RMDIR, errno.ENOTEMPTY, AGENT, File("/work/d")),
+    (Action.FILE_TRUNCATE, 0, AGENT, File("/work/a", inode=7, device=1, size=0)),
+    (Action.FILE_CHMOD, 0, AGENT, File("/work/a", mode=0o4755)),
+    (Action.FILE_CHOWN, 0, AGENT, File("/work/a", owner_id=0, group_id=-1)),
+    (Action.EXIT, 0, AGENT, Exit(3, 0)),
+    (Action.EXIT, 0, ROOT, Exit(0, 9)),
+    (Action.EXIT, 0, SHELL, Exit(0, 40)),
+]
+
+
+def events() -> list[Event]:
+    """The samples in order, a microsecond apart; the first describes what was there at the attach."""
+    return [
+        Event(
+            sequence=number,
+            time_ns=START_NS + number * 1_000,
+            action=action,
+            category=CATEGORIES.get(action, Category.FILE),
+            outcome=Outcome.FAILURE if error else Outcome.SUCCESS,
+            error=error,
+            process=who,
+            thread_id=who.pid + 1,
+            scope=1,
+            evidence=Evidence.USER if error else Evidence.KERNEL,
+            snapshot=number == 1,
+            truncated=(Truncation("process.args", 123_456),) if number == 2 else (),
+            detail=detail,
+        )
+        for number, (action, error, who, detail) in enumerate(SAMPLES, start=1)
+    ]
+
+
+TUNNEL = Rule("r-1", "Reverse tunnel", Level.CRITICAL, RuleKind.DETECTION, "Leaves the sandbox.", ("T1572",))
+OUTSIDE = Rule("network.connect", "Connection not allowed", Level.HIGH, RuleKind.POLICY)
+
+
+def items() -> list[tuple[Event, tuple[Violation, ...]]]:
+    """The events with two violations of the first connect, and one of the file with the hostile name."""
+    found: list[tuple[Event, tuple[Violation, ...]]] = []
+    for event in events():
+        violations: tuple[Violation, ...] = ()
+        if event.sequence == 5:
+            violations = (
+                Violation(TUNNEL, event, (Match("destination.port", "22"),), "a tunnel was opened"),
+                Violation(OUTSIDE, event, (), "connected to 198.51.100.7:22"),
+            )
+        elif event.sequence == 9:
+            violations = (Violation(OUTSIDE, event, (Match("file.path", HOSTILE),), f"wrote {HOSTILE}"),)
+        found.append((event, violations))
+    return found

@@ -1,0 +1,132 @@
+"""`rubicon export`: where the stream goes, and what it never does."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.export_samples import items
+from tracer.cli import export as command
+from tracer.errors import RubiconError, UsageError
+from tracer.events import Event, Violation
+from tracer.trace import Damage, DamageKind
+
+
+class Recorded:
+    """Stands in for a `RecordedTrace`: the sample events."""
+
+    def __init__(self) -> None:
+        self.session = {"type": "session", "id": "s", "targets": ["pid:100"], "tier": "B", "start_ns": 0}
+        self.losses = {"critical": 0, "bulk": 5}
+        self.damage: Damage | None = None
+
+    def items(self) -> Iterator[tuple[Event, Sequence[Violation]]]:
+        yield from items()
+
+
+@pytest.fixture
+def recorded(monkeypatch: pytest.MonkeyPatch) -> Recorded:
+    made = Recorded()
+    monkeypatch.setattr(command, "open_trace", lambda _: made)
+    return made
+
+
+def rubicon(*arguments: str) -> int:
+    parser = argparse.ArgumentParser()
+    command.register(parser.add_subparsers())
+    args = parser.parse_args(["export", *arguments])
+    status = args.handler(args)
+    assert isinstance(status, int)
+    return status
+
+
+def summary_of(text: str) -> dict[str, Any]:
+    summary = json.loads(text.splitlines()[-1])["rubicon"]["summary"]
+    assert isinstance(summary, dict)
+    return summary
+
+
+def test_stdout_is_data(recorded: Recorded, capsys: pytest.CaptureFixture[str]) -> None:
+    assert rubicon("t", "--format", "jsonl") == 0
+    captured = capsys.readouterr()
+    assert summary_of(captured.out)["losses"] == recorded.losses
+    assert captured.err == ""
+
+
+def test_file_is_private_and_holds_only_violations(recorded: Recorded, tmp_path: Path) -> None:
+    (tmp_path / "t").touch()
+    out = tmp_path / "out.jsonl"
+    trace = str(tmp_path / "t")
+    assert rubicon(trace, "--format", "jsonl", "-o", str(out), "--only", "violations") == 0
+    assert stat.S_IMODE(out.stat().st_mode) & 0o077 == 0
+    assert len(out.read_text().splitlines()) == 3 + 1
+
+
+def test_damage_is_told_on_stderr(recorded: Recorded, capsys: pytest.CaptureFixture[str]) -> None:
+    recorded.damage = Damage(DamageKind.TORN, 3, 900, "the block ends early")
+    assert rubicon("t", "--format", "jsonl") == 0
+    captured = capsys.readouterr()
+    assert "the block ends early" in captured.err
+    assert summary_of(captured.out)["damage"] == "the block ends early"
+
+
+def test_never_writes_over_the_trace(recorded: Recorded, tmp_path: Path) -> None:
+    trace = tmp_path / "t"
+    trace.write_text("evidence")
+    os.link(trace, tmp_path / "other-name")
+    for out in (trace, tmp_path / "other-name"):
+        with pytest.raises(UsageError, match="is the trace itself"):
+            rubicon(str(trace), "--format", "jsonl", "-o", str(out))
+    assert trace.read_text() == "evidence"
+
+
+def test_unwritable_output_is_one_line(recorded: Recorded, tmp_path: Path) -> None:
+    with pytest.raises(RubiconError, match=r"cannot export to .*No such file or directory"):
+        rubicon("t", "--format", "jsonl", "-o", str(tmp_path / "no" / "out"))
+
+
+def test_unknown_format_is_bad_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        rubicon("t", "--format", "cobol")
+    assert stop.value.code == 2
+    assert "cobol" in capsys.readouterr().err
+
+
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    """As in `rubicon export ... | head`: a pipe nobody reads any more, in a process of its own."""
+    program = (
+        "import sys\n"
+        "from tests.export_samples import items\n"
+        "from tracer.cli import export as command\n"
+        "import argparse\n"
+        "class Recorded:\n"
+        "    session, losses, damage = {}, {}, None\n"
+        "    def items(self):\n"
+        "        for _ in range(500): yield from items()\n"
+        "command.open_trace = lambda path: Recorded()\n"
+        "parser = argparse.ArgumentParser()\n"
+        "command.register(parser.add_subparsers())\n"
+        "args = parser.parse_args(['export', 't', '--format', 'jsonl'])\n"
+        "sys.exit(args.handler(args))\n"
+    )
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-c", program],
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    finally:
+        os.close(writing)
+    assert (done.returncode, done.stderr) == (0, b"")

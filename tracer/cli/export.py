@@ -1,0 +1,86 @@
+"""`rubicon export TRACE --format jsonl`: a trace in a form that other programs read."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from tracer.errors import EXIT_OK, RubiconError, UsageError
+from tracer.export import Closing, Summary, session_facts, write_jsonl
+from tracer.pipeline import RecordedTrace, open_trace
+from tracer.text import printable
+
+FORMATS = ("jsonl",)
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = subparsers.add_parser(
+        "export",
+        help="a trace in a form other programs read",
+        description="Write the events and violations of a trace to stdout or a file.",
+    )
+    parser.add_argument("trace", metavar="TRACE", type=Path, help="a trace file")
+    parser.add_argument("--format", required=True, choices=FORMATS, help="jsonl: ECS objects, one a line")
+    parser.add_argument("-o", "--output", metavar="OUT", type=Path, help="a file (default: stdout)")
+    parser.add_argument("--only", choices=("violations",), help="leave out everything else")
+    parser.set_defaults(handler=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Export what is intact, and say on stderr when that is not all."""
+    trace = open_trace(args.trace)
+    _refuse_to_overwrite(args.trace, args.output)
+    try:
+        with _output(args.output) as out:
+            summary = export(trace, out, only_violations=args.only == "violations")
+    except BrokenPipeError:  # the reader has seen enough, as in `rubicon export ... | head`
+        _silence_stdout()
+        return EXIT_OK
+    except OSError as error:
+        raise RubiconError(f"cannot export to {_name(args.output)}: {error.strerror}") from error
+    if summary.damage:
+        print(f"rubicon: {_name(args.trace)}: {printable(summary.damage)}", file=sys.stderr)
+    return EXIT_OK
+
+
+def export(trace: RecordedTrace, out: TextIO, *, only_violations: bool) -> Summary:
+    def closing() -> Closing:
+        return Closing(trace.losses, trace.damage.message if trace.damage else "")
+
+    return write_jsonl(trace.items(), session_facts(trace.session), out, only_violations, closing)
+
+
+def _refuse_to_overwrite(trace: Path, output: Path | None) -> None:
+    if output is not None and output.exists() and output.samefile(trace):
+        raise UsageError(f"{_name(output)} is the trace itself")
+
+
+@contextmanager
+def _output(path: Path | None) -> Iterator[TextIO]:
+    """Stdout, or a file only its owner can read: arguments and paths may be secrets."""
+    if path is None:
+        yield sys.stdout
+        sys.stdout.flush()
+        return
+    with open(path, "w", encoding="ascii", opener=_private) as file:
+        yield file
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _silence_stdout() -> None:
+    """Send what is still buffered nowhere: at exit Python would complain that it cannot be written."""
+    nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
+def _name(path: Path | None) -> str:
+    return "stdout" if path is None else printable(str(path))

@@ -1,0 +1,321 @@
+"""An event, or a violation, as one object with Elastic Common Schema names (ECS 8).
+
+Names: https://www.elastic.co/guide/en/ecs/current/ecs-field-reference.html; what ECS has no name for is
+under `rubicon`. As ECS wants it, ids of users and inodes are strings, and `event.category`, `process.args`
+and `threat.technique.id` are arrays. A name that does not apply is left out. `schema.Document` is the whole
+shape.
+
+Text from traced programs is made valid Unicode here; it is not escaped for a terminal, JSON does that.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import stat
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tracer.events import (
+    Action,
+    Event,
+    Exec,
+    Exit,
+    File,
+    Network,
+    NetworkType,
+    Outcome,
+    Process,
+    Violation,
+)
+from tracer.text import valid_unicode
+
+_FILE_TYPES = {
+    stat.S_IFREG: "file",
+    stat.S_IFDIR: "dir",
+    stat.S_IFLNK: "symlink",
+    stat.S_IFCHR: "char",
+    stat.S_IFBLK: "block",
+    stat.S_IFIFO: "fifo",
+    stat.S_IFSOCK: "socket",
+}
+_ACCESS_MODES = {os.O_RDONLY: "O_RDONLY", os.O_WRONLY: "O_WRONLY", os.O_RDWR: "O_RDWR"}
+_OPEN_FLAGS = {
+    getattr(os, name): name
+    for name in ("O_CREAT", "O_EXCL", "O_TRUNC", "O_APPEND", "O_NOFOLLOW", "O_DIRECT", "O_PATH")
+}
+_O_TMPFILE_BIT = os.O_TMPFILE & ~os.O_DIRECTORY  # include/uapi/asm-generic/fcntl.h: __O_TMPFILE
+
+
+@dataclass(frozen=True, slots=True)
+class SessionFacts:
+    """What is the same in every document of one session.
+
+    target     as the user named it, e.g. "pid:42"
+    tier       of the probes: "A" or "B"
+    start_ns   of the session, nanoseconds since the Unix epoch; the time of a summary without any event
+    """
+
+    session: str
+    target: str
+    tier: str
+    start_ns: int = 0
+
+
+def session_facts(record: Mapping[str, Any]) -> SessionFacts:
+    """The facts from a trace's session record: its `id`, `targets` (as named), `tier` and `start_ns`."""
+    return SessionFacts(
+        session=str(record.get("id") or "unknown"),
+        target=" ".join(str(target) for target in record.get("targets") or ()),
+        tier=str(record.get("tier") or "unknown"),
+        start_ns=int(record.get("start_ns") or 0),
+    )
+
+
+class ProcessDocuments:
+    """The `process` documents of images seen lately, as most events come from few of them.
+
+    Held by who writes many documents; a document is three times slower to make without. At most `limit` are
+    kept, so that a long session does not fill the memory.
+    """
+
+    def __init__(self, limit: int = 1024) -> None:
+        self._made: dict[Process, dict[str, Any]] = {}
+        self._limit = limit
+
+    def of(self, process: Process) -> dict[str, Any]:
+        """A document the caller may add names to."""
+        made = self._made.get(process)
+        if made is None:
+            if len(self._made) >= self._limit:
+                self._made.clear()
+            made = self._made[process] = _with_lineage(process)
+        return made.copy()
+
+
+def event_document(
+    event: Event, session: SessionFacts, processes: ProcessDocuments | None = None
+) -> dict[str, Any]:
+    """One event: `event.kind` is "event", or "state" for what was already there at the attach."""
+    process = processes.of(event.process) if processes else _with_lineage(event.process)
+    process["thread"] = {"id": event.thread_id}
+    document: dict[str, Any] = {
+        "@timestamp": timestamp(event.time_ns),
+        "event": {
+            "kind": "state" if event.snapshot else "event",
+            "category": [event.category.value],
+            "action": event.action.value,
+            "outcome": event.outcome.value,
+            "sequence": event.sequence,
+        },
+        "process": process,
+        "user": _user(event.process),
+        "rubicon": _rubicon(event, session),
+    }
+    if event.error:
+        document["error"] = {"code": errno.errorcode.get(event.error, str(event.error))}
+    _add_detail(document, event)
+    return document
+
+
+def violation_document(
+    violation: Violation, session: SessionFacts, processes: ProcessDocuments | None = None
+) -> dict[str, Any]:
+    """The event that broke a rule, with `event.kind` "alert", the rule, and what matched."""
+    rule = violation.rule
+    document = event_document(violation.event, session, processes)
+    document["event"]["kind"] = "alert"
+    document["message"] = valid_unicode(violation.summary)
+    document["rule"] = {
+        "id": rule.id,
+        "name": rule.name,
+        "level": rule.level.value,
+        "category": rule.kind.value,
+    }
+    if rule.description:
+        document["rule"]["description"] = rule.description
+    if rule.techniques:
+        document["threat"] = {"framework": "MITRE ATT&CK", "technique": {"id": list(rule.techniques)}}
+    document["rubicon"]["matched"] = [
+        {"field": match.field, "value": valid_unicode(match.value)} for match in violation.matched
+    ]
+    return document
+
+
+def timestamp(time_ns: int) -> str:
+    """RFC 3339 in UTC with nanoseconds, for nanoseconds since the Unix epoch."""
+    seconds, nanoseconds = divmod(time_ns, 1_000_000_000)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{nanoseconds:09d}Z"
+
+
+def _with_lineage(process: Process) -> dict[str, Any]:
+    """The process with its parent and all known ancestors, the oldest last."""
+    document = _image(process)
+    if process.parent is not None:
+        document["parent"] = _image(process.parent)
+        document["ancestors"] = [_ancestor(ancestor) for ancestor in process.parent.lineage()]
+    return document
+
+
+def _image(process: Process) -> dict[str, Any]:
+    return {
+        "pid": process.pid,
+        "entity_id": process.entity_id,
+        "executable": valid_unicode(process.executable),
+        "args": [valid_unicode(argument) for argument in process.args],
+        "command_line": valid_unicode(process.command_line),
+        "working_directory": valid_unicode(process.working_directory),
+        "name": valid_unicode(process.name),
+        "start": timestamp(process.start_time_ns),
+    }
+
+
+def _ancestor(process: Process) -> dict[str, Any]:
+    return {
+        "pid": process.pid,
+        "entity_id": process.entity_id,
+        "executable": valid_unicode(process.executable),
+        "name": valid_unicode(process.name),
+    }
+
+
+def _user(process: Process) -> dict[str, Any]:
+    user: dict[str, Any] = {"id": str(process.user_id)}
+    if process.user_name:
+        user["name"] = valid_unicode(process.user_name)
+    if process.effective_user_id != process.user_id:
+        user["effective"] = {"id": str(process.effective_user_id)}
+    return user
+
+
+def _rubicon(event: Event, session: SessionFacts) -> dict[str, Any]:
+    rubicon: dict[str, Any] = {
+        "session": session.session,
+        "scope": event.scope,
+        "target": valid_unicode(session.target),
+        "tier": session.tier,
+        "evidence": event.evidence.value,
+    }
+    if event.truncated:
+        rubicon["truncated"] = [
+            {"field": cut.field, "length_bytes": cut.length_bytes} for cut in event.truncated
+        ]
+    return rubicon
+
+
+def _add_detail(document: dict[str, Any], event: Event) -> None:
+    match event.detail:
+        case Exec() as detail:
+            _add_exec(document, detail, failed=event.outcome is Outcome.FAILURE)
+        case Exit() as detail:
+            _add_exit(document, detail)
+        case Network() as detail:
+            _add_network(document, detail)
+        case File() as detail:
+            _add_file(document, detail, event.action)
+        case None:
+            pass
+
+
+def _add_exec(document: dict[str, Any], detail: Exec, *, failed: bool) -> None:
+    """`process` is the new image; of a failed exec it is the caller, and the file is what it tried to run."""
+    if failed:
+        document["file"] = {"path": valid_unicode(detail.path), **_identity(detail)}
+        document["rubicon"]["attempted"] = {
+            "filename": valid_unicode(detail.filename),
+            "args": [valid_unicode(argument) for argument in detail.args],
+        }
+        return
+    facts: dict[str, Any] = {
+        "filename": valid_unicode(detail.filename),
+        "deleted": detail.deleted,
+        "stdin": detail.stdin.value,
+        "stdout": detail.stdout.value,
+        "stderr": detail.stderr.value,
+        **_identity(detail),
+    }
+    if detail.stdin_peer:
+        facts["stdin_peer"] = detail.stdin_peer
+    document["rubicon"]["exec"] = facts
+
+
+def _add_exit(document: dict[str, Any], detail: Exit) -> None:
+    """A process ended by a signal gets the exit code a shell would give it, 128 + n."""
+    document["process"]["exit_code"] = 128 + detail.signal if detail.signal else detail.code
+    if detail.signal:
+        document["rubicon"]["signal"] = {"number": detail.signal, "name": _signal_name(detail.signal)}
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"SIGRTMIN+{number - signal.SIGRTMIN}" if number >= signal.SIGRTMIN else str(number)
+
+
+def _add_network(document: dict[str, Any], detail: Network) -> None:
+    document["network"] = {
+        "type": detail.type.value,
+        "transport": detail.transport,
+        "direction": "egress",
+    }
+    if detail.type is NetworkType.UNIX:
+        document["destination"] = {"address": valid_unicode(detail.path)}
+        return
+    if detail.destination_ip:
+        document["destination"] = _endpoint(detail.destination_ip, detail.destination_port)
+    if detail.destination_domain:
+        document.setdefault("destination", {})["domain"] = valid_unicode(detail.destination_domain)
+    if detail.source_ip:
+        document["source"] = _endpoint(detail.source_ip, detail.source_port)
+
+
+def _endpoint(ip: str, port: int) -> dict[str, Any]:
+    return {"address": ip, "ip": ip, "port": port}
+
+
+def _add_file(document: dict[str, Any], detail: File, action: Action) -> None:
+    file: dict[str, Any] = {"path": valid_unicode(detail.path), **_identity(detail), **_mode(detail.mode)}
+    if detail.original_path:
+        file["Ext"] = {"original": {"path": valid_unicode(detail.original_path)}}  # Elastic's own name for it
+    if detail.target_path:
+        file["target_path"] = valid_unicode(detail.target_path)
+    if detail.owner_id >= 0:
+        file["uid"] = str(detail.owner_id)
+    if detail.group_id >= 0:
+        file["gid"] = str(detail.group_id)
+    if action is Action.FILE_TRUNCATE:
+        file["size"] = detail.size
+    document["file"] = file
+    if action is Action.FILE_WRITE:
+        document["rubicon"]["file"] = {"created": detail.created, "flags": open_flags(detail.flags)}
+    elif action is Action.FILE_CLOSE:
+        document["rubicon"]["file"] = {"bytes_written": detail.bytes_written, "writes": detail.writes}
+
+
+def _identity(detail: File | Exec) -> dict[str, Any]:
+    """Inode, and device as "major:minor" as in /proc/self/mountinfo; nothing when they are not known."""
+    if not detail.inode:
+        return {}
+    return {"inode": str(detail.inode), "device": f"{os.major(detail.device)}:{os.minor(detail.device)}"}
+
+
+def _mode(mode: int) -> dict[str, Any]:
+    if not mode:
+        return {}
+    facts: dict[str, Any] = {"mode": f"{stat.S_IMODE(mode):04o}"}
+    if (file_type := _FILE_TYPES.get(stat.S_IFMT(mode))) is not None:
+        facts["type"] = file_type
+    return facts
+
+
+def open_flags(flags: int) -> list[str]:
+    """The names of open(2) flags that say what was wanted with the file, the access mode first."""
+    names = [_ACCESS_MODES.get(flags & os.O_ACCMODE, "O_ACCMODE")]
+    names += [name for bit, name in _OPEN_FLAGS.items() if flags & bit]
+    if flags & _O_TMPFILE_BIT:
+        names.append("O_TMPFILE")
+    return names

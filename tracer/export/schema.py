@@ -1,0 +1,208 @@
+"""The exact shape of every exported document; nothing more is allowed, and nothing in it may be wrong.
+
+Tests hold every document against `Document`. It is not used while exporting: there it would cost more than
+the export itself.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from tracer.events import Action, Category, Evidence, Level, NetworkType, Outcome, RuleKind, StdioKind
+
+Timestamp = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z$")]
+Number = Annotated[int, Field(ge=0)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+Digits = Annotated[str, Field(pattern=r"^\d+$")]
+Name = Annotated[str, Field(min_length=1)]
+Ring = Literal["critical", "bulk"]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class _JsonModel(_Model):
+    """For models with enums: those arrive as plain strings."""
+
+    model_config = ConfigDict(extra="forbid", strict=False, frozen=True)
+
+
+class EventFields(_JsonModel):
+    kind: Literal["event", "alert", "state", "metric"]
+    category: list[Category] | None = None
+    action: Action | Literal["summary"]
+    outcome: Outcome | None = None
+    sequence: Number | None = None
+
+
+class Ancestor(_Model):
+    pid: Number
+    entity_id: Name
+    executable: str
+    name: str
+
+
+class Image(Ancestor):
+    args: list[str]
+    command_line: str
+    working_directory: str
+    start: Timestamp
+
+
+class Thread(_Model):
+    id: Number
+
+
+class ProcessFields(Image):
+    thread: Thread
+    exit_code: Annotated[int, Field(ge=0, le=255)] | None = None
+    parent: Image | None = None
+    ancestors: list[Ancestor] | None = None
+
+
+class UserId(_Model):
+    id: Digits
+
+
+class User(UserId):
+    name: Name | None = None
+    effective: UserId | None = None
+
+
+class OriginalPath(_Model):
+    path: Name
+
+
+class FileExtension(_Model):
+    original: OriginalPath
+
+
+class FileFields(_Model):
+    path: str
+    target_path: Name | None = None
+    type: Literal["file", "dir", "symlink", "char", "block", "fifo", "socket"] | None = None
+    inode: Digits | None = None
+    device: Annotated[str, Field(pattern=r"^\d+:\d+$")] | None = None
+    mode: Annotated[str, Field(pattern=r"^[0-7]{4}$")] | None = None
+    size: Number | None = None
+    uid: Digits | None = None
+    gid: Digits | None = None
+    Ext: FileExtension | None = None
+
+
+class Endpoint(_Model):
+    address: str | None = None
+    ip: Name | None = None
+    port: Port | None = None
+    domain: Name | None = None
+
+
+class NetworkFields(_JsonModel):
+    type: NetworkType
+    transport: Name
+    direction: Literal["egress", "ingress"]
+
+
+class Error(_Model):
+    code: Annotated[str, Field(pattern=r"^(E[A-Z0-9]+|\d+)$")]
+
+
+class RuleFields(_JsonModel):
+    id: Name
+    name: Name
+    level: Level
+    category: RuleKind
+    description: Name | None = None
+
+
+class Technique(_Model):
+    id: list[Name]
+
+
+class Threat(_Model):
+    framework: Literal["MITRE ATT&CK"]
+    technique: Technique
+
+
+class Truncated(_Model):
+    field: Name
+    length_bytes: Number
+
+
+class Matched(_Model):
+    field: str
+    value: str
+
+
+class Signal(_Model):
+    number: Annotated[int, Field(ge=1, le=64)]
+    name: Name
+
+
+class Attempted(_Model):
+    filename: str
+    args: list[str]
+
+
+class ExecFields(_JsonModel):
+    filename: str
+    deleted: bool
+    stdin: StdioKind
+    stdout: StdioKind
+    stderr: StdioKind
+    stdin_peer: Name | None = None
+    inode: Digits | None = None
+    device: Annotated[str, Field(pattern=r"^\d+:\d+$")] | None = None
+
+
+class Written(_Model):
+    created: bool | None = None
+    flags: list[Name] | None = None
+    bytes_written: Number | None = None
+    writes: Number | None = None
+
+
+class SummaryFields(_JsonModel):
+    events: Number
+    actions: dict[Action, Number]
+    violations: dict[Level, Number]
+    losses: dict[Ring, Number]
+    damage: Name | None = None
+    verdict: Literal["clean", "violated", "incomplete"]
+
+
+class RubiconFields(_JsonModel):
+    session: Name
+    target: str
+    tier: str
+    scope: Number | None = None
+    evidence: Evidence | None = None
+    truncated: list[Truncated] | None = None
+    step: Name | None = None
+    matched: list[Matched] | None = None
+    signal: Signal | None = None
+    attempted: Attempted | None = None
+    exec: ExecFields | None = None
+    file: Written | None = None
+    summary: SummaryFields | None = None
+
+
+class Document(_Model):
+    """One line of `rubicon export --format jsonl`."""
+
+    timestamp: Annotated[Timestamp, Field(alias="@timestamp")]
+    event: EventFields
+    rubicon: RubiconFields
+    process: ProcessFields | None = None
+    user: User | None = None
+    file: FileFields | None = None
+    source: Endpoint | None = None
+    destination: Endpoint | None = None
+    network: NetworkFields | None = None
+    error: Error | None = None
+    rule: RuleFields | None = None
+    threat: Threat | None = None
+    message: Name | None = None
