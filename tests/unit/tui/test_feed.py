@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.tui import scene
+from tracer.errors import TraceError
+from tracer.events import Event, Violation
+from tracer.trace import Block, Writer
+from tui.feed import BATCH_EVENTS, Batch, Feed, TraceSource, read_session
+from tui.snapshot import Losses, State
+
+
+class Scripted:
+    """A source that says what it is told to, and then raises what it is told to."""
+
+    def __init__(self, batches: Iterable[Batch], error: Exception | None = None) -> None:
+        self.batches, self.error, self.stopped = batches, error, threading.Event()
+
+    def __iter__(self) -> Iterator[Batch]:
+        yield from self.batches
+        if self.error:
+            raise self.error
+
+    def stop(self) -> None:
+        self.stopped.set()
+
+
+def run(source: Scripted) -> tuple[list[Batch], int]:
+    taken: list[Batch] = []
+    told: list[int] = []
+    feed = Feed(source, taken.append, lambda: told.append(1))
+    feed.start()
+    feed._thread.join(5)
+    feed.stop()
+    return taken, len(told)
+
+
+def test_batches_arrive_and_violations_are_told_at_once() -> None:
+    story = scene.rome()
+    batches = [Batch(events=story.events), Batch(violations=story.violations)]
+    assert run(Scripted(batches)) == (batches, 1)
+
+
+@pytest.mark.parametrize("error", [TraceError("gone bad"), OSError("gone bad"), KeyError("gone bad")])
+def test_a_failing_source_is_said_on_the_screen(error: Exception) -> None:
+    taken, _told = run(Scripted([], error))
+    assert taken[-1].state is State.DAMAGED
+    assert "gone bad" in taken[-1].notices[0]
+
+
+def test_stop_reaches_the_source() -> None:
+    source = Scripted([])
+    Feed(source, lambda _batch: None).stop()
+    assert source.stopped.is_set()
+
+
+class FakePipeline:
+    """`number` events a block, and one violation."""
+
+    def __init__(self, number: int) -> None:
+        self.story, self.number = scene.rome(), number
+
+    def push(self, _block: Block) -> Iterator[tuple[Event, Sequence[Violation]]]:
+        return ((self.story.events[0], ()) for _ in range(self.number))
+
+    def violations(self, _block: Block) -> Iterator[Violation]:
+        return iter(self.story.violations[:1])
+
+
+SESSION = {
+    "type": "session",
+    "session": "s1",
+    "target": "run",
+    "command": ["a", "b"],
+    "host": "h",
+    "kernel": "6.1",
+    "started_ns": 5,
+}
+
+
+def write_trace(path: Path, *, end: bool) -> None:
+    writer = Writer(path)
+    writer.append([SESSION, {"type": "notice", "message": "no guard"}], lost_bulk=7)
+    if end:
+        writer.append([{"type": "end"}])
+    writer.close()
+
+
+def read(path: Path, number: int = 1, *, follow: bool = True) -> list[Batch]:
+    return list(TraceSource(path, follow=follow, decoder=lambda _record: FakePipeline(number)))
+
+
+def test_a_finished_trace_is_read_to_its_end(tmp_path: Path) -> None:
+    write_trace(tmp_path / "t", end=True)
+    first, *rest, last = read(tmp_path / "t")
+    assert first.session is not None
+    assert first.session.id == "s1"
+    assert (first.state, first.losses, first.notices) == (State.LIVE, Losses(0, 7), ("no guard",))
+    assert sum(len(batch.events) for batch in rest) == 2
+    assert sum(len(batch.violations) for batch in rest) == 2
+    assert last == Batch(state=State.FINISHED)
+
+
+def test_a_trace_without_an_end_was_cut(tmp_path: Path) -> None:
+    write_trace(tmp_path / "t", end=False)
+    assert read(tmp_path / "t")[-1].state is State.CUT
+
+
+def test_what_is_there_now_of_a_trace_that_grows(tmp_path: Path) -> None:
+    writer = Writer(tmp_path / "t")
+    writer.append([SESSION])
+    batches = read(tmp_path / "t", follow=False)
+    writer.close()
+    assert batches[0].session is not None
+    assert batches[-1].state is None
+
+
+def test_stop_ends_the_reading_of_a_trace_that_grows(tmp_path: Path) -> None:
+    writer = Writer(tmp_path / "t")
+    writer.append([SESSION])
+    source = TraceSource(tmp_path / "t", decoder=lambda _record: FakePipeline(1))
+    arrived = threading.Event()
+    feed = Feed(source, lambda _batch: arrived.set())
+    feed.start()
+    assert arrived.wait(5)
+    feed.stop()
+    assert not feed._thread.is_alive()
+    writer.close()
+
+
+def test_batches_are_small_enough_for_the_screen_to_get_a_turn(tmp_path: Path) -> None:
+    write_trace(tmp_path / "t", end=True)
+    sizes = [len(batch.events) for batch in read(tmp_path / "t", 1_000)]
+    assert sum(sizes) == 2_000
+    assert max(sizes) == BATCH_EVENTS
+
+
+def test_session_record_with_all_and_with_nothing() -> None:
+    session = read_session(SESSION)
+    assert (session.id, session.target, session.command) == ("s1", "run", ("a", "b"))
+    assert (session.host, session.kernel, session.started_ns) == ("h", "6.1", 5)
+    assert read_session({}).id == ""
+
+
+def test_a_file_that_is_no_trace_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(b"hello" * 100)
+    with pytest.raises(TraceError):
+        read(path)

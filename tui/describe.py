@@ -1,0 +1,173 @@
+"""Events, processes and numbers in a few words. What comes from the traced program is still raw here."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import stat
+import time
+
+from tracer.events import Action, Event, Exec, Exit, File, Level, Network, NetworkType, Process
+
+# Shape and word, so that a level can be told without colour.
+LEVEL_MARKS = {
+    Level.CRITICAL: "◆",
+    Level.HIGH: "▲",
+    Level.MEDIUM: "●",
+    Level.LOW: "○",
+    Level.INFORMATIONAL: "·",
+}
+
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+_OPEN_FLAGS = ("CREAT", "EXCL", "TRUNC", "APPEND", "NOFOLLOW", "DIRECTORY", "SYNC", "CLOEXEC", "NONBLOCK")
+
+
+def action_word(action: Action) -> str:
+    return action.value.removeprefix("file_")
+
+
+def subject(event: Event) -> str:
+    """What the event did it to, in one line."""
+    detail = event.detail
+    if isinstance(detail, File):
+        return _file(event.action, detail)
+    if isinstance(detail, Network):
+        return endpoint(detail)
+    if isinstance(detail, Exec):
+        return " ".join(detail.args) or detail.path
+    if isinstance(detail, Exit):
+        return exit_status(detail)
+    parent = event.process.parent
+    return f"by {parent.name}[{parent.pid}]" if parent else ""
+
+
+def _file(action: Action, file: File) -> str:
+    if action in {Action.FILE_RENAME, Action.FILE_LINK}:
+        return f"{file.original_path} → {file.path}"
+    return " ".join(filter(None, (file.path, _file_change(action, file))))
+
+
+def _file_change(action: Action, file: File) -> str:
+    match action:
+        case Action.FILE_SYMLINK:
+            return f"→ {file.target_path}"
+        case Action.FILE_CLOSE:
+            return byte_size(file.bytes_written)
+        case Action.FILE_CHMOD | Action.FILE_MKDIR:
+            return permissions(file.mode)
+        case Action.FILE_CHOWN:
+            return owner(file)
+        case Action.FILE_TRUNCATE:
+            return f"to {byte_size(file.size)}"
+        case _:
+            return ""
+
+
+def owner(file: File) -> str:
+    """What chown asked for, as chown(1) writes it; -1 keeps, and is left out."""
+    user = "" if file.owner_id == -1 else str(file.owner_id)
+    return user if file.group_id == -1 else f"{user}:{file.group_id}"
+
+
+def permissions(mode: int) -> str:
+    return f"{stat.S_IMODE(mode):04o}"
+
+
+def open_flags(flags: int) -> str:
+    """The flags of open(2) by name, the access mode first."""
+    access = ("O_RDONLY", "O_WRONLY", "O_RDWR", "O_ACCMODE")[flags & os.O_ACCMODE]
+    return "|".join([access, *(f"O_{name}" for name in _OPEN_FLAGS if flags & getattr(os, f"O_{name}"))])
+
+
+def endpoint(network: Network) -> str:
+    """The other side: "tcp 10.0.0.5:443 example.org", or "unix /run/x.sock"."""
+    if network.type is NetworkType.UNIX:
+        return f"unix {network.path or '(unnamed)'}"
+    peer = address(network.destination_ip, network.destination_port)
+    return " ".join(word for word in (network.transport, peer, network.destination_domain) if word)
+
+
+def address(ip: str, port: int) -> str:
+    host = f"[{ip}]" if ":" in ip else ip
+    return f"{host}:{port}" if port else host
+
+
+def exit_status(status: Exit) -> str:
+    return f"killed by {signal_name(status.signal)}" if status.signal else f"status {status.code}"
+
+
+def signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def error_name(number: int) -> str:
+    """ENOENT and so on; "" for 0."""
+    return errno.errorcode.get(number, f"errno {number}") if number else ""
+
+
+def program(process: Process) -> tuple[str, str]:
+    """The program's name, and its arguments: more or less what one would have typed.
+
+    The name is the kernel's, as what stands in args[0] is anybody's choice. The kernel cuts it at 15 bytes;
+    and for a script args[1] repeats it.
+    """
+    base = os.path.basename(process.executable)
+    name = base if process.name and base.startswith(process.name) else process.name or base
+    rest = process.args[1:]
+    if rest and os.path.basename(rest[0]) == name:
+        rest = rest[1:]
+    return name, " ".join(rest)
+
+
+def typed(process: Process) -> str:
+    """`program` in one piece."""
+    return " ".join(filter(None, program(process)))
+
+
+def byte_size(count: int) -> str:
+    size = float(count)
+    for unit in _UNITS[:-1]:
+        if size < 1024:
+            return f"{count} B" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} {_UNITS[-1]}"
+
+
+def number(count: int) -> str:
+    return f"{count:,}"
+
+
+def several(count: int, noun: str) -> str:
+    """As in 1 event, 7 events, 2 processes."""
+    if count == 1:
+        return f"1 {noun}"
+    return f"{count:,} {noun}{'es' if noun.endswith('s') else 's'}"
+
+
+def duration(duration_ns: int) -> str:
+    """Hours, minutes and seconds; days in front once there are some."""
+    minutes, seconds = divmod(max(0, duration_ns) // 1_000_000_000, 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    clock = f"{hours:02}:{minutes:02}:{seconds:02}"
+    return f"{days}d {clock}" if days else clock
+
+
+def clock_time(time_ns: int) -> str:
+    """Time of day, local."""
+    return time.strftime("%H:%M:%S", time.localtime(time_ns // 1_000_000_000))
+
+
+def full_time(time_ns: int) -> str:
+    """Date and time to the microsecond, local."""
+    seconds, rest_ns = divmod(time_ns, 1_000_000_000)
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds)) + f".{rest_ns // 1000:06}"
+
+
+def zone(time_ns: int) -> str:
+    """The time zone that times are shown in, and its offset from UTC."""
+    return time.strftime("%Z %z", time.localtime(time_ns // 1_000_000_000))

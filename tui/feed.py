@@ -1,0 +1,177 @@
+"""Trace file -> batches, in a thread of its own: nothing here waits for the screen, nor the screen for it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Protocol
+
+from tracer.errors import RubiconError
+from tracer.events import Event, Violation
+from tracer.trace import Block, Follower
+from tui.snapshot import Losses, Session, State
+
+POLL_SECONDS = 0.02  # how late a block may be noticed; a poll costs two system calls
+BATCH_EVENTS = 256  # the model is locked for one batch at a time: a millisecond or two
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What the source has to say next. None: nothing new about it."""
+
+    events: Sequence[Event] = ()
+    violations: Sequence[Violation] = ()
+    losses: Losses | None = None
+    lag_bytes: int = 0
+    notices: Sequence[str] = ()
+    session: Session | None = None
+    state: State | None = None
+
+
+class Source(Protocol):
+    """Batches until there will be no more, or until `stop`, which any thread may call."""
+
+    def __iter__(self) -> Iterator[Batch]: ...
+
+    def stop(self) -> None: ...
+
+
+class Decoder(Protocol):
+    """What is used of `tracer.pipeline.Pipeline`: no rule is judged here, recorded violations are read."""
+
+    def push(self, block: Block) -> Iterable[tuple[Event, Sequence[Violation]]]: ...
+
+    def violations(self, block: Block) -> Iterable[Violation]: ...
+
+
+class TraceSource:
+    """A trace that grows, or one that is finished. Without `follow` it ends at what is there now.
+
+    Raises TraceError when the file is not a trace.
+    """
+
+    def __init__(
+        self, path: Path, *, follow: bool = True, decoder: Callable[[dict[str, Any]], Decoder] | None = None
+    ) -> None:
+        self._stop = threading.Event()
+        self._follow = follow
+        self._follower = Follower(path, wait=self._wait)
+        self._open_decoder = decoder or _recorded_pipeline
+        self._decoder: Decoder | None = None
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._follower.stop()
+
+    def __iter__(self) -> Iterator[Batch]:
+        with self._follower:
+            for block in self._follower:
+                yield from self._read(block)
+            yield self._ending()
+
+    def _wait(self, timeout_seconds: float) -> None:
+        if self._follow:
+            self._stop.wait(min(timeout_seconds, POLL_SECONDS))
+        else:
+            self._follower.stop()
+
+    def _read(self, block: Block) -> Iterator[Batch]:
+        yield self._context(block)
+        if self._decoder is None:
+            return
+        events = (event for event, _judged in self._decoder.push(block))
+        while batch := tuple(islice(events, BATCH_EVENTS)):
+            if self._stop.is_set():
+                return
+            yield Batch(events=batch, lag_bytes=self._follower.lag_bytes)
+        yield Batch(violations=tuple(self._decoder.violations(block)), lag_bytes=self._follower.lag_bytes)
+
+    def _context(self, block: Block) -> Batch:
+        """What the block says beside its events. The first block has the session record in front."""
+        session = None
+        for record in block.context:
+            if record["type"] == "session":
+                self._decoder = self._open_decoder(record)
+                session = read_session(record)
+        header = block.header
+        return Batch(
+            losses=Losses(header.lost_critical, header.lost_bulk),
+            lag_bytes=self._follower.lag_bytes,
+            notices=tuple(read_notices(block.context)),
+            session=session,
+            state=State.LIVE if session else None,
+        )
+
+    def _ending(self) -> Batch:
+        damage = self._follower.damage
+        if self._follower.finished:
+            return Batch(state=State.FINISHED)
+        if self._follower.cut:
+            return Batch(
+                state=State.CUT, notices=("cut off: the engine was killed before the session ended",)
+            )
+        if damage is not None:
+            return Batch(state=State.DAMAGED, notices=(f"cannot read on: {damage}",))
+        return Batch()
+
+
+def _recorded_pipeline(record: dict[str, Any]) -> Decoder:
+    from tracer.pipeline import Pipeline
+
+    return Pipeline.recorded(record)
+
+
+def read_session(record: dict[str, Any]) -> Session:
+    """The session record; what it lacks is left empty."""
+    command = record.get("command")
+    targets = record.get("targets") or record.get("target") or ()
+    target = targets if isinstance(targets, str) else " ".join(str(target) for target in targets)
+    return Session(
+        id=str(record.get("session") or record.get("id") or ""),
+        target=target,
+        command=(command,) if isinstance(command, str) else tuple(str(word) for word in command or ()),
+        host=str(record.get("host") or ""),
+        kernel=str(record.get("kernel") or ""),
+        started_ns=int(record.get("started_ns") or 0),
+    )
+
+
+def read_notices(context: Iterable[dict[str, Any]]) -> Iterator[str]:
+    for record in context:
+        if record["type"] == "notice":
+            yield str(record.get("message") or record.get("text") or "")
+
+
+class Feed:
+    """The thread: hands each batch of `source` to `take`, and says so when a violation was among them."""
+
+    def __init__(
+        self, source: Source, take: Callable[[Batch], None], on_violation: Callable[[], object] | None = None
+    ) -> None:
+        self._source = source
+        self._take = take
+        self._on_violation = on_violation
+        self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends the thread; returns when it is gone, or after a second when it hangs in a read."""
+        self._source.stop()
+        if self._thread.is_alive():
+            self._thread.join(timeout=1)
+
+    def _run(self) -> None:
+        try:
+            for batch in self._source:
+                self._take(batch)
+                if batch.violations and self._on_violation:
+                    self._on_violation()
+        except (RubiconError, OSError) as error:
+            self._take(Batch(state=State.DAMAGED, notices=(str(error),)))
+        except Exception as error:  # noqa: BLE001  a fault in the thread must be seen, not end it in silence
+            self._take(Batch(state=State.DAMAGED, notices=(f"reading the trace failed: {error!r}",)))

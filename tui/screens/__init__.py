@@ -1,0 +1,1 @@
+"""Layouts and keys. Imports widgets; imported by `tui.app`."""

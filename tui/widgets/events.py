@@ -1,0 +1,132 @@
+"""The event stream: one line an event, the newest at the bottom."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from types import MappingProxyType
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+
+from tracer.events import Category, Event, Level
+from tui import describe
+from tui.cells import Part, crop_parts, fit, fit_middle, fit_right, parts_cells, shown
+from tui.snapshot import Snapshot
+from tui.widgets.rows import RowList
+
+_FAMILY = {Category.PROCESS: "process", Category.NETWORK: "network", Category.FILE: "file"}
+_WIDE = 100  # from this width on the program has room for its whole name
+
+
+class EventList(RowList[Event]):
+    """Follows the stream until somebody moves up or pauses it; then it stands still."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("end,G", "follow", "Follow", show=False),
+    ]
+
+    def __init__(self, *, id: str) -> None:  # noqa: A002  Textual's name
+        super().__init__(id=id)
+        self.following = True
+        self.levels: Mapping[int, Level] = MappingProxyType({})
+        self.empty_text = "no events yet"
+        self._latest: Snapshot = Snapshot()
+        self._filter = ""
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Take what is new; paused, only a new filter changes what is shown."""
+        self._latest = snapshot
+        if self.levels is not snapshot.levels:
+            self.levels = snapshot.levels
+            self.refresh()
+        if self.following or snapshot.filter != self._filter:
+            self._take()
+        self._label()
+
+    def _take(self) -> None:
+        self._filter = self._latest.filter
+        self.empty_text = "no event passes the filter" if self._filter else "no events yet"
+        if self.following:
+            self._take_newest()
+        else:
+            self.set_rows(self._latest.events)
+
+    def _take_newest(self) -> None:
+        if self._latest.events is self.rows:
+            return
+        self.rows = self._latest.events
+        self.cursor = max(0, len(self.rows) - 1)
+        self._resize()
+        self._show_cursor()
+        self.refresh()
+        self.post_message(self.Selected(self))
+
+    def select(self, index: int) -> None:
+        """To select an event is to stop the stream."""
+        self.following = False
+        super().select(index)
+        self._label()
+
+    def action_follow(self) -> None:
+        self.following = True
+        self._take_newest()
+        self._show_cursor()
+        self.refresh()
+        self.post_message(self.Selected(self))
+        self._label()
+
+    def action_pause(self) -> None:
+        if self.following:
+            self.select(self.cursor)
+        else:
+            self.action_follow()
+
+    @property
+    def marks_cursor(self) -> bool:
+        return not self.following
+
+    @property
+    def missed(self) -> int:
+        """How many events came since the stream was paused."""
+        if self.following or not self._latest.events:
+            return 0
+        shown_last = self.rows[-1].sequence if self.rows else 0
+        return max(0, self._latest.events[-1].sequence - shown_last)
+
+    def _label(self) -> None:
+        if self.following:
+            self.border_subtitle = "following"
+        else:
+            self.border_subtitle = f"paused · {describe.number(self.missed)} newer · f follows"
+
+    def key(self, row: Event) -> Hashable:
+        return row.sequence
+
+    def version(self, row: Event) -> Hashable:
+        return self.levels.get(row.sequence)
+
+    def draw(self, row: Event, line: int, width: int) -> list[Part]:  # noqa: ARG002  rows of one line
+        return event_line(row, self.levels.get(row.sequence), width)
+
+
+def event_line(event: Event, level: Level | None, width: int) -> list[Part]:
+    """Time, mark, action, pid, program, error and object; the object gets what room is left."""
+    name_width = 16 if width >= _WIDE else 10
+    mark = fit(describe.LEVEL_MARKS[level] if level else "", 2)
+    parts: list[Part] = [
+        (shown(describe.clock_time(event.time_ns) + " "), "dim"),
+        (mark, level.value if level else ""),
+        (fit(describe.action_word(event.action), 9), _FAMILY[event.category]),
+        (fit_right(str(event.process.pid), 7), "dim"),
+        (shown(" "), ""),
+        (fit(event.process.name, name_width), ""),
+        (shown(" "), ""),
+    ]
+    if event.error:
+        parts.append((shown(describe.error_name(event.error) + " "), "failed"))
+    return crop_parts([*parts, _subject(event, width - parts_cells(parts))], width)
+
+
+def _subject(event: Event, width: int) -> Part:
+    text = describe.subject(event)
+    return (fit_middle if event.category is Category.FILE else fit)(text, max(0, width)), ""
