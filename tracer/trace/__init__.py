@@ -4,7 +4,7 @@
                               -> Follower  the live pipeline and the TUI
                               -> verify    an auditor
 
-Imported by `tracer.pipeline` and what lies above it. Imports only `tracer.errors` and `tracer.text`; knows
+Imported by `tracer.pipeline` and what lies above it. Imports only `tracer.errors`, `tracer.records` and `tracer.text`; knows
 nothing of what a kernel record means beyond the ring-buffer framing around it.
 
 A trace is a row of blocks. One writer appends and holds an exclusive flock as long as it lives, so anyone can
@@ -41,13 +41,12 @@ The hash chain finds what a failing disk, a crash or a careless hand did, and sa
 file can also compute a new chain; only a signed head (not made yet) shows that.
 """
 
+from tracer.records import EMPTY, Section
 from tracer.trace.blocks import (
-    EMPTY,
     MAX_CONTEXT_BYTES,
     MAX_RAW_BYTES,
     Block,
     Header,
-    Section,
     ring_records,
     ring_section,
 )

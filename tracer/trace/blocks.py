@@ -12,6 +12,7 @@ from typing import Any
 import zstandard
 
 from tracer.errors import TraceError
+from tracer.records import Section
 
 MAGIC = b"RBCN"
 VERSION = 1
@@ -103,22 +104,6 @@ class Header:
             or self.payload_bytes > MAX_PAYLOAD_BYTES
         ):
             raise TraceError("the header claims more bytes than a block may have")
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """Kernel records in BPF ring-buffer framing.
-
-    `records` counts those that are not discarded; `first_ns` and `last_ns` are their boot-clock times.
-    """
-
-    data: bytes
-    records: int
-    first_ns: int
-    last_ns: int
-
-
-EMPTY = Section(b"", 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,14 +18,13 @@ from typing import Any, Self
 import zstandard
 
 from tracer.errors import TraceError
+from tracer.records import EMPTY, Section
 from tracer.text import printable
 from tracer.trace.blocks import (
-    EMPTY,
     MAX_CONTEXT_BYTES,
     MAX_RAW_BYTES,
     NO_HASH,
     Header,
-    Section,
     encode_block,
     encode_context,
 )

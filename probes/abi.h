@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * The wire records: what the probes hand to user space, and the only definition of it.
+ *
+ * Every record is one struct below followed by its strings. A field named X_len holds the stored
+ * length of the string X; the strings follow the struct in the order of their X_len fields, with
+ * nothing between them and no terminator. User space reads this layout from the object's own BTF
+ * and writes it into each trace; a change here needs a new RB_ABI_VERSION and the same change in
+ * tracer/records.py, which is held against the BTF whenever the object is loaded.
+ *
+ * Three kinds of string:
+ *   path   a walk through dentries and mounts, leaf first, each name followed by '/'; empty is the
+ *          root. "bin/usr/" is /usr/bin.
+ *   name   bytes as a program gave them; relative to `path` in the same record.
+ *   args   an argument vector, each argument ended by a NUL.
+ */
+#ifndef RUBICON_ABI_H
+#define RUBICON_ABI_H
+
+enum rb_abi {
+	RB_ABI_VERSION = 1,
+};
+
+#define RB_PATH_MAX 4096	/* stored bytes of one path or name */
+#define RB_ARGS_MAX 131072	/* stored bytes of one argument vector */
+#define RB_COMM_LEN 16
+
+enum rb_kind {
+	RB_FORK = 1,
+	RB_EXEC = 2,
+	RB_EXEC_FAILED = 3,
+	RB_EXIT = 4,
+	RB_PROCESS = 5,		/* a process that was there at the attach; struct rb_exec */
+	RB_CONNECT = 6,
+	RB_OPEN = 7,		/* opened for writing, or created */
+	RB_CLOSE = 8,
+	RB_RENAME = 9,
+	RB_UNLINK = 10,
+	RB_LINK = 11,
+	RB_SYMLINK = 12,
+	RB_MKDIR = 13,
+	RB_RMDIR = 14,
+	RB_TRUNCATE = 15,
+	RB_CHMOD = 16,
+	RB_CHOWN = 17,
+	RB_KIND_COUNT,
+};
+
+/* Why something is missing; counted per CPU, beside one counter for each kind and ring. */
+enum rb_loss {
+	RB_LOST_SCRATCH = RB_KIND_COUNT,	/* no room to build a record: the buffer was in use */
+	RB_LOST_MEMBER,		/* a child could not be added to the scope */
+	RB_LOST_FILE,		/* no room to follow a written file: its close has no totals */
+	RB_LOST_PEER,		/* no room to keep the peer of a connect under way */
+	RB_LOSS_COUNT,
+};
+
+enum rb_flag {
+	RB_USER_EVIDENCE = 1 << 0,	/* `name` or `args` were read from the caller's memory */
+	RB_UNREADABLE = 1 << 1,		/* a field could not be read and is empty */
+	RB_LATE = 1 << 2,		/* found by the sweep after the fact; `pid` is who opened it */
+	RB_PATH_CUT = 1 << 3,		/* the first string is longer than what is stored */
+	RB_NAME_CUT = 1 << 4,
+	RB_ARGS_CUT = 1 << 5,
+	RB_DELETED = 1 << 6,		/* the file has no name any more, or never had one */
+};
+
+enum rb_stdio {
+	RB_STDIO_CLOSED,
+	RB_STDIO_FILE,
+	RB_STDIO_PIPE,
+	RB_STDIO_SOCKET,
+	RB_STDIO_TERMINAL,
+	RB_STDIO_OTHER,
+};
+
+/* time_ns and start_ns count from boot, sleep included. pid is the process (tgid), tid the thread. */
+struct rb_head {
+	__u64 time_ns;
+	__u64 start_ns;
+	__u32 pid;
+	__u32 tid;
+	__u16 kind;
+	__u16 flags;
+	__u32 scope;
+	__s32 result;		/* what the call returned; negative is -errno */
+	__u32 cut_bytes;	/* true length of the string a ..._CUT flag names */
+};
+
+/* head names the child. */
+struct rb_fork {
+	struct rb_head head;
+	__u64 parent_start_ns;
+	__u64 cgroup;
+	__u32 parent_pid;
+	__u32 ns_pid;
+};
+
+struct rb_peer {
+	__u8 daddr[16];		/* network order; IPv4 in the first four */
+	__u8 saddr[16];
+	__u16 dport;		/* host order */
+	__u16 sport;
+	__u16 family;
+	__u16 protocol;
+};
+
+struct rb_exec {
+	struct rb_head head;
+	__u64 parent_start_ns;
+	__u64 cgroup;
+	__u64 inode;
+	__u32 device;
+	__u32 parent_pid;
+	__u32 ns_pid;
+	__u32 old_tid;		/* the thread that called exec, when not the leader */
+	__u32 uid;
+	__u32 gid;
+	__u32 euid;
+	__u32 egid;
+	__u32 ns_mnt;
+	__u32 ns_net;
+	__u32 ns_pidns;
+	__u32 ns_user;
+	__u32 args_total;	/* true length of the argument vector in bytes */
+	__u8 stdio[4];		/* enum rb_stdio of descriptors 0, 1, 2 */
+	struct rb_peer stdin_peer;
+	__u8 comm[RB_COMM_LEN];
+	__u32 path_len;		/* path: the executable that runs */
+	__u32 name_len;		/* name: what the kernel was asked to run; a script's own name */
+	__u32 cwd_len;		/* path */
+	__u32 args_len;
+};
+
+struct rb_exec_failed {
+	struct rb_head head;
+	__u32 path_len;		/* path: what name is relative to */
+	__u32 name_len;
+	__u32 args_len;
+	__u32 args_total;
+};
+
+struct rb_exit {
+	struct rb_head head;
+	__u32 status;		/* as wait(2) gives it */
+	__u32 reserved;
+};
+
+struct rb_connect {
+	struct rb_head head;
+	struct rb_peer peer;
+	__u16 type;		/* SOCK_STREAM ... */
+	__u16 reserved;
+	__u32 path_len;		/* path: a unix peer bound in a file system */
+	__u32 name_len;		/* name: sun_path as bound or asked for, its leading NUL when abstract */
+	__u32 reserved2;
+};
+
+/* result is the descriptor. Refused: path is the directory, name what was asked for. */
+struct rb_open {
+	struct rb_head head;
+	__u64 inode;
+	__u32 device;
+	__u32 mode;
+	__u32 open_flags;
+	__u32 created;
+	__u32 path_len;
+	__u32 name_len;
+};
+
+struct rb_close {
+	struct rb_head head;
+	__u64 inode;
+	__u64 bytes;
+	__u64 writes;
+	__u32 device;
+	__u32 mode;
+	__u32 path_len;
+	__u32 reserved;
+};
+
+/* rename, unlink, link, symlink, mkdir, rmdir, truncate, chmod, chown */
+struct rb_path {
+	struct rb_head head;
+	__u64 value;		/* truncate: length; chmod, mkdir: mode; chown: uid */
+	__u64 value2;		/* chown: gid */
+	__u64 inode;		/* when a descriptor named the file */
+	__u32 device;
+	__u32 path_len;		/* path: the file, or what name is relative to */
+	__u32 name_len;
+	__u32 path2_len;	/* rename, link: the new name */
+	__u32 name2_len;	/* symlink: the target, as given */
+	__u32 reserved;
+};
+
+/* Everything user space must know, in one type that the object's BTF is sure to hold. */
+struct rb_layout {
+	enum rb_abi abi;
+	enum rb_kind kind;
+	enum rb_loss loss;
+	enum rb_flag flag;
+	enum rb_stdio stdio;
+	struct rb_fork fork;
+	struct rb_exec exec;
+	struct rb_exec_failed exec_failed;
+	struct rb_exit exit;
+	struct rb_connect connect;
+	struct rb_open open;
+	struct rb_close close;
+	struct rb_path path;
+};
+
+#endif

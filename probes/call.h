@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/* A system call of a watched process, the same whichever table it came through. */
+#ifndef RUBICON_CALL_H
+#define RUBICON_CALL_H
+
+#include "scope.h"
+
+struct call {
+	u64 args[6];
+	s64 result;
+	u64 start_ns;
+	u32 scope;
+	u32 compat;
+};
+
+static __always_inline bool is_compat(void)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+
+	return BPF_CORE_READ(task, thread_info.status) & TS_COMPAT;
+}
+
+/* i386 calls pass 32-bit values; the upper halves of the registers are the caller's to fill. */
+static __always_inline void call_read(struct call *c, struct pt_regs *regs, struct member *member, bool compat)
+{
+	c->scope = member->scope;
+	c->start_ns = member->start_ns;
+	c->compat = compat;
+	if (compat) {
+		c->args[0] = (u32)regs->bx;
+		c->args[1] = (u32)regs->cx;
+		c->args[2] = (u32)regs->dx;
+		c->args[3] = (u32)regs->si;
+		c->args[4] = (u32)regs->di;
+		c->args[5] = (u32)regs->bp;
+	} else {
+		c->args[0] = regs->di;
+		c->args[1] = regs->si;
+		c->args[2] = regs->dx;
+		c->args[3] = regs->r10;
+		c->args[4] = regs->r8;
+		c->args[5] = regs->r9;
+	}
+}
+
+#endif

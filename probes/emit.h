@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * How a record gets out: it is built in a scratch buffer of this CPU, then copied into one of two
+ * rings. Critical records (process, network) and bulk records (files) have a ring each, so that a
+ * flood of files cannot push out an exec. What cannot be handed over is counted, per CPU and kind.
+ *
+ * The ring wakes its reader only when the reader had caught up, and the reader rests a few
+ * milliseconds after each wake-up: at most a few hundred wake-ups a second, whatever the load.
+ */
+#ifndef RUBICON_EMIT_H
+#define RUBICON_EMIT_H
+
+#include "kernel.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_tracing.h>
+#include <asm/errno.h>
+#include "abi.h"
+
+#define STRINGS_MAX (5 * RB_PATH_MAX)	/* where the last string of a record may begin */
+#define RECORD_MAX (STRINGS_MAX + RB_ARGS_MAX)
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4 << 20);
+} critical SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 16 << 20);
+} bulk SEC(".maps");
+
+struct losses {
+	u64 count[RB_LOSS_COUNT];
+};
+
+/* Sized to the number of CPUs at load; read by user space through a mapping. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct losses);
+} losses SEC(".maps");
+
+struct scratch {
+	u32 busy;
+	u32 len;
+	u32 slot;
+	u32 reserved;
+	u8 data[RECORD_MAX];
+};
+
+/*
+ * One for each CPU, and a last one for programs that user space runs (iterators, the sweep), which
+ * may be preempted in the middle. Sized at load. Not a per-CPU map: those cannot hold values over 32 KiB.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct scratch);
+} scratches SEC(".maps");
+
+static __always_inline void count_loss(u32 reason)
+{
+	u32 cpu = bpf_get_smp_processor_id();
+	struct losses *here = bpf_map_lookup_elem(&losses, &cpu);
+
+	if (here && reason < RB_LOSS_COUNT)
+		here->count[reason]++;
+}
+
+const volatile u32 user_slot;
+
+static __always_inline struct scratch *scratch_at(u32 slot)
+{
+	return bpf_map_lookup_elem(&scratches, &slot);
+}
+
+/*
+ * Opens a scratch buffer for a record of `size` fixed bytes. The flag guards against a program that
+ * interrupts another on the same CPU; it then counts a loss instead of mixing bytes.
+ */
+static __always_inline struct scratch *record_begin_at(u32 slot, u32 size)
+{
+	struct scratch *s = scratch_at(slot);
+
+	if (!s || s->busy) {
+		count_loss(RB_LOST_SCRATCH);
+		return NULL;
+	}
+	s->busy = 1;
+	s->len = size;
+	s->slot = slot;
+	return s;
+}
+
+static __always_inline struct scratch *record_begin(u32 size)
+{
+	return record_begin_at(bpf_get_smp_processor_id(), size);
+}
+
+static __always_inline void record_head(struct rb_head *head, u16 kind, u32 scope, u64 start_ns, s64 result)
+{
+	u64 pid_tgid = bpf_get_current_pid_tgid();
+
+	head->time_ns = bpf_ktime_get_boot_ns();
+	head->start_ns = start_ns;
+	head->pid = pid_tgid >> 32;
+	head->tid = pid_tgid;
+	head->kind = kind;
+	head->flags = 0;
+	head->scope = scope;
+	head->result = result;
+	head->cut_bytes = 0;
+}
+
+static __always_inline void record_end(struct scratch *s, void *ring)
+{
+	struct rb_head *head = (void *)s->data;
+	u32 len = s->len;
+
+	if (len <= RECORD_MAX && bpf_ringbuf_output(ring, s->data, len, 0))
+		count_loss(head->kind);
+	s->busy = 0;
+}
+
+static __always_inline void record_flag(struct scratch *s, u16 flag)
+{
+	((struct rb_head *)s->data)->flags |= flag;
+}
+
+static __always_inline void record_cut(struct scratch *s, u16 flag, u32 true_bytes)
+{
+	struct rb_head *head = (void *)s->data;
+
+	head->flags |= flag;
+	head->cut_bytes = true_bytes;
+}
+
+/* The string functions below append to the record and return the stored length. */
+
+static __always_inline u32 put_user_name(struct scratch *s, const void *address)
+{
+	u32 len = s->len;
+	long n;
+
+	if (len > STRINGS_MAX - RB_PATH_MAX)
+		return 0;
+	n = bpf_probe_read_user_str(s->data + len, RB_PATH_MAX, address);
+	if (n <= 0) {
+		record_flag(s, RB_UNREADABLE);
+		return 0;
+	}
+	n -= 1;
+	s->len = len + n;
+	return n;
+}
+
+static __always_inline u32 put_kernel_name(struct scratch *s, const void *address)
+{
+	u32 len = s->len;
+	long n;
+
+	if (len > STRINGS_MAX - RB_PATH_MAX)
+		return 0;
+	n = bpf_probe_read_kernel_str(s->data + len, RB_PATH_MAX, address);
+	if (n <= 0) {
+		record_flag(s, RB_UNREADABLE);
+		return 0;
+	}
+	n -= 1;
+	s->len = len + n;
+	return n;
+}
+
+/* `size` raw bytes of kernel memory; at most a sun_path. */
+static __always_inline u32 put_kernel_bytes(struct scratch *s, const void *address, u32 size)
+{
+	u32 len = s->len;
+
+	if (len > STRINGS_MAX - RB_PATH_MAX)
+		return 0;
+	if (size > RB_PATH_MAX)
+		size = RB_PATH_MAX;
+	if (bpf_probe_read_kernel(s->data + len, size, address)) {
+		record_flag(s, RB_UNREADABLE);
+		return 0;
+	}
+	s->len = len + size;
+	return size;
+}
+
+#endif

@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * Files: opened for writing or created, closed after that, and the calls that change a name or an
+ * attribute. Writes are added up in the kernel and reported once, when the last reference goes.
+ */
+#include "scope.h"
+#include "path.h"
+#include "call.h"
+
+#define FD_SCAN_MAX 65536
+
+/* An open file description that can be written, by the address of its struct file. */
+struct written {
+	u64 inode;
+	u64 bytes;
+	u64 writes;
+	u64 start_ns;
+	u32 device;
+	u32 mode;
+	u32 pid;
+	u32 scope;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__type(key, u64);
+	__type(value, struct written);
+} files SEC(".maps");
+
+/* How many hold the file: 1 when the caller is the last, 0 or less when it is gone. */
+static __always_inline long references(struct file *file)
+{
+	struct file___count *old = (void *)file;
+
+	/* file_ref_t counts from 0 for one holder, and is negative when there is none (v6.13). */
+	if (bpf_core_field_exists(file->f_ref))
+		return BPF_CORE_READ(file, f_ref.refcnt.counter) + 1;
+	return BPF_CORE_READ(old, f_count.counter);
+}
+
+static __always_inline void fill_close(struct rb_close *r, struct written *w)
+{
+	r->inode = w->inode;
+	r->bytes = w->bytes;
+	r->writes = w->writes;
+	r->device = w->device;
+	r->mode = w->mode;
+	r->path_len = 0;
+	r->reserved = 0;
+}
+
+/* The file is gone already, and with it its path; user space knows that from the open. */
+static __always_inline bool emit_late_close(struct written *w, struct scratch *s)
+{
+	struct rb_close *r;
+
+	if (!s)
+		return false;
+	r = (void *)s->data;
+	record_head(&r->head, RB_CLOSE, w->scope, w->start_ns, 0);
+	r->head.pid = w->pid;
+	r->head.tid = w->pid;
+	r->head.flags = RB_LATE;
+	fill_close(r, w);
+	record_end(s, &bulk);
+	return true;
+}
+
+/* --- open -------------------------------------------------------------------------------- */
+
+static __always_inline struct written *follow(struct file *file, u32 scope, u64 start_ns)
+{
+	u64 key = (u64)file;
+	struct written new = {
+		.inode = BPF_CORE_READ(file, f_inode, i_ino),
+		.start_ns = start_ns,
+		.device = file_device(file),
+		.mode = BPF_CORE_READ(file, f_inode, i_mode),
+		.pid = bpf_get_current_pid_tgid() >> 32,
+		.scope = scope,
+	};
+	struct written *w;
+
+	w = bpf_map_lookup_elem(&files, &key);
+	if (w)
+		emit_late_close(w, record_begin(sizeof(struct rb_close)));
+	if (bpf_map_update_elem(&files, &key, &new, BPF_ANY)) {
+		count_loss(RB_LOST_FILE);
+		return NULL;
+	}
+	return bpf_map_lookup_elem(&files, &key);
+}
+
+static __noinline int emit_open(struct call *c, struct file *file, u32 open_flags)
+{
+	struct scratch *s = record_begin(sizeof(struct rb_open));
+	struct rb_open *r;
+
+	if (!s)
+		return 0;
+	r = (void *)s->data;
+	__builtin_memset(r, 0, sizeof(*r));
+	record_head(&r->head, RB_OPEN, c->scope, c->start_ns, c->result);
+	r->inode = BPF_CORE_READ(file, f_inode, i_ino);
+	r->device = file_device(file);
+	r->mode = BPF_CORE_READ(file, f_inode, i_mode);
+	r->open_flags = open_flags;
+	r->created = !!(BPF_CORE_READ(file, f_mode) & FMODE_CREATED);
+	r->path_len = put_file_path(s, file);
+	record_end(s, &bulk);
+	return 0;
+}
+
+static __noinline int emit_open_failed(struct call *c, int dirfd, u64 name, u32 open_flags)
+{
+	struct scratch *s = record_begin(sizeof(struct rb_open));
+	struct rb_open *r;
+	char first = 0;
+
+	if (!s)
+		return 0;
+	r = (void *)s->data;
+	__builtin_memset(r, 0, sizeof(*r));
+	record_head(&r->head, RB_OPEN, c->scope, c->start_ns, c->result);
+	record_flag(s, RB_USER_EVIDENCE);
+	r->open_flags = open_flags;
+	bpf_probe_read_user(&first, 1, (void *)name);
+	r->path_len = put_base(s, dirfd, first == '/');
+	r->name_len = put_user_name(s, (void *)name);
+	record_end(s, &bulk);
+	return 0;
+}
+
+static __noinline int open_exit(struct call *c, int dirfd, u64 name, u32 open_flags)
+{
+	struct file *file;
+	u32 mode;
+
+	if (c->result < 0) {
+		if (open_flags & (O_ACCMODE | O_CREAT | O_TRUNC))
+			emit_open_failed(c, dirfd, name, open_flags);
+		return 0;
+	}
+	file = file_of(c->result);
+	mode = BPF_CORE_READ(file, f_mode);
+	if (!(mode & (FMODE_WRITE | FMODE_CREATED)) || !is_lasting(file))
+		return 0;
+	if (mode & FMODE_WRITE)
+		follow(file, c->scope, c->start_ns);
+	return emit_open(c, file, open_flags);
+}
+
+/* --- write --------------------------------------------------------------------------------- */
+
+static __noinline int write_exit(struct call *c, int fd)
+{
+	struct file *file;
+	struct written *w;
+	u64 key;
+
+	if (c->result <= 0)
+		return 0;
+	file = file_of(fd);
+	key = (u64)file;
+	w = bpf_map_lookup_elem(&files, &key);
+	if (!w) {
+		/* Opened before the watch began, or by a stranger: the first write reports it. */
+		if (!file || !(BPF_CORE_READ(file, f_mode) & FMODE_WRITE) || file_type(file) != S_IFREG)
+			return 0;
+		w = follow(file, c->scope, c->start_ns);
+		if (!w)
+			return 0;
+		emit_open(c, file, BPF_CORE_READ(file, f_flags));
+	}
+	__sync_fetch_and_add(&w->bytes, c->result);
+	__sync_fetch_and_add(&w->writes, 1);
+	return 0;
+}
+
+/* --- close --------------------------------------------------------------------------------- */
+
+/* Called when the current task is about to let go of `file`; reports it if nobody else holds it. */
+static __noinline int let_go(struct file *file, u32 scope, u64 start_ns)
+{
+	u64 key = (u64)file;
+	struct written *w;
+	struct rb_close *r;
+	struct scratch *s;
+
+	if (!file || !(BPF_CORE_READ(file, f_mode) & FMODE_WRITE) || references(file) != 1)
+		return 0;
+	w = bpf_map_lookup_elem(&files, &key);
+	if (!w)
+		return 0;
+	s = record_begin(sizeof(struct rb_close));
+	if (!s)
+		return 0;
+	r = (void *)s->data;
+	record_head(&r->head, RB_CLOSE, scope, start_ns, 0);
+	fill_close(r, w);
+	bpf_map_delete_elem(&files, &key);
+	r->path_len = put_file_path(s, file);
+	record_end(s, &bulk);
+	return 0;
+}
+
+static __always_inline int close_enter(struct call *c, int fd)
+{
+	return let_go(file_of(fd), c->scope, c->start_ns);
+}
+
+/* dup2 closes what was open under the new number, if the old number is good and another. */
+static __always_inline int dup2_enter(struct call *c, int oldfd, int newfd)
+{
+	if (oldfd == newfd || !file_of(oldfd))
+		return 0;
+	return close_enter(c, newfd);
+}
+
+struct fd_scan {
+	struct fdtable *fdt;
+	u64 start_ns;
+	u32 first;
+	u32 last;
+	u32 scope;
+};
+
+static long fd_scan_step(u32 index, struct fd_scan *scan)
+{
+	u32 fd = scan->first + index;
+
+	if (fd > scan->last || fd < scan->first)
+		return 1;
+	let_go(file_in(scan->fdt, fd), scan->scope, scan->start_ns);
+	return 0;
+}
+
+static __noinline int let_go_range(u32 first, u32 last, u32 scope, u64 start_ns)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct fdtable *fdt = BPF_CORE_READ(task, files, fdt);
+	u32 max = BPF_CORE_READ(fdt, max_fds);
+	struct fd_scan scan = { .fdt = fdt, .start_ns = start_ns, .first = first, .scope = scope };
+
+	if (!max || first >= max)
+		return 0;
+	scan.last = last < max ? last : max - 1;
+	bpf_loop(FD_SCAN_MAX, fd_scan_step, &scan, 0);
+	return 0;
+}
+
+#define CLOSE_RANGE_CLOEXEC (1U << 2)
+
+static __always_inline int close_range_enter(struct call *c, u32 first, u32 last, u32 flags)
+{
+	if (first > last || flags & CLOSE_RANGE_CLOEXEC)
+		return 0;
+	return let_go_range(first, last, c->scope, c->start_ns);
+}
+
+/* At exit the last user of a descriptor table lets go of all it holds. */
+static __always_inline void files_exit(struct member *member)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+
+	if (BPF_CORE_READ(task, files, count.counter) == 1)
+		let_go_range(0, ~0U, member->scope, member->start_ns);
+}
+
+/*
+ * The last reference can also go unseen: with a mapping, a message, an exec, or when two holders
+ * close at the same moment. User space runs the sweep now and then to report those.
+ */
+static long sweep_step(void *map, u64 *key, struct written *w, void *unused)
+{
+	struct file *file = (void *)*key;
+
+	if (references(file) > 0 && BPF_CORE_READ(file, f_inode, i_ino) == w->inode)
+		return 0;
+	if (!emit_late_close(w, record_begin_at(user_slot, sizeof(struct rb_close))))
+		return 1;
+	bpf_map_delete_elem(map, key);
+	return 0;
+}
+
+SEC("raw_tp/sweep")
+int sweep(void *ctx)
+{
+	bpf_for_each_map_elem(&files, sweep_step, NULL, 0);
+	return 0;
+}
+
+/* --- names and attributes ------------------------------------------------------------------ */
+
+struct path_call {
+	u64 name;
+	u64 name2;
+	u64 value;
+	u64 value2;
+	int dirfd;
+	int dirfd2;
+	u32 kind;
+};
+
+static __always_inline struct rb_path *path_begin(struct call *c, struct path_call *p, struct scratch *s)
+{
+	struct rb_path *r = (void *)s->data;
+
+	__builtin_memset(r, 0, sizeof(*r));
+	record_head(&r->head, p->kind, c->scope, c->start_ns, c->result);
+	r->value = p->value;
+	r->value2 = p->value2;
+	return r;
+}
+
+/*
+ * By name. Without hooks inside the call only the caller's words are to be had: the directory is
+ * the kernel's, the name is read back from the caller, and the record says so.
+ */
+static __noinline int path_exit(struct call *c, struct path_call *p)
+{
+	struct scratch *s = record_begin(sizeof(struct rb_path));
+	struct rb_path *r;
+	char first = 0;
+
+	if (!s)
+		return 0;
+	r = path_begin(c, p, s);
+	record_flag(s, RB_USER_EVIDENCE);
+	bpf_probe_read_user(&first, 1, (void *)p->name);
+	r->path_len = put_base(s, p->dirfd, first == '/');
+	r->name_len = put_user_name(s, (void *)p->name);
+	if (p->kind == RB_RENAME || p->kind == RB_LINK) {
+		bpf_probe_read_user(&first, 1, (void *)p->name2);
+		r->path2_len = put_base(s, p->dirfd2, first == '/');
+	}
+	if (p->name2)
+		r->name2_len = put_user_name(s, (void *)p->name2);
+	record_end(s, &bulk);
+	return 0;
+}
+
+/* By descriptor: the kernel holds the file. */
+static __noinline int path_fd_exit(struct call *c, struct path_call *p)
+{
+	struct file *file = file_of(p->dirfd);
+	struct rb_path *r;
+	struct scratch *s;
+
+	if (!file)
+		return 0;
+	s = record_begin(sizeof(struct rb_path));
+	if (!s)
+		return 0;
+	r = path_begin(c, p, s);
+	r->inode = BPF_CORE_READ(file, f_inode, i_ino);
+	r->device = file_device(file);
+	r->path_len = put_file_path(s, file);
+	record_end(s, &bulk);
+	return 0;
+}

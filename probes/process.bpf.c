@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/* fork, exec, exit; joining a watched cgroup; and the processes that are there at the attach. */
+#include "scope.h"
+#include "path.h"
+#include "peer.h"
+#include "call.h"
+
+#define PAGE_BYTES 4096
+#define ARGV_MAX 512		/* arguments read of an exec that failed */
+#define SIGNAL_GROUP_EXIT 4
+#define PF_KTHREAD 0x00200000
+#define PID_NS_LEVEL_MAX 32	/* MAX_PID_NS_LEVEL */
+
+static __always_inline u32 namespace_pid(struct task_struct *task)
+{
+	struct pid *pid = BPF_CORE_READ(task, group_leader, thread_pid);
+	u32 level = BPF_CORE_READ(pid, level);
+	struct upid upid = {};
+
+	bpf_core_read(&upid.nr, sizeof(upid.nr), &pid->numbers[level].nr);
+	return upid.nr;
+}
+
+static __always_inline u64 cgroup_id(struct task_struct *task)
+{
+	return BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
+}
+
+/* --- fork ---------------------------------------------------------------------------------- */
+
+static __always_inline void emit_fork(struct task_struct *child, struct member *member)
+{
+	struct scratch *s = record_begin(sizeof(struct rb_fork));
+	struct rb_fork *r;
+
+	if (!s)
+		return;
+	r = (void *)s->data;
+	record_head(&r->head, RB_FORK, member->scope, member->start_ns, 0);
+	r->head.pid = BPF_CORE_READ(child, tgid);
+	r->head.tid = BPF_CORE_READ(child, pid);
+	r->parent_pid = BPF_CORE_READ(child, real_parent, tgid);
+	r->parent_start_ns = process_start_ns(BPF_CORE_READ(child, real_parent));
+	r->cgroup = cgroup_id(child);
+	r->ns_pid = namespace_pid(child);
+	record_end(s, &critical);
+}
+
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
+{
+	struct member *member = member_of(parent->tgid);
+	u32 *scope;
+
+	if (child->pid != child->tgid)
+		return 0;
+	if (member) {
+		member = join(child, member->scope);
+	} else if (has_cgroup_scopes) {
+		/* born into a watched cgroup by CLONE_INTO_CGROUP, or forked while the attach looks round */
+		scope = cgroup_scope(BPF_CORE_READ(child, cgroups, dfl_cgrp));
+		if (scope)
+			member = join(child, *scope);
+	}
+	if (member)
+		emit_fork(child, member);
+	return 0;
+}
+
+/* --- exec ---------------------------------------------------------------------------------- */
+
+static __noinline u8 stdio_kind(int fd, struct rb_peer *peer)
+{
+	struct file *file = file_of(fd);
+	u16 type;
+
+	if (!file)
+		return RB_STDIO_CLOSED;
+	type = file_type(file);
+	if (type == S_IFREG)
+		return RB_STDIO_FILE;
+	if (type == S_IFIFO)
+		return RB_STDIO_PIPE;
+	if (type == S_IFCHR)
+		return is_terminal(BPF_CORE_READ(file, f_inode, i_rdev)) ? RB_STDIO_TERMINAL : RB_STDIO_OTHER;
+	if (type != S_IFSOCK)
+		return RB_STDIO_OTHER;
+	if (peer)
+		read_peer(sock_of(file), peer);
+	return RB_STDIO_SOCKET;
+}
+
+static __always_inline void fill_identity(struct rb_exec *r, struct task_struct *task)
+{
+	r->parent_pid = BPF_CORE_READ(task, real_parent, tgid);
+	r->parent_start_ns = process_start_ns(BPF_CORE_READ(task, real_parent));
+	r->cgroup = cgroup_id(task);
+	r->ns_pid = namespace_pid(task);
+	r->uid = BPF_CORE_READ(task, cred, uid.val);
+	r->gid = BPF_CORE_READ(task, cred, gid.val);
+	r->euid = BPF_CORE_READ(task, cred, euid.val);
+	r->egid = BPF_CORE_READ(task, cred, egid.val);
+	r->ns_mnt = BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum);
+	r->ns_net = BPF_CORE_READ(task, nsproxy, net_ns, ns.inum);
+	r->ns_user = BPF_CORE_READ(task, cred, user_ns, ns.inum);
+	BPF_CORE_READ_STR_INTO(&r->comm, task, comm);
+}
+
+static __always_inline void fill_executable(struct rb_exec *r, struct file *exe)
+{
+	r->inode = BPF_CORE_READ(exe, f_inode, i_ino);
+	r->device = file_device(exe);
+}
+
+/* The argument vector as the kernel laid it out in the new memory, before the program runs. */
+static __noinline u32 put_args(struct scratch *s, u64 address, u32 total)
+{
+	u32 len = s->len, size = total, done = 0;
+
+	if (len > STRINGS_MAX)
+		return 0;
+	if (size > RB_ARGS_MAX)
+		size = RB_ARGS_MAX;
+	if (!bpf_probe_read_user(s->data + len, size, (void *)address)) {
+		s->len = len + size;
+		if (total > size)
+			record_cut(s, RB_ARGS_CUT, total);
+		return size;
+	}
+	/* A page is missing somewhere: keep what is there. */
+	for (int page = 0; page < RB_ARGS_MAX / PAGE_BYTES; page++) {
+		u32 at = s->len;
+
+		if (done + PAGE_BYTES > size || at > RECORD_MAX - PAGE_BYTES)
+			break;
+		if (bpf_probe_read_user(s->data + at, PAGE_BYTES, (void *)(address + done)))
+			break;
+		done += PAGE_BYTES;
+		s->len = at + PAGE_BYTES;
+	}
+	record_flag(s, RB_UNREADABLE);
+	record_cut(s, RB_ARGS_CUT, total);
+	return done;
+}
+
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
+{
+	struct member *member = member_of(task->tgid);
+	struct file *exe;
+	struct scratch *s;
+	struct rb_exec *r;
+	u64 args;
+
+	if (!member)
+		return 0;
+	s = record_begin(sizeof(struct rb_exec));
+	if (!s)
+		return 0;
+	r = (void *)s->data;
+	__builtin_memset(r, 0, sizeof(*r));
+	record_head(&r->head, RB_EXEC, member->scope, member->start_ns, 0);
+	fill_identity(r, task);
+	r->old_tid = old_pid == task->tgid ? 0 : old_pid;
+	exe = BPF_CORE_READ(task, mm, exe_file);
+	fill_executable(r, exe);
+	r->stdio[0] = stdio_kind(0, &r->stdin_peer);
+	r->stdio[1] = stdio_kind(1, NULL);
+	r->stdio[2] = stdio_kind(2, NULL);
+	r->path_len = put_file_path(s, exe);
+	r->name_len = put_kernel_name(s, BPF_CORE_READ(bprm, filename));
+	r->cwd_len = put_base(s, AT_FDCWD, false);
+	args = BPF_CORE_READ(task, mm, arg_start);
+	r->args_total = BPF_CORE_READ(task, mm, arg_end) - args;
+	r->args_len = put_args(s, args, r->args_total);
+	record_end(s, &critical);
+	return 0;
+}
+
+struct argv_walk {
+	u64 argv;
+	u32 slot;
+	u32 begin;
+	u32 pointer_bytes;
+	u32 complete;
+};
+
+static long argv_step(u32 index, struct argv_walk *w)
+{
+	struct scratch *s = scratch_at(w->slot);
+	u64 address = 0;
+	u32 len;
+	long n;
+
+	if (!s)
+		return 1;
+	if (bpf_probe_read_user(&address, w->pointer_bytes == 4 ? 4 : 8,
+				(void *)(w->argv + (u64)index * w->pointer_bytes)))
+		return 1;
+	if (!address) {
+		w->complete = 1;
+		return 1;
+	}
+	len = s->len;
+	if (len > STRINGS_MAX + RB_ARGS_MAX / 2)
+		return 1;
+	n = bpf_probe_read_user_str(s->data + len, RB_ARGS_MAX / 2, (void *)address);
+	if (n <= 0)
+		return 1;
+	s->len = len + n;
+	return 0;
+}
+
+/* An exec that failed; the kernel keeps nothing of it, so all is read from the caller. */
+static __noinline int exec_failed(struct call *c, u64 name, u64 argv, int dirfd)
+{
+	struct argv_walk w = { .argv = argv, .pointer_bytes = c->compat ? 4 : 8 };
+	struct scratch *s = record_begin(sizeof(struct rb_exec_failed));
+	struct rb_exec_failed *r;
+	char first = 0;
+
+	if (!s)
+		return 0;
+	r = (void *)s->data;
+	record_head(&r->head, RB_EXEC_FAILED, c->scope, c->start_ns, c->result);
+	record_flag(s, RB_USER_EVIDENCE);
+	bpf_probe_read_user(&first, 1, (void *)name);
+	r->path_len = put_base(s, dirfd, first == '/');
+	r->name_len = put_user_name(s, (void *)name);
+	w.slot = s->slot;
+	w.begin = s->len;
+	bpf_loop(ARGV_MAX, argv_step, &w, 0);
+	r->args_len = s->len - w.begin;
+	r->args_total = r->args_len;
+	if (!w.complete)
+		record_cut(s, RB_ARGS_CUT, 0);
+	record_end(s, &critical);
+	return 0;
+}
+
+/* --- exit ---------------------------------------------------------------------------------- */
+
+static __always_inline void emit_exit(struct task_struct *task, struct member *member)
+{
+	struct scratch *s = record_begin(sizeof(struct rb_exit));
+	bool group = BPF_CORE_READ(task, signal, flags) & SIGNAL_GROUP_EXIT;
+	struct rb_exit *r;
+
+	if (!s)
+		return;
+	r = (void *)s->data;
+	record_head(&r->head, RB_EXIT, member->scope, member->start_ns, 0);
+	r->status = group ? BPF_CORE_READ(task, signal, group_exit_code) : BPF_CORE_READ(task, group_leader, exit_code);
+	r->reserved = 0;
+	record_end(s, &critical);
+}
+
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(on_exit, struct task_struct *task)
+{
+	struct member *member = member_of(task->tgid);
+	u32 tgid = task->tgid;
+	struct member left;
+
+	if (!member)
+		return 0;
+	left = *member;
+	files_exit(&left);
+	/*
+	 * The kernel has counted this thread out already: none left means the process is over. Two last
+	 * threads may both see that; the one that removes the member reports it.
+	 */
+	if (BPF_CORE_READ(task, signal, live.counter) || bpf_map_delete_elem(&members, &tgid))
+		return 0;
+	emit_exit(task, &left);
+	return 0;
+}
+
+/* --- joining and snapshot -------------------------------------------------------------------- */
+
+static __always_inline void fill_snapshot(struct scratch *s, struct task_struct *task, struct member *member)
+{
+	struct rb_exec *r = (void *)s->data;
+	struct file *exe = BPF_CORE_READ(task, mm, exe_file);
+
+	__builtin_memset(r, 0, sizeof(*r));
+	record_head(&r->head, RB_PROCESS, member->scope, member->start_ns, 0);
+	r->head.pid = BPF_CORE_READ(task, tgid);
+	r->head.tid = r->head.pid;
+	fill_identity(r, task);
+	if (exe) {
+		fill_executable(r, exe);
+		r->path_len = put_file_path(s, exe);
+	}
+	r->cwd_len = put_path(s, BPF_CORE_READ(task, fs, pwd.mnt), BPF_CORE_READ(task, fs, pwd.dentry));
+	r->args_total = BPF_CORE_READ(task, mm, arg_end) - BPF_CORE_READ(task, mm, arg_start);
+}
+
+static __always_inline void emit_snapshot(struct task_struct *task, struct member *member, u32 slot)
+{
+	struct scratch *s = record_begin_at(slot, sizeof(struct rb_exec));
+
+	if (!s)
+		return;
+	fill_snapshot(s, task, member);
+	record_end(s, &critical);
+}
+
+/* Moved into a watched cgroup (docker exec does that): watched from here on. */
+SEC("tp_btf/cgroup_attach_task")
+int BPF_PROG(on_cgroup_attach, struct cgroup *to, const char *path, struct task_struct *task)
+{
+	struct member *member;
+	u32 *scope;
+
+	if (!has_cgroup_scopes || member_of(BPF_CORE_READ(task, tgid)))
+		return 0;
+	/* `to` may be of a v1 hierarchy, where ids mean something else; the task has moved already. */
+	scope = cgroup_scope(BPF_CORE_READ(task, cgroups, dfl_cgrp));
+	if (!scope)
+		return 0;
+	member = join(task, *scope);
+	if (member)
+		emit_snapshot(task, member, bpf_get_smp_processor_id());
+	return 0;
+}
+
+/* The process user space asks for, by its pid in user space's own pid namespace. */
+struct wanted {
+	u32 pid;
+	u32 pid_ns;	/* inode number */
+	u32 scope;
+	u32 silent;	/* it joins without a record */
+};
+
+volatile struct wanted wanted;
+
+static __always_inline bool is_wanted(struct task_struct *task)
+{
+	struct pid *pid = BPF_CORE_READ(task, thread_pid);
+	u32 level = BPF_CORE_READ(pid, level);
+	struct pid_namespace *ns;
+	struct upid upid = {};
+
+	if (!wanted.pid)
+		return false;
+	for (u32 i = 0; i < PID_NS_LEVEL_MAX && i <= level; i++) {
+		bpf_core_read(&upid, sizeof(upid), &pid->numbers[i]);
+		if ((u32)upid.nr != wanted.pid)
+			continue;
+		ns = upid.ns;
+		if (BPF_CORE_READ(ns, ns.inum) == wanted.pid_ns)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * One pass over all processes: whoever is wanted, is in a watched cgroup, or has a member for a
+ * parent, joins. User space repeats it until a pass adds nobody; forks of members join by themselves,
+ * so the repetition ends. Each pass writes one byte for every process it added.
+ */
+SEC("iter/task")
+int snapshot(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct member *member, *parent;
+	u32 scope = wanted.scope;
+	u32 *cgroup = NULL;
+	bool asked;
+
+	if (!task || BPF_CORE_READ(task, pid) != BPF_CORE_READ(task, tgid) ||
+	    BPF_CORE_READ(task, flags) & PF_KTHREAD || member_of(BPF_CORE_READ(task, tgid)))
+		return 0;
+	asked = is_wanted(task);
+	if (!asked) {
+		if (has_cgroup_scopes)
+			cgroup = cgroup_scope(BPF_CORE_READ(task, cgroups, dfl_cgrp));
+		parent = member_of(BPF_CORE_READ(task, real_parent, tgid));
+		if (cgroup)
+			scope = *cgroup;
+		else if (parent)
+			scope = parent->scope;
+		else
+			return 0;
+	}
+	member = join(task, scope);
+	if (!member)
+		return 0;
+	if (!asked || !wanted.silent)
+		emit_snapshot(task, member, user_slot);
+	bpf_seq_write(ctx->meta->seq, "+", 1);
+	return 0;
+}

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/* The one object: every family, and the system call hooks that call into them. */
+#include "file.bpf.c"
+#include "network.bpf.c"
+#include "process.bpf.c"
+#include "syscalls.bpf.c"
+
+struct rb_layout *rb_layout;	/* never used: it puts the type into the BTF */
+
+char LICENSE[] SEC("license") = "Dual MIT/GPL";

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * Who is watched. Membership is by process (tgid): children join at fork, before they can run,
+ * and nobody leaves but by exiting, so setsid, double fork, reparenting and namespaces change
+ * nothing. A cgroup scope also takes in whoever is moved or born into its cgroup.
+ */
+#ifndef RUBICON_SCOPE_H
+#define RUBICON_SCOPE_H
+
+#include "kernel.h"
+#include "emit.h"
+
+#define CGROUP_DEPTH_MAX 32
+
+struct member {
+	u64 start_ns;
+	u32 scope;
+	u32 reserved;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__type(key, u32);
+	__type(value, struct member);
+} members SEC(".maps");
+
+/* cgroup v2 id -> scope */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 256);
+	__type(key, u64);
+	__type(value, u32);
+} scope_cgroups SEC(".maps");
+
+/* Set before load: without cgroup scopes the forks of strangers cost one branch. */
+const volatile bool has_cgroup_scopes;
+
+static __always_inline struct member *member_of(u32 tgid)
+{
+	return bpf_map_lookup_elem(&members, &tgid);
+}
+
+static __always_inline struct member *current_member(void)
+{
+	return member_of(bpf_get_current_pid_tgid() >> 32);
+}
+
+static __always_inline u64 process_start_ns(struct task_struct *task)
+{
+	return BPF_CORE_READ(task, group_leader, start_boottime);
+}
+
+static __always_inline struct member *join(struct task_struct *task, u32 scope)
+{
+	struct member new = { .start_ns = process_start_ns(task), .scope = scope };
+	u32 tgid = BPF_CORE_READ(task, tgid);
+
+	if (bpf_map_update_elem(&members, &tgid, &new, BPF_ANY)) {
+		count_loss(RB_LOST_MEMBER);
+		return NULL;
+	}
+	return member_of(tgid);
+}
+
+static __always_inline u64 ancestor_cgroup_id(struct cgroup *cgroup, int level)
+{
+	struct cgroup___ids *old = (void *)cgroup;
+	u64 id = 0;
+
+	if (bpf_core_field_exists(cgroup->ancestors)) {
+		struct cgroup *ancestor = NULL;
+
+		bpf_core_read(&ancestor, sizeof(ancestor), &cgroup->ancestors[level]);
+		return BPF_CORE_READ(ancestor, kn, id);
+	}
+	bpf_core_read(&id, sizeof(id), &old->ancestor_ids[level]);
+	return id;
+}
+
+/* The scope of the innermost watched cgroup above `cgroup`, or NULL. */
+static __noinline u32 *cgroup_scope(struct cgroup *cgroup)
+{
+	int level = BPF_CORE_READ(cgroup, level);
+	u32 *found = NULL;
+
+	for (int i = 0; i < CGROUP_DEPTH_MAX && i <= level; i++) {
+		u64 id = ancestor_cgroup_id(cgroup, i);
+		u32 *scope = bpf_map_lookup_elem(&scope_cgroups, &id);
+
+		if (scope)
+			found = scope;
+	}
+	return found;
+}
+
+#endif

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/* System calls: which ones matter, and who handles each. */
+#include "call.h"
+#include "syscalls.h"
+
+static __always_inline u32 act_of(struct pt_regs *regs, bool *compat)
+{
+	u64 nr = regs->orig_ax;
+
+	if (nr >= SYSCALL_TABLE_SIZE)
+		return ACT_NONE;
+	/* One look tells most calls apart, whichever table they come from. */
+	if (!acts_64[nr] && !acts_32[nr])
+		return ACT_NONE;
+	*compat = is_compat();
+	return *compat ? acts_32[nr] : acts_64[nr];
+}
+
+SEC("tp_btf/sys_enter")
+int BPF_PROG(on_sys_enter, struct pt_regs *regs, long nr)
+{
+	struct member *member;
+	struct call c = {};
+	bool compat = false;
+	u32 act = act_of(regs, &compat);
+
+	if (act < ACT_FIRST_ON_ENTER)
+		return 0;
+	member = current_member();
+	if (!member)
+		return 0;
+	call_read(&c, regs, member, compat);
+	switch (act) {
+	case ACT_CLOSE:
+		return close_enter(&c, c.args[0]);
+	case ACT_DUP2:
+		return dup2_enter(&c, c.args[0], c.args[1]);
+	case ACT_CLOSE_RANGE:
+		return close_range_enter(&c, c.args[0], c.args[1], c.args[2]);
+	}
+	return 0;
+}
+
+/* struct open_how begins with the flags */
+static __always_inline u32 openat2_flags(u64 how)
+{
+	u64 flags = 0;
+
+	bpf_probe_read_user(&flags, sizeof(flags), (void *)how);
+	return flags;
+}
+
+#define AT_REMOVEDIR 0x200
+#define AT_EMPTY_PATH 0x1000
+
+static __always_inline int unlinkat_exit(struct call *c)
+{
+	struct path_call p = { .dirfd = c->args[0], .name = c->args[1] };
+
+	p.kind = c->args[2] & AT_REMOVEDIR ? RB_RMDIR : RB_UNLINK;
+	return path_exit(c, &p);
+}
+
+/* fchmodat2 and fchownat can name a descriptor by an empty path. */
+static __always_inline int at_exit(struct call *c, struct path_call *p, u32 flags)
+{
+	char first = 1;
+
+	if (flags & AT_EMPTY_PATH)
+		bpf_probe_read_user(&first, 1, (void *)p->name);
+	return first ? path_exit(c, p) : path_fd_exit(c, p);
+}
+
+#define BY_NAME(...) path_exit(&c, &(struct path_call){ .dirfd = AT_FDCWD, .dirfd2 = AT_FDCWD, __VA_ARGS__ })
+#define BY_NAME_AT(...) path_exit(&c, &(struct path_call){ __VA_ARGS__ })
+#define BY_FD(...) path_fd_exit(&c, &(struct path_call){ __VA_ARGS__ })
+#define BY_EITHER(flags, ...) at_exit(&c, &(struct path_call){ __VA_ARGS__ }, flags)
+
+static __always_inline int name_exit(struct call *call, u32 act)
+{
+	struct call c = *call;
+	u64 *a = c.args;
+
+	switch (act) {
+	case ACT_RENAME:
+		return BY_NAME(.kind = RB_RENAME, .name = a[0], .name2 = a[1]);
+	case ACT_RENAMEAT:
+		return BY_NAME_AT(.kind = RB_RENAME, .dirfd = a[0], .name = a[1], .dirfd2 = a[2], .name2 = a[3]);
+	case ACT_UNLINK:
+		return BY_NAME(.kind = RB_UNLINK, .name = a[0]);
+	case ACT_UNLINKAT:
+		return unlinkat_exit(&c);
+	case ACT_RMDIR:
+		return BY_NAME(.kind = RB_RMDIR, .name = a[0]);
+	case ACT_LINK:
+		return BY_NAME(.kind = RB_LINK, .name = a[0], .name2 = a[1]);
+	case ACT_LINKAT:
+		return BY_NAME_AT(.kind = RB_LINK, .dirfd = a[0], .name = a[1], .dirfd2 = a[2], .name2 = a[3]);
+	case ACT_SYMLINK:
+		return BY_NAME(.kind = RB_SYMLINK, .name = a[1], .name2 = a[0]);
+	case ACT_SYMLINKAT:
+		return BY_NAME_AT(.kind = RB_SYMLINK, .dirfd = a[1], .name = a[2], .name2 = a[0]);
+	case ACT_MKDIR:
+		return BY_NAME(.kind = RB_MKDIR, .name = a[0], .value = a[1]);
+	case ACT_MKDIRAT:
+		return BY_NAME_AT(.kind = RB_MKDIR, .dirfd = a[0], .name = a[1], .value = a[2]);
+	case ACT_TRUNCATE:
+		return BY_NAME(.kind = RB_TRUNCATE, .name = a[0], .value = a[1]);
+	}
+	return 0;
+}
+
+static __always_inline int attribute_exit(struct call *call, u32 act)
+{
+	struct call c = *call;
+	u64 *a = c.args;
+
+	switch (act) {
+	case ACT_FTRUNCATE:
+		return BY_FD(.kind = RB_TRUNCATE, .dirfd = a[0], .value = a[1]);
+	case ACT_CHMOD:
+		return BY_NAME(.kind = RB_CHMOD, .name = a[0], .value = a[1]);
+	case ACT_FCHMOD:
+		return BY_FD(.kind = RB_CHMOD, .dirfd = a[0], .value = a[1]);
+	case ACT_FCHMODAT:
+		return BY_EITHER(0, .kind = RB_CHMOD, .dirfd = a[0], .name = a[1], .value = a[2]);
+	case ACT_FCHMODAT2:
+		return BY_EITHER(a[3], .kind = RB_CHMOD, .dirfd = a[0], .name = a[1], .value = a[2]);
+	case ACT_CHOWN:
+		return BY_NAME(.kind = RB_CHOWN, .name = a[0], .value = a[1], .value2 = a[2]);
+	case ACT_FCHOWN:
+		return BY_FD(.kind = RB_CHOWN, .dirfd = a[0], .value = a[1], .value2 = a[2]);
+	case ACT_FCHOWNAT:
+		return BY_EITHER(a[4], .kind = RB_CHOWN, .dirfd = a[0], .name = a[1], .value = a[2], .value2 = a[3]);
+	}
+	return 0;
+}
+
+static __always_inline int io_exit(struct call *c, u32 act)
+{
+	u64 *a = c->args;
+
+	switch (act) {
+	case ACT_OPEN:
+		return open_exit(c, AT_FDCWD, a[0], a[1]);
+	case ACT_CREAT:
+		return open_exit(c, AT_FDCWD, a[0], O_CREAT | O_TRUNC | O_WRONLY);
+	case ACT_OPENAT:
+		return open_exit(c, a[0], a[1], a[2]);
+	case ACT_OPENAT2:
+		return open_exit(c, a[0], a[1], openat2_flags(a[2]));
+	case ACT_WRITE:
+		return write_exit(c, a[0]);
+	case ACT_WRITE_TO_THIRD:
+		return write_exit(c, a[2]);
+	}
+	return 0;
+}
+
+static __always_inline int task_exit(struct call *c, u32 act)
+{
+	u64 *a = c->args;
+
+	switch (act) {
+	case ACT_CONNECT:
+		return connect_exit(c);
+	case ACT_EXECVE:
+		return c->result < 0 ? exec_failed(c, a[0], a[1], AT_FDCWD) : 0;
+	case ACT_EXECVEAT:
+		return c->result < 0 ? exec_failed(c, a[1], a[2], a[0]) : 0;
+	}
+	return 0;
+}
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(on_sys_exit, struct pt_regs *regs, long result)
+{
+	struct member *member;
+	struct call c = {};
+	bool compat = false;
+	u32 act = act_of(regs, &compat);
+
+	if (act == ACT_NONE || act >= ACT_FIRST_ON_ENTER)
+		return 0;
+	member = current_member();
+	if (!member)
+		return 0;
+	call_read(&c, regs, member, compat);
+	c.result = compat ? (s32)result : result;
+	if (act >= ACT_FIRST_TASK)
+		return task_exit(&c, act);
+	if (act >= ACT_FIRST_ATTRIBUTE)
+		return attribute_exit(&c, act);
+	if (act >= ACT_FIRST_NAME)
+		return name_exit(&c, act);
+	return io_exit(&c, act);
+}

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/* Which system calls matter, by number, on x86-64 and i386 (arch/x86/entry/syscalls/ in the kernel). */
+#ifndef RUBICON_SYSCALLS_H
+#define RUBICON_SYSCALLS_H
+
+#define SYSCALL_TABLE_SIZE 512
+#define ABSENT (SYSCALL_TABLE_SIZE - 1)	/* a number no call has */
+
+/* The order is that of the handlers in syscalls.bpf.c; the last group is seen on the way in. */
+enum act {
+	ACT_NONE,
+	ACT_OPEN,
+	ACT_CREAT,
+	ACT_OPENAT,
+	ACT_OPENAT2,
+	ACT_WRITE,		/* to the descriptor in the first argument */
+	ACT_WRITE_TO_THIRD,	/* ... in the third */
+	ACT_RENAME,
+	ACT_RENAMEAT,
+	ACT_UNLINK,
+	ACT_UNLINKAT,
+	ACT_RMDIR,
+	ACT_LINK,
+	ACT_LINKAT,
+	ACT_SYMLINK,
+	ACT_SYMLINKAT,
+	ACT_MKDIR,
+	ACT_MKDIRAT,
+	ACT_TRUNCATE,
+	ACT_FTRUNCATE,
+	ACT_CHMOD,
+	ACT_FCHMOD,
+	ACT_FCHMODAT,
+	ACT_FCHMODAT2,
+	ACT_CHOWN,
+	ACT_FCHOWN,
+	ACT_FCHOWNAT,
+	ACT_CONNECT,
+	ACT_EXECVE,
+	ACT_EXECVEAT,
+	ACT_CLOSE,
+	ACT_DUP2,
+	ACT_CLOSE_RANGE,
+
+	ACT_FIRST_NAME = ACT_RENAME,
+	ACT_FIRST_ATTRIBUTE = ACT_FTRUNCATE,
+	ACT_FIRST_TASK = ACT_CONNECT,
+	ACT_FIRST_ON_ENTER = ACT_CLOSE,
+};
+
+#define SYSCALLS(X)						\
+	X(open,			2,	5,	ACT_OPEN)		\
+	X(creat,		85,	8,	ACT_CREAT)		\
+	X(openat,		257,	295,	ACT_OPENAT)		\
+	X(openat2,		437,	437,	ACT_OPENAT2)		\
+	X(write,		1,	4,	ACT_WRITE)		\
+	X(pwrite64,		18,	181,	ACT_WRITE)		\
+	X(writev,		20,	146,	ACT_WRITE)		\
+	X(pwritev,		296,	334,	ACT_WRITE)		\
+	X(pwritev2,		328,	379,	ACT_WRITE)		\
+	X(sendfile,		40,	187,	ACT_WRITE)		\
+	X(sendfile64,		ABSENT,	239,	ACT_WRITE)		\
+	X(splice,		275,	313,	ACT_WRITE_TO_THIRD)	\
+	X(copy_file_range,	326,	377,	ACT_WRITE_TO_THIRD)	\
+	X(rename,		82,	38,	ACT_RENAME)		\
+	X(renameat,		264,	302,	ACT_RENAMEAT)		\
+	X(renameat2,		316,	353,	ACT_RENAMEAT)		\
+	X(unlink,		87,	10,	ACT_UNLINK)		\
+	X(unlinkat,		263,	301,	ACT_UNLINKAT)		\
+	X(rmdir,		84,	40,	ACT_RMDIR)		\
+	X(link,			86,	9,	ACT_LINK)		\
+	X(linkat,		265,	303,	ACT_LINKAT)		\
+	X(symlink,		88,	83,	ACT_SYMLINK)		\
+	X(symlinkat,		266,	304,	ACT_SYMLINKAT)		\
+	X(mkdir,		83,	39,	ACT_MKDIR)		\
+	X(mkdirat,		258,	296,	ACT_MKDIRAT)		\
+	X(truncate,		76,	92,	ACT_TRUNCATE)		\
+	X(truncate64,		ABSENT,	193,	ACT_TRUNCATE)		\
+	X(ftruncate,		77,	93,	ACT_FTRUNCATE)		\
+	X(ftruncate64,		ABSENT,	194,	ACT_FTRUNCATE)		\
+	X(chmod,		90,	15,	ACT_CHMOD)		\
+	X(fchmod,		91,	94,	ACT_FCHMOD)		\
+	X(fchmodat,		268,	306,	ACT_FCHMODAT)		\
+	X(fchmodat2,		452,	452,	ACT_FCHMODAT2)		\
+	X(chown,		92,	182,	ACT_CHOWN)		\
+	X(chown32,		ABSENT,	212,	ACT_CHOWN)		\
+	X(lchown,		94,	16,	ACT_CHOWN)		\
+	X(lchown32,		ABSENT,	198,	ACT_CHOWN)		\
+	X(fchown,		93,	95,	ACT_FCHOWN)		\
+	X(fchown32,		ABSENT,	207,	ACT_FCHOWN)		\
+	X(fchownat,		260,	298,	ACT_FCHOWNAT)		\
+	X(connect,		42,	362,	ACT_CONNECT)		\
+	X(execve,		59,	11,	ACT_EXECVE)		\
+	X(execveat,		322,	358,	ACT_EXECVEAT)		\
+	X(close,		3,	6,	ACT_CLOSE)		\
+	X(dup2,			33,	63,	ACT_DUP2)		\
+	X(dup3,			292,	330,	ACT_DUP2)		\
+	X(close_range,		436,	436,	ACT_CLOSE_RANGE)
+
+#pragma clang diagnostic push
+#pragma clang diagnostic ignored "-Winitializer-overrides"
+#define ENTRY_64(name, nr64, nr32, act) [nr64] = act,
+#define ENTRY_32(name, nr64, nr32, act) [nr32] = act,
+static const volatile u8 acts_64[SYSCALL_TABLE_SIZE] = { SYSCALLS(ENTRY_64) [ABSENT] = ACT_NONE };
+static const volatile u8 acts_32[SYSCALL_TABLE_SIZE] = { SYSCALLS(ENTRY_32) [ABSENT] = ACT_NONE };
+#pragma clang diagnostic pop
+
+#endif

@@ -1,0 +1,75 @@
+"""What a session drains, wherever the records come from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from tracer.records import EMPTY, Section
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A process to watch, and with it all that it started and will start.
+
+    pid     in this process's own pid namespace
+    silent  it joins the scope without a record of its own: it is about to become the command
+    """
+
+    pid: int
+    silent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Drained:
+    """What was in the rings, and how many records were lost since the start."""
+
+    critical: Section = EMPTY
+    bulk: Section = EMPTY
+    lost_critical: int = 0
+    lost_bulk: int = 0
+
+
+class Source(Protocol):
+    """Loaded probes. Nothing is recorded before a target is added.
+
+    abi     the layout of the records, for the trace
+    loader, tier    what is running: "core" or "bcc", "A" or "B"
+    unseen  routes to an act that these probes cannot see on this kernel
+    """
+
+    abi: Mapping[str, Any]
+    loader: str
+    tier: str
+    unseen: tuple[str, ...]
+
+    def add_process(self, wanted: Wanted, scope: int) -> int:
+        """Watch a process and its descendants; how many processes joined (0: there is no such process)."""
+        ...
+
+    def add_cgroup(self, cgroup_id: int, scope: int) -> int:
+        """Watch all that is in a cgroup or below it, now and later; how many processes joined."""
+        ...
+
+    def wait(self, timeout_seconds: float) -> bool:
+        """Return when there is something to drain, or after the timeout (false)."""
+        ...
+
+    def drain(self) -> Drained: ...
+
+    def sweep(self) -> None:
+        """Report written files whose last holder went unseen; for now and then."""
+        ...
+
+    def members(self) -> Iterable[int]:
+        """Pids (of the initial namespace) of the processes watched now."""
+        ...
+
+    def losses(self) -> dict[str, int]:
+        """Records that could not be handed over, by kind or reason; only what is not zero."""
+        ...
+
+    def close(self) -> None:
+        """Detach and unload; to be drained once more before."""
+        ...

@@ -1,0 +1,212 @@
+"""A kernel record, decoded and not yet understood: the fields of `probes/abi.h`, strings as text.
+
+Made by `tracer.capture.decode`, turned into events by `tracer.context`. The classes have the fields of the C
+structs under the same names and in the same order, without what only frames the strings (`..._len`,
+`reserved`); the decoder holds them against the layout in the probes' own BTF, so a difference is an error
+when the object is loaded or a trace opened, and not a wrong value.
+
+Times are nanoseconds since boot, sleep included (CLOCK_BOOTTIME). Paths are absolute, from the root of the
+mount namespace; names are as the program gave them. Text is decoded with `os.fsdecode`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum, IntFlag
+
+
+class Kind(IntEnum):
+    """enum rb_kind"""
+
+    FORK = 1
+    EXEC = 2
+    EXEC_FAILED = 3
+    EXIT = 4
+    PROCESS = 5
+    CONNECT = 6
+    OPEN = 7
+    CLOSE = 8
+    RENAME = 9
+    UNLINK = 10
+    LINK = 11
+    SYMLINK = 12
+    MKDIR = 13
+    RMDIR = 14
+    TRUNCATE = 15
+    CHMOD = 16
+    CHOWN = 17
+
+
+class Flag(IntFlag):
+    """enum rb_flag"""
+
+    USER_EVIDENCE = 1 << 0
+    UNREADABLE = 1 << 1
+    LATE = 1 << 2
+    PATH_CUT = 1 << 3
+    NAME_CUT = 1 << 4
+    ARGS_CUT = 1 << 5
+    DELETED = 1 << 6
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Kernel records not yet decoded, framed as in the BPF ring buffer (see `tracer.trace`).
+
+    `records` counts those that are not discarded; `first_ns` and `last_ns` are their boot-clock times.
+    """
+
+    data: bytes
+    records: int
+    first_ns: int
+    last_ns: int
+
+
+EMPTY = Section(b"", 0, 0, 0)
+
+
+@dataclass(slots=True, eq=False)
+class Record:
+    """struct rb_head. `pid` is the process (tgid), `tid` the thread; `start_ns` is the process's start.
+
+    result      what the call returned; negative is -errno
+    cut_bytes   true length of the string that a ..._CUT flag names
+    """
+
+    time_ns: int
+    start_ns: int
+    pid: int
+    tid: int
+    kind: int
+    flags: int
+    scope: int
+    result: int
+    cut_bytes: int
+
+
+@dataclass(slots=True, eq=False)
+class ForkRecord(Record):
+    """The head names the child."""
+
+    parent_start_ns: int
+    cgroup: int
+    parent_pid: int
+    ns_pid: int
+
+
+@dataclass(slots=True, eq=False)
+class Peer:
+    """struct rb_peer: addresses of 16 bytes in network order (IPv4 in the first four), ports in host order."""
+
+    daddr: bytes
+    saddr: bytes
+    dport: int
+    sport: int
+    family: int
+    protocol: int
+
+
+@dataclass(slots=True, eq=False)
+class ExecRecord(Record):
+    """An exec that succeeded, or a process that was there at the attach (PROCESS: then without arguments).
+
+    path        the executable that runs; for a script its interpreter
+    name        what the kernel was asked to run; for a script the script
+    stdio       enum rb_stdio of descriptors 0, 1, 2; the fourth is not used
+    args_total  true length of the argument vector in bytes
+    """
+
+    parent_start_ns: int
+    cgroup: int
+    inode: int
+    device: int
+    parent_pid: int
+    ns_pid: int
+    old_tid: int
+    uid: int
+    gid: int
+    euid: int
+    egid: int
+    ns_mnt: int
+    ns_net: int
+    ns_pidns: int
+    ns_user: int
+    args_total: int
+    stdio: bytes
+    stdin_peer: Peer
+    comm: bytes
+    path: str
+    name: str
+    cwd: str
+    args: tuple[str, ...]
+
+
+@dataclass(slots=True, eq=False)
+class ExecFailedRecord(Record):
+    """path: what `name` is relative to."""
+
+    args_total: int
+    path: str
+    name: str
+    args: tuple[str, ...]
+
+
+@dataclass(slots=True, eq=False)
+class ExitRecord(Record):
+    """status: as wait(2) gives it."""
+
+    status: int
+
+
+@dataclass(slots=True, eq=False)
+class ConnectRecord(Record):
+    """path: a unix peer bound in a file system; name: sun_path, its leading NUL kept when abstract."""
+
+    peer: Peer
+    type: int
+    path: str
+    name: str
+
+
+@dataclass(slots=True, eq=False)
+class OpenRecord(Record):
+    """result: the descriptor. Refused: `path` is the directory, `name` what was asked for."""
+
+    inode: int
+    device: int
+    mode: int
+    open_flags: int
+    created: int
+    path: str
+    name: str
+
+
+@dataclass(slots=True, eq=False)
+class CloseRecord(Record):
+    """The last reference to a written file is gone."""
+
+    inode: int
+    bytes: int
+    writes: int
+    device: int
+    mode: int
+    path: str
+
+
+@dataclass(slots=True, eq=False)
+class PathRecord(Record):
+    """RENAME UNLINK LINK SYMLINK MKDIR RMDIR TRUNCATE CHMOD CHOWN.
+
+    value, value2   truncate: length; chmod, mkdir: mode; chown: uid and gid
+    path, name      the file: `path` alone when a descriptor named it, else what `name` is relative to
+    path2, name2    rename, link: the new name; symlink: `name2` is the target, as given
+    """
+
+    value: int
+    value2: int
+    inode: int
+    device: int
+    path: str
+    name: str
+    path2: str
+    name2: str
