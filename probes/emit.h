@@ -45,9 +45,8 @@ struct {
 
 struct scratch {
 	u32 busy;
-	u32 len;
 	u32 slot;
-	u32 reserved;
+	u64 len;	/* 64 bits wide, as the verifier loses the bounds of what is widened */
 	u8 data[RECORD_MAX];
 };
 
@@ -62,6 +61,19 @@ struct {
 	__type(value, struct scratch);
 } scratches SEC(".maps");
 
+/* Makes the compiler forget what it knows of `value`, so that it neither moves nor merges its use. */
+#define OPAQUE(value) asm volatile("" : "+r"(value))
+
+/*
+ * `value`, at most `max`. The verifier must see the bound on the very register that is used, and the
+ * compiler, left to itself, compares a copy.
+ */
+static __always_inline u64 bounded(u64 value, u64 max)
+{
+	OPAQUE(value);
+	return value > max ? max : value;
+}
+
 static __always_inline void count_loss(u32 reason)
 {
 	u32 cpu = bpf_get_smp_processor_id();
@@ -71,7 +83,7 @@ static __always_inline void count_loss(u32 reason)
 		here->count[reason]++;
 }
 
-const volatile u32 user_slot;
+const volatile u32 user_slot;	/* set before load: one past the last CPU */
 
 static __always_inline struct scratch *scratch_at(u32 slot)
 {
@@ -119,7 +131,7 @@ static __always_inline void record_head(struct rb_head *head, u16 kind, u32 scop
 static __always_inline void record_end(struct scratch *s, void *ring)
 {
 	struct rb_head *head = (void *)s->data;
-	u32 len = s->len;
+	u64 len = s->len;
 
 	if (len <= RECORD_MAX && bpf_ringbuf_output(ring, s->data, len, 0))
 		count_loss(head->kind);
@@ -143,7 +155,7 @@ static __always_inline void record_cut(struct scratch *s, u16 flag, u32 true_byt
 
 static __always_inline u32 put_user_name(struct scratch *s, const void *address)
 {
-	u32 len = s->len;
+	u64 len = s->len;
 	long n;
 
 	if (len > STRINGS_MAX - RB_PATH_MAX)
@@ -160,7 +172,7 @@ static __always_inline u32 put_user_name(struct scratch *s, const void *address)
 
 static __always_inline u32 put_kernel_name(struct scratch *s, const void *address)
 {
-	u32 len = s->len;
+	u64 len = s->len;
 	long n;
 
 	if (len > STRINGS_MAX - RB_PATH_MAX)
@@ -176,14 +188,13 @@ static __always_inline u32 put_kernel_name(struct scratch *s, const void *addres
 }
 
 /* `size` raw bytes of kernel memory; at most a sun_path. */
-static __always_inline u32 put_kernel_bytes(struct scratch *s, const void *address, u32 size)
+static __always_inline u32 put_kernel_bytes(struct scratch *s, const void *address, u64 size)
 {
-	u32 len = s->len;
+	u64 len = s->len;
 
 	if (len > STRINGS_MAX - RB_PATH_MAX)
 		return 0;
-	if (size > RB_PATH_MAX)
-		size = RB_PATH_MAX;
+	size = bounded(size, RB_PATH_MAX);
 	if (bpf_probe_read_kernel(s->data + len, size, address)) {
 		record_flag(s, RB_UNREADABLE);
 		return 0;

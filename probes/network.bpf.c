@@ -66,7 +66,7 @@ static __always_inline bool is_repeat(s32 result, u8 state, bool set_off)
 /* An abstract name begins with a NUL and may hold more; without the caller's length it ends at the next. */
 static __always_inline u32 put_unix_name(struct scratch *s, u64 address)
 {
-	u32 len = s->len, stored;
+	u64 len = s->len, stored;
 	char first = 0;
 
 	bpf_probe_read_user(&first, 1, (void *)address);

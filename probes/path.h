@@ -33,7 +33,7 @@ static __always_inline void append_name(struct scratch *s, struct walk *w, struc
 {
 	const unsigned char *name = BPF_CORE_READ(dentry, d_name.name);
 	u32 size = BPF_CORE_READ(dentry, d_name.len) & NAME_BYTES_MAX;
-	u32 len = s->len;
+	u64 len = s->len;
 
 	w->total += size + 1;
 	if (len > STRINGS_MAX - 2 * NAME_BYTES_MAX || len - w->begin + size + 1 > RB_PATH_MAX)

@@ -21,6 +21,16 @@ static __always_inline u32 namespace_pid(struct task_struct *task)
 	return upid.nr;
 }
 
+static __always_inline u32 pid_namespace_of(struct task_struct *task)
+{
+	struct pid *pid = BPF_CORE_READ(task, thread_pid);
+	u32 level = BPF_CORE_READ(pid, level);
+	struct pid_namespace *ns = NULL;
+
+	bpf_core_read(&ns, sizeof(ns), &pid->numbers[level].ns);
+	return BPF_CORE_READ(ns, ns.inum);
+}
+
 static __always_inline u64 cgroup_id(struct task_struct *task)
 {
 	return BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
@@ -102,6 +112,7 @@ static __always_inline void fill_identity(struct rb_exec *r, struct task_struct 
 	r->egid = BPF_CORE_READ(task, cred, egid.val);
 	r->ns_mnt = BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum);
 	r->ns_net = BPF_CORE_READ(task, nsproxy, net_ns, ns.inum);
+	r->ns_pidns = pid_namespace_of(task);
 	r->ns_user = BPF_CORE_READ(task, cred, user_ns, ns.inum);
 	BPF_CORE_READ_STR_INTO(&r->comm, task, comm);
 }
@@ -115,12 +126,12 @@ static __always_inline void fill_executable(struct rb_exec *r, struct file *exe)
 /* The argument vector as the kernel laid it out in the new memory, before the program runs. */
 static __noinline u32 put_args(struct scratch *s, u64 address, u32 total)
 {
-	u32 len = s->len, size = total, done = 0;
+	u64 size = bounded(total, RB_ARGS_MAX);
+	u64 len = s->len;
+	u32 done = 0;
 
 	if (len > STRINGS_MAX)
 		return 0;
-	if (size > RB_ARGS_MAX)
-		size = RB_ARGS_MAX;
 	if (!bpf_probe_read_user(s->data + len, size, (void *)address)) {
 		s->len = len + size;
 		if (total > size)
@@ -129,10 +140,11 @@ static __noinline u32 put_args(struct scratch *s, u64 address, u32 total)
 	}
 	/* A page is missing somewhere: keep what is there. */
 	for (int page = 0; page < RB_ARGS_MAX / PAGE_BYTES; page++) {
-		u32 at = s->len;
+		u64 at = s->len;
 
 		if (done + PAGE_BYTES > size || at > RECORD_MAX - PAGE_BYTES)
 			break;
+		OPAQUE(at);
 		if (bpf_probe_read_user(s->data + at, PAGE_BYTES, (void *)(address + done)))
 			break;
 		done += PAGE_BYTES;
@@ -189,7 +201,7 @@ static long argv_step(u32 index, struct argv_walk *w)
 {
 	struct scratch *s = scratch_at(w->slot);
 	u64 address = 0;
-	u32 len;
+	u64 len;
 	long n;
 
 	if (!s)

@@ -33,8 +33,8 @@ struct {
 	__type(value, u32);
 } scope_cgroups SEC(".maps");
 
-/* Set before load: without cgroup scopes the forks of strangers cost one branch. */
-const volatile bool has_cgroup_scopes;
+/* Set by user space: without cgroup scopes the forks of strangers cost one branch. */
+volatile bool has_cgroup_scopes;
 
 static __always_inline struct member *member_of(u32 tgid)
 {

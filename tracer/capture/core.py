@@ -1,0 +1,189 @@
+"""The probes on the running kernel, loaded by libbpf (CO-RE): no compiler and no kernel headers needed."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import select
+import struct
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from tracer.capture.btf import Btf
+from tracer.capture.layout import layout_of, losses_of
+from tracer.capture.libbpf import Object
+from tracer.capture.ring import Ring
+from tracer.capture.source import Drained, Wanted
+from tracer.errors import CaptureError, KernelError, RubiconError
+from tracer.records import Kind
+
+OBJECT = Path(__file__).resolve().parents[2] / "probes" / "build" / "rubicon.bpf.o"
+
+PROGRAMS = ("on_fork", "on_exec", "on_exit", "on_cgroup_attach", "on_tcp_state", "on_sys_enter", "on_sys_exit")
+# What tier B cannot see on any kernel; `rubicon doctor` and the trace say so.
+UNSEEN = (
+    "file and network operations through io_uring",
+    "datagrams sent without connect",
+    "writes through shared mappings",
+)
+
+_BULK_KINDS = frozenset(range(Kind.OPEN, Kind.CHOWN + 1))
+_BULK_LOSSES = frozenset({"RB_LOST_FILE"})
+_PASSES_MAX = 64  # over all processes until nobody joins; each pass reaches at least a generation further
+
+
+class CoreSource:
+    """See `Source`. Raises KernelError or PrivilegeError when the probes cannot be loaded.
+
+    kernel_btf      type information of the kernel, when it is not the kernel's own
+    ring_bytes      sizes of the critical and the bulk ring; powers of two, at least a page
+    """
+
+    loader = "core"
+    tier = "B"
+    unseen = UNSEEN
+
+    def __init__(
+        self,
+        path: Path = OBJECT,
+        *,
+        kernel_btf: Path | None = None,
+        ring_bytes: tuple[int, int] | None = None,
+    ) -> None:
+        self._object = Object(path, kernel_btf)
+        self._rings: tuple[Ring, ...] = ()
+        self._losses_map: mmap.mmap | None = None
+        self._poll = select.epoll()
+        try:
+            self._load(ring_bytes)
+        except BaseException:
+            self.close()
+            raise
+
+    def _load(self, ring_bytes: tuple[int, int] | None) -> None:
+        self._cpus = self._object.possible_cpus
+        self._object.map("losses").resize(self._cpus)
+        self._object.map("scratches").resize(self._cpus + 1)
+        if ring_bytes:
+            for name, size in zip(("critical", "bulk"), ring_bytes, strict=True):
+                self._object.map(name).resize(size)
+        btf = Btf(self._object.btf())
+        self.abi = layout_of(btf)
+        self._loss_names = {place: name for name, place in losses_of(btf).items()}
+        self._variables = btf.variables(".bss")
+        self._set_constant(btf, "user_slot", self._cpus)
+        self._object.load()
+        self._open_maps()
+        for program in PROGRAMS:
+            self._object.attach(program)
+
+    def _set_constant(self, btf: Btf, name: str, value: int) -> None:
+        offset, size = btf.variables(".rodata")[name]
+        self._object.map(".rodata").memory()[offset : offset + size] = value.to_bytes(size, "little")
+
+    def _open_maps(self) -> None:
+        maps = [self._object.map(name) for name in ("critical", "bulk")]
+        self._rings = tuple(Ring(each.fd, each.max_entries) for each in maps)
+        for ring in self._rings:
+            self._poll.register(ring.fd, select.EPOLLIN)
+        self._members = self._object.map("members")
+        self._cgroups = self._object.map("scope_cgroups")
+        self._bss = self._object.map(".bss")
+        self._bss_bytes = bytearray(self._bss.memory())
+        self._loss_count = self._loss_count_of()
+        size = self._cpus * self._loss_count * 8
+        self._losses_map = mmap.mmap(
+            self._object.map("losses").fd, size, mmap.MAP_SHARED, mmap.PROT_READ
+        )
+
+    def _loss_count_of(self) -> int:
+        counts = [place for place, name in self._loss_names.items() if name == "RB_LOSS_COUNT"]
+        if not counts:
+            raise KernelError("the probes do not say how many loss counters they have; build them again")
+        return counts[0]
+
+    # Targets
+
+    def add_process(self, wanted: Wanted, scope: int) -> int:
+        pid_ns = os.stat("/proc/self/ns/pid").st_ino
+        self._write_variable("wanted", struct.pack("<IIII", wanted.pid, pid_ns, scope, wanted.silent))
+        joined = self._snapshot()
+        self._write_variable("wanted", bytes(16))
+        return joined
+
+    def add_cgroup(self, cgroup_id: int, scope: int) -> int:
+        self._cgroups.update(struct.pack("<Q", cgroup_id), struct.pack("<I", scope))
+        self._write_variable("has_cgroup_scopes", b"\1")
+        return self._snapshot()
+
+    def _write_variable(self, name: str, value: bytes) -> None:
+        offset, size = self._variables[name]
+        if size != len(value):
+            raise KernelError(f"the variable {name} of the probes has another size; build them again")
+        self._bss_bytes[offset : offset + size] = value
+        self._bss.update(bytes(4), bytes(self._bss_bytes))
+
+    def _snapshot(self) -> int:
+        """Pass over all processes until nobody joins any more."""
+        joined = 0
+        for _ in range(_PASSES_MAX):
+            new = len(self._object.iterate("snapshot"))
+            if not new:
+                return joined
+            joined += new
+        raise CaptureError(f"processes were still joining after {_PASSES_MAX} passes over all of them")
+
+    # Records
+
+    def wait(self, timeout_seconds: float) -> bool:
+        return bool(self._poll.poll(timeout_seconds))
+
+    def drain(self) -> Drained:
+        """Bulk first: whatever led to a bulk record is then in the critical records drained with it."""
+        critical_ring, bulk_ring = self._rings
+        bulk = bulk_ring.take()
+        critical = critical_ring.take()
+        lost_critical, lost_bulk = self._lost_by_ring()
+        return Drained(critical, bulk, lost_critical, lost_bulk)
+
+    def sweep(self) -> None:
+        self._object.run("sweep")
+
+    def members(self) -> Iterable[int]:
+        return [int.from_bytes(key, "little") for key in self._members.keys(4)]
+
+    def losses(self) -> dict[str, int]:
+        counts = self._loss_counts()
+        return {self._loss_names[place]: count for place, count in enumerate(counts) if count}
+
+    def _loss_counts(self) -> list[int]:
+        """Summed over CPUs, by place."""
+        assert self._losses_map is not None
+        each = memoryview(self._losses_map[:]).cast("Q")
+        step = self._loss_count
+        return [sum(each[place::step]) for place in range(step)]
+
+    def _lost_by_ring(self) -> tuple[int, int]:
+        critical = bulk = 0
+        for place, count in enumerate(self._loss_counts()):
+            if place in _BULK_KINDS or self._loss_names.get(place) in _BULK_LOSSES:
+                bulk += count
+            else:
+                critical += count
+        return critical, bulk
+
+    def detach(self) -> None:
+        """Record nothing more; what is in the rings can still be drained."""
+        self._object.detach()
+
+    def close(self) -> None:
+        for ring in self._rings:
+            ring.close()
+        self._rings = ()
+        if self._losses_map is not None:
+            self._losses_map.close()
+            self._losses_map = None
+        self._poll.close()
+        with suppress(RubiconError):
+            self._object.close()

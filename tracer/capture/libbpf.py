@@ -1,0 +1,261 @@
+"""libbpf through ctypes: the few calls that load, attach and read an object. Nothing else imports it.
+
+API: libbpf's own headers, bpf/libbpf.h and bpf/bpf.h, version 1.0 and later. Every failed call raises
+KernelError with libbpf's own words in it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+from collections import deque
+from pathlib import Path
+
+from tracer.errors import KernelError
+
+_SONAME = "libbpf.so.1"
+_WARN = 0  # enum libbpf_print_level
+_MESSAGE_BYTES = 1 << 20  # a verifier log is one message
+
+_PrintFunction = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
+
+
+class _OpenOptions(ctypes.Structure):
+    """struct bpf_object_open_opts, as far as it is used; libbpf takes a shorter one than its own."""
+
+    _fields_ = (
+        ("sz", ctypes.c_size_t),
+        ("object_name", ctypes.c_char_p),
+        ("relaxed_maps", ctypes.c_bool),
+        ("pin_root_path", ctypes.c_char_p),
+        ("stub", ctypes.c_uint32),
+        ("kconfig", ctypes.c_char_p),
+        ("btf_custom_path", ctypes.c_char_p),
+    )
+
+
+class _TestRunOptions(ctypes.Structure):
+    """struct bpf_test_run_opts, up to what a run without input needs."""
+
+    _fields_ = (
+        ("sz", ctypes.c_size_t),
+        ("data_in", ctypes.c_void_p),
+        ("data_out", ctypes.c_void_p),
+        ("data_size_in", ctypes.c_uint32),
+        ("data_size_out", ctypes.c_uint32),
+        ("ctx_in", ctypes.c_void_p),
+        ("ctx_out", ctypes.c_void_p),
+        ("ctx_size_in", ctypes.c_uint32),
+        ("ctx_size_out", ctypes.c_uint32),
+        ("retval", ctypes.c_uint32),
+        ("repeat", ctypes.c_int),
+        ("duration", ctypes.c_uint32),
+        ("flags", ctypes.c_uint32),
+        ("cpu", ctypes.c_uint32),
+        ("batch_size", ctypes.c_uint32),
+    )
+
+
+_POINTER, _INT, _TEXT, _SIZE = ctypes.c_void_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_size_t
+_SIGNATURES: dict[str, tuple[type, list[type]]] = {
+    "libbpf_set_print": (_POINTER, [_PrintFunction]),
+    "libbpf_num_possible_cpus": (_INT, []),
+    "bpf_object__open_file": (_POINTER, [_TEXT, _POINTER]),
+    "bpf_object__load": (_INT, [_POINTER]),
+    "bpf_object__close": (None, [_POINTER]),  # type: ignore[dict-item]
+    "bpf_object__btf": (_POINTER, [_POINTER]),
+    "btf__raw_data": (_POINTER, [_POINTER, ctypes.POINTER(ctypes.c_uint32)]),
+    "bpf_object__find_map_by_name": (_POINTER, [_POINTER, _TEXT]),
+    "bpf_map__set_max_entries": (_INT, [_POINTER, ctypes.c_uint32]),
+    "bpf_map__max_entries": (ctypes.c_uint32, [_POINTER]),
+    "bpf_map__fd": (_INT, [_POINTER]),
+    "bpf_map__initial_value": (_POINTER, [_POINTER, ctypes.POINTER(_SIZE)]),
+    "bpf_object__find_program_by_name": (_POINTER, [_POINTER, _TEXT]),
+    "bpf_object__next_program": (_POINTER, [_POINTER, _POINTER]),
+    "bpf_program__name": (_TEXT, [_POINTER]),
+    "bpf_program__fd": (_INT, [_POINTER]),
+    "bpf_program__insn_cnt": (_SIZE, [_POINTER]),
+    "bpf_program__attach": (_POINTER, [_POINTER]),
+    "bpf_program__attach_iter": (_POINTER, [_POINTER, _POINTER]),
+    "bpf_link__fd": (_INT, [_POINTER]),
+    "bpf_link__destroy": (_INT, [_POINTER]),
+    "bpf_iter_create": (_INT, [_INT]),
+    "bpf_map_update_elem": (_INT, [_INT, _POINTER, _POINTER, ctypes.c_uint64]),
+    "bpf_map_delete_elem": (_INT, [_INT, _POINTER]),
+    "bpf_map_get_next_key": (_INT, [_INT, _POINTER, _POINTER]),
+    "bpf_prog_test_run_opts": (_INT, [_INT, _POINTER]),
+}
+
+
+class Library:
+    """The loaded library, and the last warnings it printed. Raises KernelError when it is not installed."""
+
+    def __init__(self) -> None:
+        try:
+            self._library = ctypes.CDLL(_SONAME, use_errno=True)
+        except OSError:
+            raise KernelError(f"{_SONAME} is missing: apt-get install libbpf1") from None
+        for name, (result, arguments) in _SIGNATURES.items():
+            function = getattr(self._library, name)
+            function.restype, function.argtypes = result, arguments
+        self.warnings: deque[str] = deque(maxlen=20)
+        self._print = _PrintFunction(self._keep_warning)  # held: libbpf keeps a pointer to it
+        self._library.libbpf_set_print(self._print)
+
+    def __getattr__(self, name: str) -> ctypes._NamedFuncPointer:
+        function: ctypes._NamedFuncPointer = getattr(self._library, name)
+        return function
+
+    def _keep_warning(self, level: int, form: bytes, arguments: int) -> int:
+        """Called from C: must not raise."""
+        try:
+            if level == _WARN:
+                buffer = ctypes.create_string_buffer(_MESSAGE_BYTES)
+                ctypes.CDLL(None).vsnprintf(buffer, _MESSAGE_BYTES, form, ctypes.c_void_p(arguments))
+                self.warnings.append(buffer.value.decode("utf-8", "replace").strip())
+        except Exception:  # noqa: BLE001  an exception has nowhere to go from here
+            return 0
+        return 0
+
+    def fail(self, what: str, code: int = 0) -> KernelError:
+        """The error for a failed call; `code` is errno, by default the current one."""
+        code = abs(code) or ctypes.get_errno()
+        reason = os.strerror(code) if code else "unknown error"
+        said = f" ({self.warnings[-1]})" if self.warnings else ""
+        return KernelError(f"{what}: {reason}{said}")
+
+
+class Map:
+    """A map of a loaded object."""
+
+    def __init__(self, library: Library, pointer: int, name: str) -> None:
+        self._library, self._pointer, self.name = library, pointer, name
+
+    @property
+    def fd(self) -> int:
+        return int(self._library.bpf_map__fd(self._pointer))
+
+    @property
+    def max_entries(self) -> int:
+        return int(self._library.bpf_map__max_entries(self._pointer))
+
+    def resize(self, entries: int) -> None:
+        """Before the object is loaded."""
+        if code := self._library.bpf_map__set_max_entries(self._pointer, entries):
+            raise self._library.fail(f"cannot size the map {self.name}", code)
+
+    def memory(self) -> memoryview:
+        """The variables of a data section; what is written there before the load is their first value."""
+        size = _SIZE()
+        address = self._library.bpf_map__initial_value(self._pointer, ctypes.byref(size))
+        if not address:
+            raise self._library.fail(f"cannot reach the variables in {self.name}")
+        return memoryview((ctypes.c_ubyte * size.value).from_address(address)).cast("B")
+
+    def update(self, key: bytes, value: bytes) -> None:
+        if self._library.bpf_map_update_elem(self.fd, key, value, 0):
+            raise self._library.fail(f"cannot write to the map {self.name}")
+
+    def keys(self, size: int) -> list[bytes]:
+        """All keys, each of `size` bytes; what comes and goes meanwhile may be missing."""
+        found: list[bytes] = []
+        key, following = None, ctypes.create_string_buffer(size)
+        while not self._library.bpf_map_get_next_key(self.fd, key, following):
+            key = following.raw
+            found.append(key)
+            if len(found) > self.max_entries:
+                break
+        return found
+
+
+class Object:
+    """A BPF object file. To be opened, prepared, loaded, attached, and closed whatever happened."""
+
+    def __init__(self, path: Path, kernel_btf: Path | None = None) -> None:
+        self._library = Library()
+        options = _OpenOptions(sz=ctypes.sizeof(_OpenOptions))
+        if kernel_btf is not None:
+            options.btf_custom_path = os.fsencode(kernel_btf)
+        self._links: list[int] = []
+        self._pointer = self._library.bpf_object__open_file(os.fsencode(path), ctypes.byref(options))
+        if not self._pointer:
+            raise self._library.fail(f"cannot open the probes {path}")
+
+    @property
+    def possible_cpus(self) -> int:
+        return int(self._library.libbpf_num_possible_cpus())
+
+    def btf(self) -> bytes:
+        """The type information in the object, raw."""
+        size = ctypes.c_uint32()
+        address = self._library.btf__raw_data(
+            self._library.bpf_object__btf(self._pointer), ctypes.byref(size)
+        )
+        if not address:
+            raise self._library.fail("the probes have no type information")
+        return ctypes.string_at(address, size.value)
+
+    def map(self, name: str) -> Map:
+        pointer = self._library.bpf_object__find_map_by_name(self._pointer, name.encode())
+        if not pointer:
+            raise KernelError(f"the probes have no map {name}: they are from another version")
+        return Map(self._library, pointer, name)
+
+    def load(self) -> None:
+        """Verify and load all programs."""
+        if code := self._library.bpf_object__load(self._pointer):
+            raise self._library.fail("the kernel refused the probes", code)
+
+    def attach(self, program: str) -> None:
+        pointer = self._program(program)
+        link = self._library.bpf_program__attach(pointer)
+        if not link:
+            raise self._library.fail(f"cannot attach {program}")
+        self._links.append(link)
+
+    def instruction_counts(self) -> dict[str, int]:
+        """Instructions of each program as compiled."""
+        found: dict[str, int] = {}
+        pointer = None
+        while pointer := self._library.bpf_object__next_program(self._pointer, pointer):
+            name: bytes = self._library.bpf_program__name(pointer)
+            found[name.decode()] = int(self._library.bpf_program__insn_cnt(pointer))
+        return found
+
+    def iterate(self, program: str) -> bytes:
+        """Run an iterator program over all the kernel has; what it wrote."""
+        link = self._library.bpf_program__attach_iter(self._program(program), None)
+        if not link:
+            raise self._library.fail(f"cannot attach {program}")
+        try:
+            descriptor = self._library.bpf_iter_create(self._library.bpf_link__fd(link))
+            if descriptor < 0:
+                raise self._library.fail(f"cannot run {program}", descriptor)
+            with open(descriptor, "rb") as output:
+                return output.read()
+        finally:
+            self._library.bpf_link__destroy(link)
+
+    def run(self, program: str) -> None:
+        """Run a raw tracepoint program once, here and now."""
+        options = _TestRunOptions(sz=ctypes.sizeof(_TestRunOptions))
+        fd = self._library.bpf_program__fd(self._program(program))
+        if code := self._library.bpf_prog_test_run_opts(fd, ctypes.byref(options)):
+            raise self._library.fail(f"cannot run {program}", code if code < -1 else errno.EIO)
+
+    def _program(self, name: str) -> int:
+        pointer = self._library.bpf_object__find_program_by_name(self._pointer, name.encode())
+        if not pointer:
+            raise KernelError(f"the probes have no program {name}: they are from another version")
+        return int(pointer)
+
+    def detach(self) -> None:
+        while self._links:
+            self._library.bpf_link__destroy(self._links.pop())
+
+    def close(self) -> None:
+        self.detach()
+        if self._pointer:
+            self._library.bpf_object__close(self._pointer)
+            self._pointer = None
