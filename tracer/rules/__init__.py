@@ -1,0 +1,19 @@
+"""Was it allowed: events in, violations out.
+
+    policy file -> policy, globs, endpoints -> policing ---\\
+                                                            engine.RuleSet.judge(event) -> violations
+    Sigma files -> detection, items, values -> nodes ------/
+
+Imported by `tracer.pipeline`, `tracer.session` and the commands. Imports only `tracer.events` and
+`tracer.errors`; it reads files when rules are loaded and nothing afterwards, so a judgement depends on the
+event and the rules alone.
+
+`policy` says what a policy file may hold, `fields` which events and fields a Sigma rule can speak of.
+`packs/` holds the detections that come with Rubicon.
+"""
+
+from tracer.rules.detection import Skipped
+from tracer.rules.engine import RuleSet, Source
+from tracer.rules.load import load_rules
+
+__all__ = ["RuleSet", "Skipped", "Source", "load_rules"]

@@ -1,0 +1,206 @@
+"""Entries of `network.connect`: who may be connected to.
+
+    pypi.org                 this domain, any port        pypi.org:443
+    *.pypi.org               any name below it, not the domain itself
+    localhost                127.0.0.0/8 and ::1
+    *                        any internet address         *:53
+    192.0.2.1                this address                 192.0.2.1:22
+    10.0.0.0/8               this network                 10.0.0.0/8:443
+    2001:db8::/32            likewise; with a port        [2001:db8::/32]:443
+    unix:/run/**             unix sockets by path, `*` and `**` as in paths
+    unix:@name*              unix sockets in the abstract namespace, `*` is any text
+
+A port is `443`, a range `8000-8100`, or several, `80,443`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+from tracer.events import Network, NetworkType
+from tracer.rules.globs import compile_globs, translate
+
+Address = IPv4Address | IPv6Address
+Subnet = IPv4Network | IPv6Network
+Ports = tuple[tuple[int, int], ...]
+"""Ranges of ports, both ends included; () is any port."""
+
+_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
+_LOOPBACK: tuple[Subnet, ...] = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One entry, parsed: exactly one of the first four says who.
+
+    networks    any address in one of them
+    domain      this name
+    parent      any name that ends in this one, which begins with a dot
+    unix        the path of a unix socket, "@name" for an abstract one
+    """
+
+    networks: tuple[Subnet, ...] = ()
+    domain: str = ""
+    parent: str = ""
+    unix: str = ""
+    ports: Ports = ()
+
+
+def parse_endpoint(text: str) -> Endpoint:
+    """Raises ValueError when `text` is not an entry."""
+    if text.startswith("unix:"):
+        return Endpoint(unix=_unix_pattern(text.removeprefix("unix:")))
+    host, ports = _split_ports(text)
+    if host == "*":
+        return Endpoint(networks=(IPv4Network("0.0.0.0/0"), IPv6Network("::/0")), ports=ports)
+    if host.lower().rstrip(".") == "localhost":
+        return Endpoint(networks=_LOOPBACK, ports=ports)
+    if (network := _network(host)) is not None:
+        return Endpoint(networks=(network,), ports=ports)
+    if host.startswith("*."):
+        return Endpoint(parent="." + _domain(host[2:]), ports=ports)
+    return Endpoint(domain=_domain(host), ports=ports)
+
+
+def _unix_pattern(pattern: str) -> str:
+    if pattern.startswith("@"):
+        return pattern
+    if not pattern.startswith("/"):
+        raise ValueError('a unix socket is given by an absolute path, or by "@" and its abstract name')
+    translate(pattern)
+    return pattern
+
+
+def _split_ports(text: str) -> tuple[str, Ports]:
+    """Host and ports of `host:ports`, `[host]:ports` or a host alone, which may be an IPv6 address."""
+    if text.startswith("["):
+        host, bracket, rest = text[1:].partition("]")
+        if not bracket or (rest and not rest.startswith(":")):
+            raise ValueError('"[" begins an IPv6 address that "]" ends, then ":" and the port')
+        if ":" not in host:
+            raise ValueError("only an IPv6 address stands in brackets")
+        return host, _ports(rest[1:]) if rest else ()
+    if text.count(":") > 1:
+        return text, ()
+    host, colon, ports = text.partition(":")
+    return host, _ports(ports) if colon else ()
+
+
+def _ports(text: str) -> Ports:
+    ranges = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        low = _port(first)
+        high = _port(last) if dash else low
+        if low > high:
+            raise ValueError(f'the port range "{part}" ends before it begins')
+        ranges.append((low, high))
+    return tuple(ranges)
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 5 and 0 < int(text) <= 65535):
+        raise ValueError(f'"{text}" is not a port (1 to 65535)')
+    return int(text)
+
+
+def _network(host: str) -> Subnet | None:
+    """The address or network `host` is, None when it is a name. Raises ValueError for one that is wrong."""
+    if not (":" in host or "/" in host or re.fullmatch(r"[0-9.]+", host)):
+        return None
+    try:
+        return ip_network(host)
+    except ValueError as error:
+        raise ValueError(f"is not an address or network: {error}") from None
+
+
+def _domain(name: str) -> str:
+    """The name in the form it is compared in: lower case, no dot at the end, international names encoded."""
+    name = name.rstrip(".").lower()
+    if not name.isascii():
+        try:
+            name = name.encode("idna").decode("ascii")
+        except UnicodeError:
+            raise ValueError(f'"{name}" is not a domain name') from None
+    labels = name.split(".")
+    if len(name) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
+        raise ValueError(f'"{name}" is not a domain name, an address or a network')
+    return name
+
+
+@lru_cache(maxsize=4096)
+def parse_ip(text: str) -> Address | None:
+    """The address, an IPv4-mapped one as IPv4, without a zone; None when `text` is not one."""
+    try:
+        address = ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address
+
+
+def compile_endpoints(endpoints: Sequence[Endpoint]) -> Callable[[Network], bool]:
+    """True for a connection that one of `endpoints` allows.
+
+    Unix sockets are allowed unless an entry speaks of them. Sockets that are neither internet nor unix carry
+    no address that could be judged, and pass.
+    """
+    internet = _compile_internet([endpoint for endpoint in endpoints if not endpoint.unix])
+    unix = _compile_unix([endpoint.unix for endpoint in endpoints if endpoint.unix])
+
+    def allowed(network: Network) -> bool:
+        if network.type is NetworkType.UNIX:
+            return unix(network.path)
+        if network.type is NetworkType.OTHER:
+            return True
+        return internet(network)
+
+    return allowed
+
+
+def _compile_unix(patterns: Sequence[str]) -> Callable[[str], bool]:
+    if not patterns:
+        return lambda _path: True
+    by_path = compile_globs(pattern for pattern in patterns if pattern.startswith("/"))
+    abstract = [re.escape(pattern).replace(r"\*", ".*") for pattern in patterns if pattern.startswith("@")]
+    by_name = re.compile("|".join(abstract) if abstract else r"(?!)", re.DOTALL).fullmatch
+    return lambda path: by_path(path) or by_name(path) is not None
+
+
+def _compile_internet(endpoints: Iterable[Endpoint]) -> Callable[[Network], bool]:
+    networks: list[tuple[Subnet, Ports]] = []
+    parents: list[tuple[str, Ports]] = []
+    domains: dict[str, list[Ports]] = {}
+    for endpoint in endpoints:
+        networks += [(subnet, endpoint.ports) for subnet in endpoint.networks]
+        if endpoint.parent:
+            parents.append((endpoint.parent, endpoint.ports))
+        if endpoint.domain:
+            domains.setdefault(endpoint.domain, []).append(endpoint.ports)
+
+    def allowed(network: Network) -> bool:
+        port = network.destination_port
+        # getaddrinfo(3) connects UDP sockets to port 0 to learn the source address (RFC 6724): who decides.
+        if port == 0 and network.transport == "udp":
+            port = -1
+        address = parse_ip(network.destination_ip)
+        if address is not None and any(
+            address in subnet and _fits(port, ports) for subnet, ports in networks
+        ):
+            return True
+        name = network.destination_domain.lower().rstrip(".")
+        if not name:
+            return False
+        return any(_fits(port, ports) for ports in domains.get(name, ())) or any(
+            name.endswith(parent) and _fits(port, ports) for parent, ports in parents
+        )
+
+    return allowed
+
+
+def _fits(port: int, ports: Ports) -> bool:
+    return not ports or port == -1 or any(low <= port <= high for low, high in ports)

@@ -1,0 +1,101 @@
+"""The rules at work: an event in, its violations out.
+
+An event meets the policy first and then the detections of its log source, in the order they were loaded; it
+never meets a rule that speaks of something else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import TypedDict
+
+from tracer.events import Action, Event, Rule, Violation
+from tracer.rules.detection import Detection, Skipped
+from tracer.rules.fields import LOG_SOURCES, Facts, LogSource
+from tracer.rules.policing import PolicyCheck, policy_checks, policy_rules
+from tracer.rules.policy import Policy
+
+
+class Source(TypedDict):
+    """A file that rules came from: as the user named it, or "pack:NAME"; and the SHA-256 of its bytes."""
+
+    path: str
+    sha256: str
+
+
+class _Plan:
+    """What to ask of the events of one action."""
+
+    __slots__ = ("applies", "check", "detections")
+
+    def __init__(
+        self, check: PolicyCheck | None, source: LogSource | None, detections: Sequence[Detection]
+    ) -> None:
+        self.check = check
+        self.applies = source.applies if source and detections else None
+        self.detections = tuple((detection.test, detection) for detection in detections)
+
+    def judge(self, event: Event) -> tuple[Violation, ...]:
+        found: list[Violation] | None = None
+        if self.check is not None and (violation := self.check(event)) is not None:
+            found = [violation]
+        if self.applies is None or not self.applies(event):
+            return tuple(found) if found else ()
+        facts = Facts(event)
+        for test, detection in self.detections:
+            if test(facts):
+                if found is None:
+                    found = []
+                found.append(detection.violation(event, facts))
+        return tuple(found) if found else ()
+
+
+class RuleSet:
+    """All rules of a session, compiled.
+
+    rules       what can be violated, in the order it is judged
+    skipped     detections that do not apply, with the reason
+    sources     the files they came from
+    digest      SHA-256 over the files' contents in order, hexadecimal: same digest, same verdicts
+    domains     exact domain names the policy allows connections to; someone has to resolve them
+    """
+
+    def __init__(
+        self,
+        policy: Policy | None,
+        detections: Sequence[Detection],
+        skipped: Sequence[Skipped] = (),
+        sources: Sequence[Source] = (),
+    ) -> None:
+        self.skipped = tuple(skipped)
+        self.sources = list(sources)
+        self.domains = policy.domains if policy else frozenset()
+        of_policy = tuple(policy_rules(policy).values()) if policy else ()
+        self.rules: tuple[Rule, ...] = of_policy + tuple(detection.rule for detection in detections)
+        self.digest = _digest(policy is not None, sources)
+        self._plans = _plans(policy_checks(policy) if policy else {}, detections)
+
+    def judge(self, event: Event) -> tuple[Violation, ...]:
+        """The violations of one event, most often none; what was there at the attach is judged as well."""
+        plan = self._plans.get(event.action)
+        return plan.judge(event) if plan is not None else ()
+
+
+def _digest(has_policy: bool, sources: Sequence[Source]) -> str:
+    digest = hashlib.sha256(b"policy" if has_policy else b"")
+    for source in sources:
+        digest.update(bytes.fromhex(source["sha256"]))
+    return digest.hexdigest()
+
+
+def _plans(checks: dict[Action, PolicyCheck], detections: Sequence[Detection]) -> dict[Action, _Plan]:
+    plans: dict[Action, _Plan] = {}
+    for source in LOG_SOURCES.values():
+        fitting = [detection for detection in detections if detection.source is source]
+        for action in source.actions:
+            if fitting or action in checks:
+                plans[action] = _Plan(checks.get(action), source, fitting)
+    for action, check in checks.items():
+        plans.setdefault(action, _Plan(check, None, ()))
+    return plans

@@ -1,0 +1,374 @@
+"""What a rule may ask of an event: the fields of each Sigma log source, and how they are read.
+
+Names on the left are Sigma's (https://github.com/SigmaHQ/sigma-specification, taxonomy); those on the right
+are the ones `rubicon export` writes, for rules of our own.
+
+An empty value is an absent one: `Field: null`, `Field: ''` and `Field|exists: false` say the same.
+
+Which events a log source takes in:
+
+process_creation    a program that runs now: a successful exec, and what ran already at the attach
+network_connection  a connect to an internet address, whatever came of it (unix sockets are not network)
+file_event          a name that has, or may now get, other content: opened for writing or created, renamed
+                    (the new name), linked, symlinked
+
+An exec or a file event that permission stopped (EACCES, EPERM, EROFS) is taken in like the act itself;
+`event.outcome` tells them apart. Others that failed, such as a look along the PATH, did nothing and are not.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Any
+
+from tracer.events import Action, Event, Exec, File, Network, NetworkType, Outcome, Process, StdioKind
+from tracer.rules.endpoints import parse_ip
+from tracer.rules.sentences import REFUSALS
+
+
+class Facts(dict[Callable[["Facts"], Any], Any]):
+    """The values of one event, each read when a rule first asks for it: `facts[reader]`."""
+
+    __slots__ = ("event",)
+
+    def __init__(self, event: Event) -> None:
+        super().__init__()
+        self.event = event
+
+    def __missing__(self, reader: Reader) -> Any:
+        value = self[reader] = reader(self)
+        return value
+
+
+Reader = Callable[[Facts], Any]
+
+
+class Kind(Enum):
+    TEXT = auto()
+    NUMBER = auto()
+    FLAG = auto()
+    ADDRESS = auto()
+    LIST = auto()  # of texts; a rule matches when one of them does
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Field:
+    """One field of a log source.
+
+    name    as the rule writes it
+    value   reads it as it is: str, int, bool, or for LIST a tuple of str; None (or ()) when it is absent
+    text    reads it as text (for LIST a tuple), None when it is absent
+    folded  likewise in lower case
+    """
+
+    name: str
+    kind: Kind
+    value: Reader
+    text: Reader
+    folded: Reader
+
+
+@dataclass(frozen=True, slots=True)
+class LogSource:
+    """A Sigma category: its fields by name, and which events it takes in.
+
+    known_absent    fields of the Sigma taxonomy that nothing on Linux, or not yet Rubicon, can fill
+    keywords        the fields that are searched for values without a field
+    """
+
+    category: str
+    actions: tuple[Action, ...]
+    applies: Callable[[Event], bool]
+    fields: Mapping[str, Field]
+    known_absent: frozenset[str]
+    keywords: tuple[str, ...]
+
+
+def _text(reader: Reader, kind: Kind) -> Reader:
+    if kind is Kind.FLAG:
+        return lambda facts: "true" if facts[reader] else "false"
+    if kind is Kind.NUMBER:
+        return lambda facts: None if (number := facts[reader]) is None else str(number)
+    return reader
+
+
+def _folded(reader: Reader, kind: Kind) -> Reader:
+    if kind is Kind.LIST:
+        return lambda facts: tuple([text.lower() for text in facts[reader]])
+    if kind in (Kind.FLAG, Kind.NUMBER):
+        return reader
+    return lambda facts: None if (text := facts[reader]) is None else text.lower()
+
+
+def _fields(
+    readers: Mapping[str, Reader], kind: Kind = Kind.TEXT, names: Mapping[str, str] | None = None
+) -> dict[str, Field]:
+    """Fields of one kind by the name on the right; `names` gives Sigma's to those that have one."""
+    made: dict[str, Field] = {}
+    for name, reader in readers.items():
+        text = _text(reader, kind)
+        folded = _folded(text, kind)
+        for written in (name, *(sigma for sigma, ours in (names or {}).items() if ours == name)):
+            made[written] = Field(written, kind, reader, text, folded)
+    return made
+
+
+# --- the process ------------------------------------------------------------------------------------------
+
+
+def _failed_exec(facts: Facts) -> Exec | None:
+    """The detail of an exec that was refused: then `Event.process` is still the caller's image."""
+    event = facts.event
+    if event.outcome is Outcome.FAILURE and isinstance(event.detail, Exec):
+        return event.detail
+    return None
+
+
+def _args(facts: Facts) -> tuple[str, ...]:
+    failed = facts[_failed_exec]
+    return tuple(failed.args if failed else facts.event.process.args)
+
+
+def _executable(facts: Facts) -> str | None:
+    failed = facts[_failed_exec]
+    return (failed.path if failed else facts.event.process.executable) or None
+
+
+def _user(facts: Facts) -> str:
+    process = facts.event.process
+    return process.user_name or ("root" if process.user_id == 0 else str(process.user_id))
+
+
+def _of_parent(read: Callable[[Process], Any]) -> Reader:
+    def reader(facts: Facts) -> Any:
+        parent = facts.event.process.parent
+        return None if parent is None else read(parent)
+
+    return reader
+
+
+_PROCESS: dict[str, Field] = {
+    **_fields(
+        {
+            "event.action": lambda facts: str(facts.event.action),
+            "event.outcome": lambda facts: str(facts.event.outcome),
+            "process.executable": _executable,
+            "process.command_line": lambda facts: " ".join(facts[_args]) or None,
+            "process.working_directory": lambda facts: facts.event.process.working_directory or None,
+            "process.name": lambda facts: facts.event.process.name or None,
+            "user.name": _user,
+            "process.parent.executable": _of_parent(lambda parent: parent.executable or None),
+            "process.parent.command_line": _of_parent(lambda parent: parent.command_line or None),
+            "process.parent.name": _of_parent(lambda parent: parent.name or None),
+        },
+        names={
+            "Image": "process.executable",
+            "CommandLine": "process.command_line",
+            "CurrentDirectory": "process.working_directory",
+            "User": "user.name",
+            "ParentImage": "process.parent.executable",
+            "ParentCommandLine": "process.parent.command_line",
+        },
+    ),
+    **_fields(
+        {
+            "process.pid": lambda facts: facts.event.process.pid,
+            "process.parent.pid": _of_parent(lambda parent: parent.pid),
+            "user.id": lambda facts: facts.event.process.user_id,
+            "user.effective.id": lambda facts: facts.event.process.effective_user_id,
+        },
+        Kind.NUMBER,
+        {"ProcessId": "process.pid", "ParentProcessId": "process.parent.pid"},
+    ),
+    **_fields(
+        {
+            "process.args": _args,
+            "process.parent.args": lambda facts: tuple(parent.args) if (parent := _parent(facts)) else (),
+            "process.ancestors.executable": lambda facts: _ancestors(facts.event.process),
+        },
+        Kind.LIST,
+    ),
+}
+
+
+def _parent(facts: Facts) -> Process | None:
+    return facts.event.process.parent
+
+
+_MAX_ANCESTORS = 64
+
+
+def _ancestors(process: Process) -> tuple[str, ...]:
+    """The executables of parent, grandparent and so on."""
+    found: list[str] = []
+    parent = process.parent
+    while parent is not None and len(found) < _MAX_ANCESTORS:
+        found.append(parent.executable)
+        parent = parent.parent
+    return tuple(found)
+
+
+# --- the details ------------------------------------------------------------------------------------------
+
+
+def _of_exec(read: Callable[[Exec], Any]) -> Reader:
+    def reader(facts: Facts) -> Any:
+        detail = facts.event.detail
+        return read(detail) if isinstance(detail, Exec) else None
+
+    return reader
+
+
+def _of_network(read: Callable[[Network], Any]) -> Reader:
+    def reader(facts: Facts) -> Any:
+        detail = facts.event.detail
+        return read(detail) if isinstance(detail, Network) else None
+
+    return reader
+
+
+def _of_file(read: Callable[[File], Any]) -> Reader:
+    def reader(facts: Facts) -> Any:
+        detail = facts.event.detail
+        return read(detail) if isinstance(detail, File) else None
+
+    return reader
+
+
+def _address(text: str) -> str | None:
+    """An IPv4 address that came in IPv6 clothes (::ffff:192.0.2.1) is an IPv4 address to a rule."""
+    if ":" in text and "." in text:
+        return str(parse_ip(text) or text)
+    return text or None
+
+
+_EXEC: dict[str, Field] = {
+    **_fields(
+        {
+            "rubicon.exec.filename": _of_exec(lambda detail: detail.filename or None),
+            "rubicon.exec.stdin": _of_exec(lambda detail: _stdio(detail.stdin)),
+            "rubicon.exec.stdout": _of_exec(lambda detail: _stdio(detail.stdout)),
+            "rubicon.exec.stderr": _of_exec(lambda detail: _stdio(detail.stderr)),
+            "rubicon.exec.stdin_peer": _of_exec(lambda detail: detail.stdin_peer or None),
+        }
+    ),
+    **_fields({"rubicon.exec.deleted": _of_exec(lambda detail: detail.deleted)}, Kind.FLAG),
+}
+
+
+def _stdio(kind: StdioKind) -> str:
+    return str(kind)
+
+
+_NETWORK: dict[str, Field] = {
+    **_fields(
+        {
+            "destination.domain": _of_network(lambda detail: detail.destination_domain or None),
+            "network.transport": _of_network(lambda detail: detail.transport or None),
+            "network.type": _of_network(lambda detail: str(detail.type)),
+        },
+        names={"DestinationHostname": "destination.domain", "Protocol": "network.transport"},
+    ),
+    **_fields(
+        {
+            "destination.ip": _of_network(lambda detail: _address(detail.destination_ip)),
+            "source.ip": _of_network(lambda detail: _address(detail.source_ip)),
+        },
+        Kind.ADDRESS,
+        {"DestinationIp": "destination.ip", "SourceIp": "source.ip"},
+    ),
+    **_fields(
+        {
+            "destination.port": _of_network(lambda detail: detail.destination_port),
+            "source.port": _of_network(lambda detail: detail.source_port or None),
+        },
+        Kind.NUMBER,
+        {"DestinationPort": "destination.port", "SourcePort": "source.port"},
+    ),
+    **_fields(
+        {
+            "Initiated": lambda _facts: True,  # a connect is always outgoing
+            "DestinationIsIpv6": _of_network(lambda detail: detail.type is NetworkType.IPV6),
+            "SourceIsIpv6": _of_network(lambda detail: detail.type is NetworkType.IPV6),
+        },
+        Kind.FLAG,
+    ),
+}
+
+_FILE: dict[str, Field] = {
+    **_fields(
+        {
+            "file.path": _of_file(lambda detail: detail.path or None),
+            "file.name": _of_file(lambda detail: os.path.basename(detail.path) or None),
+            "file.Ext.original.path": _of_file(lambda detail: detail.original_path or None),
+            "file.target_path": _of_file(lambda detail: detail.target_path or None),
+        },
+        names={"TargetFilename": "file.path", "SourceFilename": "file.Ext.original.path"},
+    ),
+    **_fields({"rubicon.file.created": _of_file(lambda detail: detail.created)}, Kind.FLAG),
+}
+
+
+# --- the log sources --------------------------------------------------------------------------------------
+
+
+def _happened(event: Event) -> bool:
+    return event.outcome is not Outcome.FAILURE or event.error in REFUSALS
+
+
+def _is_internet(event: Event) -> bool:
+    detail = event.detail
+    return isinstance(detail, Network) and detail.type in (NetworkType.IPV4, NetworkType.IPV6)
+
+
+_PROCESS_KEYWORDS = ("Image", "CommandLine", "CurrentDirectory", "User", "ParentImage", "ParentCommandLine")
+_EVERYWHERE_ABSENT = {"UtcTime", "ProcessGuid", "LogonId", "LogonGuid", "TerminalSessionId", "RuleName"}
+
+LOG_SOURCES: Mapping[str, LogSource] = {
+    source.category: source
+    for source in (
+        LogSource(
+            "process_creation",
+            (Action.EXEC,),
+            _happened,
+            _PROCESS | _EXEC,
+            frozenset(
+                {
+                    "OriginalFileName",
+                    "FileVersion",
+                    "Description",
+                    "Product",
+                    "Company",
+                    "IntegrityLevel",
+                    "Hashes",
+                    "Imphash",
+                    "md5",
+                    "sha1",
+                    "sha256",
+                    "ParentProcessGuid",
+                    *_EVERYWHERE_ABSENT,
+                }
+            ),
+            _PROCESS_KEYWORDS,
+        ),
+        LogSource(
+            "network_connection",
+            (Action.CONNECT,),
+            _is_internet,
+            _PROCESS | _NETWORK,
+            frozenset({"SourceHostname", "SourcePortName", "DestinationPortName", *_EVERYWHERE_ABSENT}),
+            (*_PROCESS_KEYWORDS, "DestinationIp", "DestinationHostname"),
+        ),
+        LogSource(
+            "file_event",
+            (Action.FILE_WRITE, Action.FILE_RENAME, Action.FILE_LINK, Action.FILE_SYMLINK),
+            _happened,
+            _PROCESS | _FILE,
+            frozenset({"CreationUtcTime", "PreviousCreationUtcTime", "Hashes", *_EVERYWHERE_ABSENT}),
+            (*_PROCESS_KEYWORDS, "TargetFilename", "SourceFilename"),
+        ),
+    )
+}

@@ -1,0 +1,163 @@
+"""A policy at work: for each action one test of an event, made once when the policy is loaded."""
+
+from __future__ import annotations
+
+import errno
+import posixpath
+from collections.abc import Callable, Iterable
+
+from tracer.events import Action, Event, Exec, File, Match, Network, NetworkType, Rule, RuleKind, Violation
+from tracer.rules import sentences
+from tracer.rules.endpoints import compile_endpoints
+from tracer.rules.globs import Matcher, compile_globs
+from tracer.rules.policy import Policy
+
+PolicyCheck = Callable[[Event], Violation | None]
+
+_HARMLESS = ("/dev/null", "/dev/zero", "/dev/full", "/dev/tty", "/dev/ptmx", "/dev/pts/**")
+_ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR})
+_UNCHANGED = _ABSENT | {errno.EEXIST}
+
+_JUDGED_BY_PATH = (
+    Action.FILE_UNLINK,
+    Action.FILE_SYMLINK,
+    Action.FILE_MKDIR,
+    Action.FILE_RMDIR,
+    Action.FILE_TRUNCATE,
+    Action.FILE_CHMOD,
+    Action.FILE_CHOWN,
+)
+
+
+def policy_checks(policy: Policy) -> dict[Action, PolicyCheck]:
+    """What a policy has to say, by action; an action that is not in it is not judged.
+
+    Attempts that failed are judged as well, unless there was nothing to do: no such program in this folder of
+    the PATH, a directory that is already there, a file that is already gone. A close says nothing new.
+    """
+    rules = policy_rules(policy)
+    checks: dict[Action, PolicyCheck] = {}
+    if policy.files.write is not None:
+        allowed = _compile_paths([*policy.files.write, *_HARMLESS])
+        checks |= _file_checks(rules["files.write"], allowed)
+    if policy.network.connect is not None:
+        endpoints = compile_endpoints(policy.network.connect)
+        checks[Action.CONNECT] = _connect_check(rules["network.connect"], endpoints)
+    if policy.process.exec is not None:
+        checks[Action.EXEC] = _exec_check(rules["process.exec"], _compile_programs(policy.process.exec))
+    return checks
+
+
+def policy_rules(policy: Policy) -> dict[str, Rule]:
+    """The rules a policy stands for, one for each list it has, by their ids."""
+    files, network, process = policy.files, policy.network, policy.process
+    lists = (
+        ("files.write", "File change not allowed", files.level, files.write),
+        ("network.connect", "Connection not allowed", network.level, network.connect),
+        ("process.exec", "Program not allowed", process.level, process.exec),
+    )
+    about = ": ".join(text for text in (policy.name, policy.description) if text)
+    return {
+        key: Rule(key, name, level, RuleKind.POLICY, about)
+        for key, name, level, entries in lists
+        if entries is not None
+    }
+
+
+def _compile_paths(patterns: Iterable[str]) -> Matcher:
+    """True for a path that some pattern allows and none that begins with "!" takes away."""
+    allowed, taken = _compile_sides(patterns)
+    return lambda path: allowed(path) and not taken(path)
+
+
+def _compile_programs(patterns: Iterable[str]) -> Matcher:
+    """Likewise; a pattern without a slash is compared with the base name."""
+    patterns = list(patterns)
+    allowed, taken = _compile_sides(pattern for pattern in patterns if "/" in pattern)
+    names, taken_names = _compile_sides(_rooted(pattern) for pattern in patterns if "/" not in pattern)
+
+    def test(path: str) -> bool:
+        name = path[path.rfind("/") :]
+        return (allowed(path) or names(name)) and not (taken(path) or taken_names(name))
+
+    return test
+
+
+def _compile_sides(patterns: Iterable[str]) -> tuple[Matcher, Matcher]:
+    patterns = list(patterns)
+    allowing = [pattern for pattern in patterns if not pattern.startswith("!")]
+    return compile_globs(allowing), compile_globs(pattern[1:] for pattern in patterns if pattern[:1] == "!")
+
+
+def _rooted(name: str) -> str:
+    return f"!/{name[1:]}" if name.startswith("!") else f"/{name}"
+
+
+def _clean(path: str) -> str:
+    """`path` without `.` and `..`, which only the names of failed attempts can have."""
+    if "/." in path or "//" in path:
+        return "/" + posixpath.normpath(path).lstrip("/")
+    return path
+
+
+def _file_checks(rule: Rule, allowed: Matcher) -> dict[Action, PolicyCheck]:
+    def violation(event: Event, *matched: Match) -> Violation:
+        return Violation(rule, event, matched, sentences.by_policy(event))
+
+    def written(event: Event) -> Violation | None:
+        detail = event.detail
+        if not isinstance(detail, File) or allowed(_clean(detail.path)):
+            return None
+        return violation(event, Match("file.path", detail.path))
+
+    def changed(event: Event) -> Violation | None:
+        return None if event.error in _UNCHANGED else written(event)
+
+    def named_twice(event: Event) -> Violation | None:
+        detail = event.detail
+        if not isinstance(detail, File) or event.error in _UNCHANGED:
+            return None
+        names = (("file.path", detail.path), ("file.Ext.original.path", detail.original_path))
+        matched = [Match(field, path) for field, path in names if not allowed(_clean(path))]
+        return violation(event, *matched) if matched else None
+
+    return {
+        Action.FILE_WRITE: written,
+        Action.FILE_RENAME: named_twice,
+        Action.FILE_LINK: named_twice,
+        **dict.fromkeys(_JUDGED_BY_PATH, changed),
+    }
+
+
+def _connect_check(rule: Rule, allowed: Callable[[Network], bool]) -> PolicyCheck:
+    def check(event: Event) -> Violation | None:
+        detail = event.detail
+        if not isinstance(detail, Network) or allowed(detail):
+            return None
+        return Violation(rule, event, _peer_matches(detail), sentences.by_policy(event))
+
+    return check
+
+
+def _peer_matches(network: Network) -> tuple[Match, ...]:
+    if network.type is NetworkType.UNIX:
+        return (Match("destination.address", network.path),)
+    matched = [
+        Match("destination.ip", network.destination_ip),
+        Match("destination.port", str(network.destination_port)),
+    ]
+    if network.destination_domain:
+        matched.append(Match("destination.domain", network.destination_domain))
+    return tuple(matched)
+
+
+def _exec_check(rule: Rule, allowed: Matcher) -> PolicyCheck:
+    def check(event: Event) -> Violation | None:
+        detail = event.detail
+        path = detail.path if isinstance(detail, Exec) else event.process.executable
+        if event.error in _ABSENT or allowed(path):
+            return None
+        field = "file.path" if event.error else "process.executable"
+        return Violation(rule, event, (Match(field, path),), sentences.by_policy(event))
+
+    return check

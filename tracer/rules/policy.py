@@ -1,0 +1,145 @@
+"""The policy file: what a sandbox may do.
+
+    name: build agents            optional, shown with each violation
+    description: ...              optional
+    on_violation: alert           the only one yet; freeze, kill and deny are refused until they can be done
+    files:
+      level: high                 optional, of the violations: informational low medium high critical
+      write: [/work/**, /tmp/**, "!/work/.git/hooks/**"]
+    network:
+      connect: [localhost, "pypi.org:443", "*.pythonhosted.org:443", 10.0.0.0/8, "unix:/run/**"]
+    process:
+      exec: [git, /usr/bin/**]
+
+A section, or a list, that is not there is not judged; an empty list allows nothing. Unknown keys are errors.
+
+files.write     `tracer.rules.globs`; every name an act creates, changes or removes must be allowed. A pattern
+                that begins with "!" takes away what others allow, wherever it stands. Terminals, and devices
+                that keep nothing (/dev/null, /dev/zero, /dev/full), need no entry.
+network.connect `tracer.rules.endpoints`. A name is compared with the domain the address was resolved from;
+                of exact names the engine knows the addresses, of names under "*." only those seen resolved.
+process.exec    paths as in `files.write`, or a name without a slash, which allows a program of that base name
+                wherever it lies. Judged is what the kernel runs: of a script its interpreter.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+
+from tracer.errors import Problem, RuleFileError
+from tracer.events import Level
+from tracer.rules.endpoints import Endpoint, parse_endpoint
+from tracer.rules.globs import translate
+from tracer.rules.yamlfile import Document, Place, parse
+
+_MESSAGES = {
+    "extra_forbidden": "is not a key a policy has here",
+    "string_type": "must be text (in quotes, when it looks like a number)",
+    "tuple_type": "must be a list",
+    "model_type": "must be a section with keys",
+    "model_attributes_type": "must be a section with keys",
+}
+
+
+def _check_path(pattern: str) -> str:
+    translate(pattern.removeprefix("!"))
+    return pattern
+
+
+def _check_program(pattern: str) -> str:
+    if pattern and "/" not in pattern:
+        translate("/" + pattern.removeprefix("!"))
+        return pattern
+    return _check_path(pattern)
+
+
+def _check_action(action: object) -> object:
+    if action in ("freeze", "kill", "deny"):
+        raise ValueError(f'"{action}" is not available yet; only "alert" is')
+    return action
+
+
+def _check_endpoint(text: object) -> Endpoint:
+    if not isinstance(text, str):
+        raise ValueError(_MESSAGES["string_type"])  # noqa: TRY004 - pydantic collects no TypeError
+    return parse_endpoint(text)
+
+
+PathPattern = Annotated[str, AfterValidator(_check_path)]
+ProgramPattern = Annotated[str, AfterValidator(_check_program)]
+ConnectEntry = Annotated[Endpoint, BeforeValidator(_check_endpoint)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class FilesSection(_Section):
+    level: Annotated[Level, Field(strict=False)] = Level.HIGH
+    write: tuple[PathPattern, ...] | None = Field(default=None, strict=False)
+
+
+class NetworkSection(_Section):
+    level: Annotated[Level, Field(strict=False)] = Level.HIGH
+    connect: tuple[ConnectEntry, ...] | None = Field(default=None, strict=False)
+
+
+class ProcessSection(_Section):
+    level: Annotated[Level, Field(strict=False)] = Level.HIGH
+    exec: tuple[ProgramPattern, ...] | None = Field(default=None, strict=False)
+
+
+class Policy(_Section):
+    """A policy file as it stands; `tracer.rules.policing` judges by it."""
+
+    name: str = ""
+    description: str = ""
+    on_violation: Annotated[Literal["alert"], BeforeValidator(_check_action)] = "alert"
+    files: FilesSection = FilesSection()
+    network: NetworkSection = NetworkSection()
+    process: ProcessSection = ProcessSection()
+
+    @property
+    def domains(self) -> frozenset[str]:
+        """The exact domain names that may be connected to."""
+        return frozenset(entry.domain for entry in self.network.connect or () if entry.domain)
+
+    @property
+    def is_empty(self) -> bool:
+        return self.files.write is None and self.network.connect is None and self.process.exec is None
+
+
+def parse_policy(path: Path, data: bytes) -> Policy:
+    """The policy in the bytes of a file. Raises RuleFileError with every problem found."""
+    documents = parse(path, data)
+    if not documents:
+        raise RuleFileError([Problem(path, 0, "", "is empty: it would judge nothing")])
+    if len(documents) > 1:
+        raise RuleFileError([documents[1].problem((), "a policy is one YAML document, this begins another")])
+    return _validate(documents[0])
+
+
+def _validate(document: Document) -> Policy:
+    if not isinstance(document.value, dict):
+        raise RuleFileError([document.problem((), "a policy is a mapping of keys")])
+    try:
+        policy = Policy.model_validate(document.value)
+    except ValidationError as error:
+        problems = [_problem(document, details) for details in error.errors(include_url=False)]
+        raise RuleFileError(sorted(problems, key=lambda problem: problem.line)) from None
+    if policy.is_empty:
+        message = "judges nothing: it has none of files.write, network.connect, process.exec"
+        raise RuleFileError([document.problem((), message)])
+    return policy
+
+
+def _problem(document: Document, details: ErrorDetails) -> Problem:
+    place: Place = details["loc"]
+    message = _MESSAGES.get(details["type"])
+    if details["type"] == "value_error":
+        message = str(details["ctx"]["error"])
+    return document.problem(place, message or details["msg"])

@@ -1,0 +1,122 @@
+"""One plain sentence for what an event did: the `summary` of a violation.
+
+The text of traced programs in it is shortened, and not escaped: `tracer.text` does that where it is shown.
+"""
+
+from __future__ import annotations
+
+import errno
+
+from tracer.events import Action, Event, Exec, File, Network, NetworkType, Outcome
+
+REFUSALS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+"""The errors that say "you may not", where others say "it cannot be done"."""
+
+_LONGEST = 200
+_HEAD, _TAIL = 140, 59
+
+# What was done, and what was tried; {} is the object.
+_FILE_ACTS = {
+    Action.FILE_RENAME: ("renamed {}", "rename {}"),
+    Action.FILE_UNLINK: ("removed {}", "remove {}"),
+    Action.FILE_LINK: ("linked {}", "link {}"),
+    Action.FILE_SYMLINK: ("created the symlink {}", "create the symlink {}"),
+    Action.FILE_MKDIR: ("created the directory {}", "create the directory {}"),
+    Action.FILE_RMDIR: ("removed the directory {}", "remove the directory {}"),
+    Action.FILE_TRUNCATE: ("truncated {}", "truncate {}"),
+    Action.FILE_CHMOD: ("changed the mode of {}", "change the mode of {}"),
+    Action.FILE_CHOWN: ("changed the owner of {}", "change the owner of {}"),
+    Action.FILE_CLOSE: ("wrote {}", "write {}"),
+}
+
+
+def actor(event: Event) -> str:
+    """Who did it, by the name of the executable: the name a process gives itself can be anything."""
+    process = event.process
+    name = process.executable.rpartition("/")[2] or process.name or "a process"
+    return f"{shorten(name)} (pid {process.pid})"
+
+
+def act(event: Event) -> str:
+    """What was done, or with a failure what was tried, as the rest of a sentence that `actor` begins."""
+    done, tried = _forms(event)
+    text = f"tried to {tried}" if event.outcome is Outcome.FAILURE else done
+    return text.format(shorten(_object(event)))
+
+
+def _forms(event: Event) -> tuple[str, str]:
+    """What was done and what was tried, with {} for the object."""
+    match event.detail:
+        case Exec():
+            return ("is running {}" if event.snapshot else "ran {}"), "run {}"
+        case Network():
+            pending = event.outcome is Outcome.UNKNOWN
+            return ("began to connect to {}" if pending else "connected to {}"), "connect to {}"
+        case File() as detail if event.action is Action.FILE_WRITE:
+            created = ("created {}", "create {}")
+            return created if detail.created else ("opened {} for writing", "open {} for writing")
+        case File():
+            return _FILE_ACTS.get(event.action, ("changed {}", "change {}"))
+        case _:
+            return f"did {event.action} {{}}", f"do {event.action} {{}}"
+
+
+def failure(event: Event) -> str:
+    """How it ended, as the end of a sentence; "" when it succeeded, or the end is not known."""
+    if event.outcome is not Outcome.FAILURE:
+        return ""
+    name = errno.errorcode.get(event.error, f"error {event.error}")
+    return f"; it was refused with {name}" if event.error in REFUSALS else f"; it failed with {name}"
+
+
+def by_policy(event: Event) -> str:
+    return f"{actor(event)} {act(event)}, which the policy does not allow{failure(event)}"
+
+
+def by_detection(event: Event, phrase: str, title: str) -> str:
+    """`phrase` is the rule's own verb and object, such as "opened a reverse tunnel"; "" when it has none."""
+    if phrase:
+        return f"{actor(event)} {phrase}: {shorten(_object(event))}{failure(event)}"
+    return f'{actor(event)} {act(event)}, which matches "{title}"{failure(event)}'
+
+
+def _object(event: Event) -> str:
+    match event.detail:
+        case Exec() as detail:
+            return " ".join(detail.args) or detail.path or event.process.command_line
+        case Network() as detail:
+            return peer(detail)
+        case File() as detail:
+            return _file_object(event, detail)
+        case _:
+            return event.process.command_line
+
+
+def _file_object(event: Event, detail: File) -> str:
+    if event.action is Action.FILE_RENAME:
+        return f"{shorten(detail.original_path)} to {shorten(detail.path)}"
+    if event.action is Action.FILE_LINK:
+        return f"{shorten(detail.original_path)} as {shorten(detail.path)}"
+    if event.action is Action.FILE_SYMLINK:
+        return f"{shorten(detail.path)} to {shorten(detail.target_path)}"
+    if event.action is Action.FILE_CHMOD:
+        return f"{shorten(detail.path)} to {detail.mode & 0o7777:04o}"
+    return detail.path
+
+
+def peer(network: Network) -> str:
+    """The other end: `192.0.2.1:22`, `[2001:db8::1]:22`, with a name before it, or a unix socket's path."""
+    if network.type is NetworkType.UNIX:
+        return network.path or "an unnamed unix socket"
+    if not network.destination_ip:
+        return f"a socket of type {network.transport or 'unknown'}"
+    ip = f"[{network.destination_ip}]" if ":" in network.destination_ip else network.destination_ip
+    address = f"{ip}:{network.destination_port}"
+    return f"{network.destination_domain} ({address})" if network.destination_domain else address
+
+
+def shorten(text: str) -> str:
+    """`text` with its middle left out when it is long."""
+    if len(text) <= _LONGEST:
+        return text
+    return f"{text[:_HEAD]}…{text[-_TAIL:]}"
