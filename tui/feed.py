@@ -14,6 +14,8 @@ from tracer.events import Event, Violation
 from tracer.trace import Block, Follower
 from tui.snapshot import Losses, Session, State
 
+Judged = tuple[Event, tuple[Violation, ...]]
+
 POLL_SECONDS = 0.02  # how late a block may be noticed; a poll costs two system calls
 BATCH_EVENTS = 256  # the model is locked for one batch at a time: a millisecond or two
 
@@ -40,11 +42,20 @@ class Source(Protocol):
 
 
 class Decoder(Protocol):
-    """What is used of `tracer.pipeline.Pipeline`: no rule is judged here, recorded violations are read."""
+    """What is used of `tracer.pipeline.RecordedPipeline`: no rule is judged here, verdicts are read."""
 
-    def push(self, block: Block) -> Iterable[tuple[Event, Sequence[Violation]]]: ...
+    @property
+    def pending_bytes(self) -> int: ...
 
-    def violations(self, block: Block) -> Iterable[Violation]: ...
+    @property
+    def unjudged(self) -> int: ...
+
+    @property
+    def bad_records(self) -> int: ...
+
+    def push(self, block: Block) -> Iterator[Judged]: ...
+
+    def finish(self) -> Iterator[Judged]: ...
 
 
 class TraceSource:
@@ -70,6 +81,7 @@ class TraceSource:
         with self._follower:
             for block in self._follower:
                 yield from self._read(block)
+            yield from self._rest()
             yield self._ending()
 
     def _wait(self, timeout_seconds: float) -> None:
@@ -80,14 +92,33 @@ class TraceSource:
 
     def _read(self, block: Block) -> Iterator[Batch]:
         yield self._context(block)
-        if self._decoder is None:
+        if self._decoder is not None:
+            yield from self._batches(self._decoder.push(block))
+            yield Batch(lag_bytes=self._lag_bytes())
+
+    def _rest(self) -> Iterator[Batch]:
+        """What the engine had not judged when it was killed, or has not yet; and what nobody can read."""
+        if self._decoder is None or self._stop.is_set():
             return
-        events = (event for event, _judged in self._decoder.push(block))
-        while batch := tuple(islice(events, BATCH_EVENTS)):
+        yield from self._batches(self._decoder.finish())
+        if self._decoder.unjudged:
+            yield Batch(notices=(f"events not judged by any rule: {self._decoder.unjudged}",))
+        if self._decoder.bad_records:
+            yield Batch(notices=(f"records that cannot be read: {self._decoder.bad_records}",))
+
+    def _batches(self, judged: Iterator[Judged]) -> Iterator[Batch]:
+        while items := tuple(islice(judged, BATCH_EVENTS)):
             if self._stop.is_set():
                 return
-            yield Batch(events=batch, lag_bytes=self._follower.lag_bytes)
-        yield Batch(violations=tuple(self._decoder.violations(block)), lag_bytes=self._follower.lag_bytes)
+            yield Batch(
+                events=tuple(event for event, _violations in items),
+                violations=tuple(violation for _event, violations in items for violation in violations),
+                lag_bytes=self._lag_bytes(),
+            )
+
+    def _lag_bytes(self) -> int:
+        """What is on disk and not read, and what is read and waits for its verdicts."""
+        return self._follower.lag_bytes + (self._decoder.pending_bytes if self._decoder else 0)
 
     def _context(self, block: Block) -> Batch:
         """What the block says beside its events. The first block has the session record in front."""
@@ -99,7 +130,7 @@ class TraceSource:
         header = block.header
         return Batch(
             losses=Losses(header.lost_critical, header.lost_bulk),
-            lag_bytes=self._follower.lag_bytes,
+            lag_bytes=self._lag_bytes(),
             notices=tuple(read_notices(block.context)),
             session=session,
             state=State.LIVE if session else None,
@@ -119,30 +150,27 @@ class TraceSource:
 
 
 def _recorded_pipeline(record: dict[str, Any]) -> Decoder:
-    from tracer.pipeline import Pipeline
+    from tracer.pipeline import RecordedPipeline
 
-    return Pipeline.recorded(record)
+    return RecordedPipeline(record)
 
 
 def read_session(record: dict[str, Any]) -> Session:
     """The session record; what it lacks is left empty."""
-    command = record.get("command")
-    targets = record.get("targets") or record.get("target") or ()
-    target = targets if isinstance(targets, str) else " ".join(str(target) for target in targets)
     return Session(
-        id=str(record.get("session") or record.get("id") or ""),
-        target=target,
-        command=(command,) if isinstance(command, str) else tuple(str(word) for word in command or ()),
+        id=str(record.get("id") or ""),
+        target=" ".join(str(target) for target in record.get("targets") or ()),
+        command=tuple(str(word) for word in record.get("command") or ()),
         host=str(record.get("host") or ""),
         kernel=str(record.get("kernel") or ""),
-        started_ns=int(record.get("started_ns") or 0),
+        started_ns=int(record.get("start_ns") or 0),
     )
 
 
 def read_notices(context: Iterable[dict[str, Any]]) -> Iterator[str]:
     for record in context:
         if record["type"] == "notice":
-            yield str(record.get("message") or record.get("text") or "")
+            yield str(record.get("message") or "")
 
 
 class Feed:

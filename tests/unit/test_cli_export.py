@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -28,6 +28,13 @@ class Recorded:
         self.session = {"type": "session", "id": "s", "targets": ["pid:100"], "tier": "B", "start_ns": 0}
         self.losses = {"critical": 0, "bulk": 5}
         self.damage: Damage | None = None
+        self.ended, self.unjudged, self.bad_records = True, 0, 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        pass
 
     def items(self) -> Iterator[tuple[Event, Sequence[Violation]]]:
         yield from items()
@@ -79,6 +86,22 @@ def test_damage_is_told_on_stderr(recorded: Recorded, capsys: pytest.CaptureFixt
     assert summary_of(captured.out)["damage"] == "the block ends early"
 
 
+def test_a_cut_trace_is_told_with_what_nobody_judged(
+    recorded: Recorded, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recorded.ended, recorded.unjudged, recorded.bad_records = False, 7, 2
+    assert rubicon("t", "--format", "jsonl") == 0
+    captured = capsys.readouterr()
+    summary = summary_of(captured.out)
+    assert (summary["unjudged"], summary["bad_records"]) == (7, 2)
+    assert "cut off" in summary["damage"]
+    assert captured.err.splitlines() == [
+        "rubicon: t: no end record: the session was cut off, or it still runs",
+        "rubicon: t: events not judged by any rule: 7",
+        "rubicon: t: records that cannot be read: 2",
+    ]
+
+
 def test_never_writes_over_the_trace(recorded: Recorded, tmp_path: Path) -> None:
     trace = tmp_path / "t"
     trace.write_text("evidence")
@@ -109,7 +132,9 @@ def test_a_reader_that_has_seen_enough_is_no_error() -> None:
         "from tracer.cli import export as command\n"
         "import argparse\n"
         "class Recorded:\n"
-        "    session, losses, damage = {}, {}, None\n"
+        "    session, losses, damage, ended, unjudged, bad_records = {}, {}, None, True, 0, 0\n"
+        "    def __enter__(self): return self\n"
+        "    def __exit__(self, *error): pass\n"
         "    def items(self):\n"
         "        for _ in range(500): yield from items()\n"
         "command.open_trace = lambda path: Recorded()\n"

@@ -22,7 +22,7 @@ def lines(text: str) -> list[dict[str, Any]]:
 
 def test_violations_follow_their_event_and_the_summary_is_last() -> None:
     out = io.StringIO()
-    write_jsonl(items(), SESSION, out, closing=lambda: Closing({"critical": 2, "bulk": 3}, "torn"))
+    write_jsonl(items(), SESSION, out, closing=lambda: Closing({"critical": 2, "bulk": 3}, "torn", 5, 1))
     found = lines(out.getvalue())
     kinds = [(line["event"]["kind"], line["event"].get("sequence")) for line in found]
     assert kinds[4:7] == [("event", 5), ("alert", 5), ("alert", 5)]
@@ -34,6 +34,7 @@ def test_violations_follow_their_event_and_the_summary_is_last() -> None:
     assert counts["actions"]["connect"] == 4
     assert counts["violations"] == {"informational": 0, "low": 0, "medium": 0, "high": 2, "critical": 1}
     assert counts["losses"] == {"critical": 2, "bulk": 3}
+    assert (counts["unjudged"], counts["bad_records"]) == (5, 1)
     assert (counts["verdict"], counts["damage"], counts["events"]) == ("violated", "torn", len(events()))
 
 
@@ -51,6 +52,8 @@ def test_only_violations_still_counts_everything() -> None:
         (Closing({"critical": 0, "bulk": 0}), "clean"),
         (Closing({"critical": 0, "bulk": 1}), "incomplete"),
         (Closing({}, "torn at block 3"), "incomplete"),
+        (Closing(unjudged=1), "incomplete"),
+        (Closing(bad_records=1), "incomplete"),
     ],
 )
 def test_verdict_without_violations(closing: Closing, verdict: str) -> None:

@@ -33,26 +33,41 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Export what is intact, and say on stderr when that is not all."""
-    trace = open_trace(args.trace)
-    _refuse_to_overwrite(args.trace, args.output)
-    try:
-        with _output(args.output) as out:
-            summary = export(trace, out, only_violations=args.only == "violations")
-    except BrokenPipeError:  # the reader has seen enough, as in `rubicon export ... | head`
-        _silence_stdout()
-        return EXIT_OK
-    except OSError as error:
-        raise RubiconError(f"cannot export to {_name(args.output)}: {error.strerror}") from error
-    if summary.damage:
-        print(f"rubicon: {_name(args.trace)}: {printable(summary.damage)}", file=sys.stderr)
+    with open_trace(args.trace) as trace:
+        _refuse_to_overwrite(args.trace, args.output)
+        try:
+            with _output(args.output) as out:
+                summary = export(trace, out, only_violations=args.only == "violations")
+        except BrokenPipeError:  # the reader has seen enough, as in `rubicon export ... | head`
+            _silence_stdout()
+            return EXIT_OK
+        except OSError as error:
+            raise RubiconError(f"cannot export to {_name(args.output)}: {error.strerror}") from error
+    for fault in _faults(summary.closing):
+        print(f"rubicon: {_name(args.trace)}: {printable(fault)}", file=sys.stderr)
     return EXIT_OK
 
 
 def export(trace: RecordedTrace, out: TextIO, *, only_violations: bool) -> Summary:
     def closing() -> Closing:
-        return Closing(trace.losses, trace.damage.message if trace.damage else "")
+        return Closing(trace.losses, _damage(trace), trace.unjudged, trace.bad_records)
 
     return write_jsonl(trace.items(), session_facts(trace.session), out, only_violations, closing)
+
+
+def _damage(trace: RecordedTrace) -> str:
+    if trace.damage:
+        return trace.damage.message
+    return "" if trace.ended else "no end record: the session was cut off, or it still runs"
+
+
+def _faults(closing: Closing) -> Iterator[str]:
+    if closing.damage:
+        yield closing.damage
+    if closing.unjudged:
+        yield f"events not judged by any rule: {closing.unjudged}"
+    if closing.bad_records:
+        yield f"records that cannot be read: {closing.bad_records}"
 
 
 def _refuse_to_overwrite(trace: Path, output: Path | None) -> None:

@@ -28,10 +28,18 @@ class Outlook(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Closing:
-    """What is known only after the last event: lost records by ring, and why the trace stops early."""
+    """What is known only after the last event.
+
+    losses        records lost by ring
+    damage        why the trace stops early, or ""
+    unjudged      events that no rule has judged: the trace was cut off before
+    bad_records   records that could not be read, and so are no events
+    """
 
     losses: Mapping[str, int] = field(default_factory=dict)
     damage: str = ""
+    unjudged: int = 0
+    bad_records: int = 0
 
 
 @dataclass(slots=True)
@@ -40,8 +48,7 @@ class Summary:
 
     actions: Counter[str] = field(default_factory=Counter)
     violations: Counter[str] = field(default_factory=Counter)
-    losses: dict[str, int] = field(default_factory=dict)
-    damage: str = ""
+    closing: Closing = field(default_factory=Closing)
     last_ns: int = 0  # time of the last event, nanoseconds since the Unix epoch
 
     @property
@@ -52,7 +59,8 @@ class Summary:
     def verdict(self) -> Outlook:
         if self.violations.total():
             return Outlook.VIOLATED
-        incomplete = self.damage or any(self.losses.values())
+        closing = self.closing
+        incomplete = closing.damage or closing.unjudged or closing.bad_records or any(closing.losses.values())
         return Outlook.INCOMPLETE if incomplete else Outlook.CLEAN
 
     def add(self, event: Event, violations: Sequence[Violation]) -> None:
@@ -81,23 +89,27 @@ def write_jsonl(
         for violation in violations:
             document = violation_document(violation, session, processes)
             out.write(line_of(document))
-    facts = closing()
-    summary.losses, summary.damage = dict(facts.losses), facts.damage
+    summary.closing = closing()
     out.write(line_of(summary_document(summary, session)))
     return summary
 
 
 def summary_document(summary: Summary, session: SessionFacts) -> dict[str, Any]:
     """The last object of a stream: `event.kind` "metric", `event.action` "summary"."""
+    closing = summary.closing
     counts: dict[str, Any] = {
         "events": summary.events,
         "actions": dict(sorted(summary.actions.items())),
         "violations": {level.value: summary.violations[level.value] for level in Level},
-        "losses": {ring: summary.losses.get(ring, 0) for ring in ("critical", "bulk")},
+        "losses": {ring: closing.losses.get(ring, 0) for ring in ("critical", "bulk")},
         "verdict": summary.verdict.value,
     }
-    if summary.damage:
-        counts["damage"] = summary.damage
+    if closing.damage:
+        counts["damage"] = closing.damage
+    if closing.unjudged:
+        counts["unjudged"] = closing.unjudged
+    if closing.bad_records:
+        counts["bad_records"] = closing.bad_records
     return {
         "@timestamp": timestamp(summary.last_ns or session.start_ns),
         "event": {"kind": "metric", "action": "summary"},

@@ -171,6 +171,8 @@ class SummaryFields(_JsonModel):
     violations: dict[Level, Number]
     losses: dict[Ring, Number]
     damage: Name | None = None
+    unjudged: Number | None = None
+    bad_records: Number | None = None
     verdict: Literal["clean", "violated", "incomplete"]
 
 

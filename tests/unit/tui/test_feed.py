@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -59,26 +59,32 @@ def test_stop_reaches_the_source() -> None:
 
 
 class FakePipeline:
-    """`number` events a block, and one violation."""
+    """`number` events a block, the first with a violation; the last block's come only from `finish`."""
+
+    pending_bytes = 100
+    bad_records = 3
 
     def __init__(self, number: int) -> None:
         self.story, self.number = scene.rome(), number
+        self.unjudged = 0
 
-    def push(self, _block: Block) -> Iterator[tuple[Event, Sequence[Violation]]]:
-        return ((self.story.events[0], ()) for _ in range(self.number))
+    def push(self, _block: Block) -> Iterator[tuple[Event, tuple[Violation, ...]]]:
+        for place in range(self.number):
+            yield self.story.events[0], () if place else (self.story.violations[0],)
 
-    def violations(self, _block: Block) -> Iterator[Violation]:
-        return iter(self.story.violations[:1])
+    def finish(self) -> Iterator[tuple[Event, tuple[Violation, ...]]]:
+        self.unjudged = 1
+        yield self.story.events[1], ()
 
 
 SESSION = {
     "type": "session",
-    "session": "s1",
-    "target": "run",
+    "id": "s1",
+    "targets": ["run", "pid:7"],
     "command": ["a", "b"],
     "host": "h",
     "kernel": "6.1",
-    "started_ns": 5,
+    "start_ns": 5,
 }
 
 
@@ -100,8 +106,13 @@ def test_a_finished_trace_is_read_to_its_end(tmp_path: Path) -> None:
     assert first.session is not None
     assert first.session.id == "s1"
     assert (first.state, first.losses, first.notices) == (State.LIVE, Losses(0, 7), ("no guard",))
-    assert sum(len(batch.events) for batch in rest) == 2
+    assert sum(len(batch.events) for batch in rest) == 3
     assert sum(len(batch.violations) for batch in rest) == 2
+    assert [len(batch.violations) for batch in rest if batch.events] == [1, 1, 0]
+    assert [notice for batch in rest for notice in batch.notices] == [
+        "events not judged by any rule: 1",
+        "records that cannot be read: 3",
+    ]
     assert last == Batch(state=State.FINISHED)
 
 
@@ -135,13 +146,18 @@ def test_stop_ends_the_reading_of_a_trace_that_grows(tmp_path: Path) -> None:
 def test_batches_are_small_enough_for_the_screen_to_get_a_turn(tmp_path: Path) -> None:
     write_trace(tmp_path / "t", end=True)
     sizes = [len(batch.events) for batch in read(tmp_path / "t", 1_000)]
-    assert sum(sizes) == 2_000
+    assert sum(sizes) == 2_001
     assert max(sizes) == BATCH_EVENTS
+
+
+def test_what_waits_for_its_verdict_is_lag(tmp_path: Path) -> None:
+    write_trace(tmp_path / "t", end=True)
+    assert all(batch.lag_bytes >= 100 for batch in read(tmp_path / "t") if batch.events)
 
 
 def test_session_record_with_all_and_with_nothing() -> None:
     session = read_session(SESSION)
-    assert (session.id, session.target, session.command) == ("s1", "run", ("a", "b"))
+    assert (session.id, session.target, session.command) == ("s1", "run pid:7", ("a", "b"))
     assert (session.host, session.kernel, session.started_ns) == ("h", "6.1", 5)
     assert read_session({}).id == ""
 

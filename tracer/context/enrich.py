@@ -1,0 +1,290 @@
+"""One record -> one event."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from tracer.context import peers
+from tracer.context.cuts import ANY_CUT, truncations
+from tracer.context.fields import number
+from tracer.context.images import Images, executable_path
+from tracer.context.names import Domains
+from tracer.context.paths import joined
+from tracer.context.recent import Recent
+from tracer.context.tree import ProcessTree
+from tracer.errors import TraceError
+from tracer.events import (
+    Action,
+    Category,
+    Detail,
+    Event,
+    Evidence,
+    Exec,
+    Exit,
+    File,
+    Network,
+    Outcome,
+    Process,
+    StdioKind,
+)
+from tracer.records import (
+    CloseRecord,
+    ConnectRecord,
+    ExecFailedRecord,
+    ExecRecord,
+    ExitRecord,
+    Flag,
+    Kind,
+    OpenRecord,
+    PathRecord,
+    Record,
+)
+
+PATHS_KEPT = 65_536  # of files open for writing: as many as the probes follow
+
+# Plain numbers: an operation on an enum costs as much as all else that is done for a record.
+_USER_EVIDENCE, _UNREADABLE, _DELETED, _LATE = (
+    int(flag) for flag in (Flag.USER_EVIDENCE, Flag.UNREADABLE, Flag.DELETED, Flag.LATE)
+)
+_CONNECT, _PROCESS = int(Kind.CONNECT), int(Kind.PROCESS)
+
+# connect(2): the attempt goes on after the call returned. 512 is ERESTARTSYS, include/linux/errno.h.
+_GOES_ON = frozenset({errno.EINPROGRESS, errno.EINTR, 512})
+
+# enum rb_stdio
+_STDIO = (
+    StdioKind.CLOSED,
+    StdioKind.FILE,
+    StdioKind.PIPE,
+    StdioKind.SOCKET,
+    StdioKind.TERMINAL,
+    StdioKind.OTHER,
+)
+
+_ProcessOf = Callable[[Any], Process]
+_DetailOf = Callable[[Any], Detail]
+_Way = tuple[Action, Category, _ProcessOf, _DetailOf]
+
+
+class Context:
+    """What is known at one place in a trace; made new for each, and fed block by block.
+
+    The events are numbered from 1 in the order `event` is called.
+    """
+
+    def __init__(self, session: Mapping[str, Any]) -> None:
+        """Raises TraceError when the session record does not say when the machine booted."""
+        self._boot_ns = number(session, "boot_offset_ns")
+        self._images = Images(self._boot_ns)
+        self._tree = ProcessTree(self._images)
+        self._domains = Domains()
+        self._paths: Recent[tuple[int, int], str] = Recent(PATHS_KEPT)  # by device and inode
+        self._sequence = 0
+        self._ways = self._make_ways()
+        self._learners: dict[str, Callable[[Mapping[str, Any]], None]] = {
+            "name": self._domains.learn,
+            "process": self._tree.learn,
+            "user": self._images.learn_user,
+        }
+
+    def learn(self, records: Iterable[Mapping[str, Any]]) -> int:
+        """Take in the context records of a block, before its events. Returns how many could not be read."""
+        bad = 0
+        for record in records:
+            learner = self._learners.get(record["type"])
+            if learner is not None:
+                try:
+                    learner(record)
+                except TraceError:
+                    bad += 1
+        return bad
+
+    def event(self, record: Record) -> Event:
+        """Raises TraceError for a kind of record this version does not know."""
+        kind, result, flags = record.kind, record.result, record.flags
+        way = self._ways.get(kind)
+        if way is None:
+            raise TraceError(f"a record of kind {kind}, which is not known")
+        action, category, process_of, detail_of = way
+        process = process_of(record)
+        detail = detail_of(record)
+        outcome, error = Outcome.SUCCESS, 0
+        if result < 0:
+            error = -result
+            goes_on = kind == _CONNECT and error in _GOES_ON
+            outcome = Outcome.UNKNOWN if goes_on else Outcome.FAILURE
+        self._sequence += 1
+        return Event(
+            self._sequence,
+            self._boot_ns + record.time_ns,
+            action,
+            category,
+            outcome,
+            error,
+            process,
+            record.tid,
+            record.scope,
+            Evidence.USER if flags & _USER_EVIDENCE else Evidence.KERNEL,
+            kind == _PROCESS,
+            truncations(record) if flags & ANY_CUT else (),
+            detail,
+        )
+
+    def _make_ways(self) -> dict[int, _Way]:
+        """For each kind of record what it is called, whose act it is, and what there is to say of it."""
+        at = self._tree.at
+        ways: dict[Kind, _Way] = {
+            Kind.FORK: (Action.FORK, Category.PROCESS, self._tree.fork, _nothing),
+            Kind.EXEC: (Action.EXEC, Category.PROCESS, self._tree.exec, _exec),
+            Kind.EXEC_FAILED: (Action.EXEC, Category.PROCESS, at, _exec_failed),
+            Kind.EXIT: (Action.EXIT, Category.PROCESS, self._tree.exit, _exit),
+            Kind.PROCESS: (Action.EXEC, Category.PROCESS, self._tree.snapshot, self._snapshot),
+            Kind.CONNECT: (Action.CONNECT, Category.NETWORK, at, self._network),
+            Kind.OPEN: (Action.FILE_WRITE, Category.FILE, at, self._opened),
+            Kind.CLOSE: (Action.FILE_CLOSE, Category.FILE, at, self._closed),
+            Kind.RENAME: (Action.FILE_RENAME, Category.FILE, at, _two_names),
+            Kind.UNLINK: (Action.FILE_UNLINK, Category.FILE, at, _one_name),
+            Kind.LINK: (Action.FILE_LINK, Category.FILE, at, _two_names),
+            Kind.SYMLINK: (Action.FILE_SYMLINK, Category.FILE, at, _symlink),
+            Kind.MKDIR: (Action.FILE_MKDIR, Category.FILE, at, _with_mode),
+            Kind.RMDIR: (Action.FILE_RMDIR, Category.FILE, at, _one_name),
+            Kind.TRUNCATE: (Action.FILE_TRUNCATE, Category.FILE, at, _truncate),
+            Kind.CHMOD: (Action.FILE_CHMOD, Category.FILE, at, _with_mode),
+            Kind.CHOWN: (Action.FILE_CHOWN, Category.FILE, at, _chown),
+        }
+        return {int(kind): way for kind, way in ways.items()}
+
+    def _snapshot(self, record: ExecRecord) -> Exec:
+        """Called after the tree took the record in. Standard streams are not read at the attach."""
+        args = self._tree.at(record).args
+        path, deleted = executable_path(record), bool(record.flags & _DELETED)
+        other = StdioKind.OTHER
+        return Exec(
+            path, record.name or path, args, record.inode, record.device, deleted, other, other, other, ""
+        )
+
+    def _network(self, record: ConnectRecord) -> Network:
+        return peers.network_of(record, self._domains)
+
+    def _opened(self, record: OpenRecord) -> File:
+        if record.result >= 0:
+            path = record.path
+            if record.inode:
+                self._paths.put((record.device, record.inode), path)
+        else:
+            path = _path(record.path, record.name, record.flags)
+        return File(
+            path,
+            "",
+            "",
+            record.inode,
+            record.device,
+            record.open_flags,
+            record.mode,
+            record.created != 0,
+        )
+
+    def _closed(self, record: CloseRecord) -> File:
+        """A close found late has no path: it is the one the file had when it was opened, or ""."""
+        path = record.path
+        if record.flags & _LATE:
+            path = self._paths.get((record.device, record.inode)) or ""
+        return File(
+            path,
+            "",
+            "",
+            record.inode,
+            record.device,
+            0,
+            record.mode,
+            False,
+            0,
+            record.bytes,
+            record.writes,
+        )
+
+
+def _path(base: str, name: str, flags: int) -> str:
+    """`joined`; but "" for a name that could not be read, and not the directory it would have been in."""
+    if not name and flags & _UNREADABLE and flags & _USER_EVIDENCE:
+        return ""
+    return joined(base, name)
+
+
+def _nothing(_record: Record) -> None:
+    return None
+
+
+def _exec(record: ExecRecord) -> Exec:
+    stdin, stdout, stderr = (_stdio(value) for value in record.stdio[:3].ljust(3, b"\xff"))
+    return Exec(
+        executable_path(record),
+        record.name,
+        record.args,
+        record.inode,
+        record.device,
+        record.flags & _DELETED != 0,
+        stdin,
+        stdout,
+        stderr,
+        peers.endpoint(record.stdin_peer) if stdin is StdioKind.SOCKET else "",
+    )
+
+
+def _exec_failed(record: ExecFailedRecord) -> Exec:
+    """Nothing is known of the file, nor asked about the streams: there is no new program to use them."""
+    path, other = _path(record.path, record.name, record.flags), StdioKind.OTHER
+    return Exec(path, record.name, record.args, 0, 0, False, other, other, other, "")
+
+
+def _stdio(value: int) -> StdioKind:
+    return _STDIO[value] if value < len(_STDIO) else StdioKind.OTHER
+
+
+def _exit(record: ExitRecord) -> Exit:
+    """wait(2): the signal in the low seven bits, else the code in the next byte."""
+    signal = record.status & 0x7F
+    return Exit(0 if signal else record.status >> 8 & 0xFF, signal)
+
+
+def _one_name(record: PathRecord) -> File:
+    path = _path(record.path, record.name, record.flags)
+    return File(path, "", "", record.inode, record.device)
+
+
+def _two_names(record: PathRecord) -> File:
+    old = _path(record.path, record.name, record.flags)
+    new = _path(record.path2, record.name2, record.flags)
+    return File(new, old, "", record.inode, record.device)
+
+
+def _symlink(record: PathRecord) -> File:
+    return File(_path(record.path, record.name, record.flags), target_path=record.name2)
+
+
+def _with_mode(record: PathRecord) -> File:
+    path = _path(record.path, record.name, record.flags)
+    return File(path, inode=record.inode, device=record.device, mode=record.value & 0o7777)
+
+
+def _truncate(record: PathRecord) -> File:
+    path = _path(record.path, record.name, record.flags)
+    return File(path, inode=record.inode, device=record.device, size=record.value)
+
+
+def _chown(record: PathRecord) -> File:
+    return File(
+        _path(record.path, record.name, record.flags),
+        inode=record.inode,
+        device=record.device,
+        owner_id=_id(record.value),
+        group_id=_id(record.value2),
+    )
+
+
+def _id(value: int) -> int:
+    """chown(2): -1 keeps. A uid_t has 32 bits, the upper half of the register is not looked at."""
+    low = value & 0xFFFF_FFFF
+    return -1 if low == 0xFFFF_FFFF else low

@@ -1,0 +1,55 @@
+"""Which domain an address was resolved from."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from tracer.context.fields import text, texts
+from tracer.context.recent import Recent
+
+ADDRESSES_KEPT = 65_536
+_MAPPED = bytes(10) + b"\xff\xff"  # RFC 4291, 2.5.5.2: an IPv4 address written as IPv6
+
+
+@lru_cache(maxsize=4096)
+def address_text(packed: bytes) -> str:
+    """An address of 4 or 16 bytes as text; "" for all zeros, which is what an unset address is.
+
+    An IPv4 address mapped into IPv6 is written as the IPv4 address: that is where its packets go.
+    """
+    if not any(packed):
+        return ""
+    if packed[:12] == _MAPPED and len(packed) == 16:
+        packed = packed[12:]
+    if len(packed) not in (4, 16):
+        return ""
+    return socket.inet_ntop(socket.AF_INET if len(packed) == 4 else socket.AF_INET6, packed)
+
+
+class Domains:
+    """Address -> domain, from the `name` records; of several domains the one resolved last."""
+
+    def __init__(self, limit: int = ADDRESSES_KEPT) -> None:
+        self._domains: Recent[str, str] = Recent(limit)
+
+    def learn(self, record: Mapping[str, Any]) -> None:
+        """Raises TraceError when the record is not one of a domain and addresses."""
+        domain = text(record, "domain")
+        for address in texts(record, "addresses"):
+            if canonical := _canonical(address):
+                self._domains.put(canonical, domain)
+
+    def of(self, address: str) -> str:
+        """The domain of an address as `address_text` writes it, or ""."""
+        return self._domains.get(address) or ""
+
+
+def _canonical(address: str) -> str:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        return address_text(socket.inet_pton(family, address))
+    except (OSError, ValueError):  # not an address; a NUL or a surrogate in it
+        return ""

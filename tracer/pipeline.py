@@ -1,0 +1,311 @@
+"""Blocks of a trace -> events and their violations: decode -> context -> rules, composed once.
+
+    live engine, replay      Pipeline           each event is judged here
+    TUI                      RecordedPipeline   the violations that the engine recorded
+    export, report, replay   RecordedTrace      a whole file, either way
+
+A trace goes the same way whoever reads it, so the same trace and rules give the same violations. Imports
+`tracer.capture` (the decoder), `tracer.context` and `tracer.trace`; rules come in as a callable.
+
+A record that cannot be read is counted in `bad_records` and takes no number; never is it a crash, for a trace
+may come from anybody.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from operator import attrgetter
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from tracer.context import Context
+from tracer.context.fields import text, texts
+from tracer.errors import TraceError
+from tracer.events import Event, Level, Match, Rule, RuleKind, Violation
+from tracer.records import Record
+from tracer.trace import Block, Damage, Reader, ring_records
+
+Judge = Callable[[Event], tuple[Violation, ...]]
+Decode = Callable[[memoryview], Record]
+Judged = tuple[Event, tuple[Violation, ...]]
+
+# What a reader of a growing trace holds back of it until it is judged; then events come without a verdict.
+MAX_PENDING_BYTES = 256 * 2**20
+
+_time_ns = attrgetter("time_ns")
+
+
+class Pipeline:
+    """Feed it every block of a trace, from the first, in order.
+
+    `decoder` replaces the one that the session record's layout calls for, in tests. Raises AbiMismatch when
+    the records are of another version, TraceError when the session record cannot be used.
+    """
+
+    def __init__(self, session: Mapping[str, Any], judge: Judge, decoder: Decode | None = None) -> None:
+        self.bad_records = 0
+        self._judge = judge
+        self._context = Context(session)
+        self._decode = decoder or _decoder(session)
+
+    def push(self, block: Block) -> Iterator[Judged]:
+        """The events of the block in order. Ask for all of them before the next block."""
+        judge, make_event = self._judge, self._context.event
+        self.bad_records += self._context.learn(block.context)
+        for record in self._records(block):
+            try:
+                event = make_event(record)
+            except TraceError:
+                self.bad_records += 1
+                continue
+            yield event, judge(event)
+
+    def _records(self, block: Block) -> list[Record]:
+        """Of both sections, by time; those of the same time as they were drained."""
+        records: list[Record] = []
+        for section in (block.critical, block.bulk):
+            self._read_section(section, records)
+        records.sort(key=_time_ns)
+        return records
+
+    def _read_section(self, section: bytes, records: list[Record]) -> None:
+        decode, views = self._decode, ring_records(section)
+        while True:
+            try:
+                view = next(views, None)
+            except TraceError:  # what comes after broken framing cannot be found
+                self.bad_records += 1
+                return
+            if view is None:
+                return
+            try:
+                records.append(decode(view))
+            except TraceError:
+                self.bad_records += 1
+
+
+def _decoder(session: Mapping[str, Any]) -> Decode:
+    from tracer.capture import RecordDecoder
+
+    layout = session.get("abi")
+    if not isinstance(layout, Mapping):
+        raise TraceError("the session record does not say how kernel records are laid out")
+    return RecordDecoder(layout).decode
+
+
+class RecordedPipeline:
+    """The violations that were recorded, each with its event: no rule is judged here.
+
+    They are written after the events, so a block is held back until a record says that all its events have
+    been judged. `pending_bytes` is the raw length of what is held back; beyond MAX_PENDING_BYTES the oldest
+    block is let go without a verdict, and its events are counted in `unjudged`.
+    """
+
+    def __init__(self, session: Mapping[str, Any], decoder: Decode | None = None) -> None:
+        self.unjudged = 0
+        self.pending_bytes = 0
+        self._verdicts = _Verdicts()
+        self._pipeline = Pipeline(session, self._verdicts.of, decoder)
+        self._pending: deque[Block] = deque()
+
+    @property
+    def bad_records(self) -> int:
+        return self._pipeline.bad_records + self._verdicts.bad_records
+
+    def push(self, block: Block) -> Iterator[Judged]:
+        self._verdicts.learn(block.context)
+        self._pending.append(block)
+        self.pending_bytes += block.header.raw_bytes
+        while self._pending and self._verdicts.cover(self._pending[0]):
+            yield from self._release()
+        while self.pending_bytes > MAX_PENDING_BYTES:
+            yield from self._release_unjudged()
+
+    def finish(self) -> Iterator[Judged]:
+        """What is still held back, at the end of a trace that was cut off."""
+        while self._pending:
+            yield from self._release_unjudged()
+
+    def _release(self) -> Iterator[Judged]:
+        block = self._pending.popleft()
+        self.pending_bytes -= block.header.raw_bytes
+        yield from self._pipeline.push(block)
+
+    def _release_unjudged(self) -> Iterator[Judged]:
+        for item in self._release():
+            self.unjudged += 1
+            yield item
+
+
+class _Verdicts:
+    """The recorded violations of events that have not come by yet, and how far judging got."""
+
+    def __init__(self) -> None:
+        self.bad_records = 0
+        self._judged = -1  # sequence of the newest block all of whose events were judged
+        self._violations: dict[int, list[Mapping[str, Any]]] = {}
+        self._rules: dict[Rule, Rule] = {}
+
+    def learn(self, context: Iterable[Mapping[str, Any]]) -> None:
+        for record in context:
+            if record["type"] == "violation":
+                self._keep(record)
+            elif record["type"] == "judged":
+                block = record.get("block")
+                if isinstance(block, int):
+                    self._judged = max(self._judged, block)
+                else:
+                    self.bad_records += 1
+
+    def cover(self, block: Block) -> bool:
+        """Whether all events of the block have been judged; a block without any has nothing to judge."""
+        return self._judged >= block.header.sequence or not (block.critical or block.bulk)
+
+    def of(self, event: Event) -> tuple[Violation, ...]:
+        records = self._violations.pop(event.sequence, None)
+        return tuple(self._made(records, event)) if records else ()
+
+    def _keep(self, record: Mapping[str, Any]) -> None:
+        sequence = record.get("event")
+        if isinstance(sequence, int):
+            self._violations.setdefault(sequence, []).append(record)
+        else:
+            self.bad_records += 1
+
+    def _made(self, records: Iterable[Mapping[str, Any]], event: Event) -> Iterator[Violation]:
+        for record in records:
+            try:
+                rule = _read_rule(record.get("rule"))
+                rule = self._rules.setdefault(rule, rule)
+                yield Violation(rule, event, _read_matched(record), text(record, "summary"))
+            except TraceError:
+                self.bad_records += 1
+
+
+def _read_rule(record: object) -> Rule:
+    """Raises TraceError when it is not what `violation_record` wrote; so the next."""
+    if not isinstance(record, Mapping):
+        raise TraceError("a violation without a rule")
+    try:
+        level, kind = Level(text(record, "level")), RuleKind(text(record, "kind"))
+    except ValueError as error:
+        raise TraceError(f"a violation of a rule with a {error}") from None
+    techniques = texts(record, "techniques")
+    return Rule(
+        text(record, "id"), text(record, "name"), level, kind, text(record, "description", ""), techniques
+    )
+
+
+def _read_matched(record: Mapping[str, Any]) -> tuple[Match, ...]:
+    matched = record.get("matched")
+    if not isinstance(matched, list):
+        raise TraceError("a violation without what matched")
+    pairs = [texts({"type": "violation", "matched": pair}, "matched") for pair in matched]
+    if not all(len(pair) == 2 for pair in pairs):
+        raise TraceError("what matched in a violation is not a field and a value")
+    return tuple(Match(field, value) for field, value in pairs)
+
+
+def violation_record(violation: Violation) -> dict[str, Any]:
+    """The context record that a trace keeps of a violation; it names the event by its number."""
+    rule = violation.rule
+    return {
+        "type": "violation",
+        "event": violation.event.sequence,
+        "rule": {
+            "id": rule.id,
+            "name": rule.name,
+            "level": rule.level.value,
+            "kind": rule.kind.value,
+            "description": rule.description,
+            "techniques": list(rule.techniques),
+        },
+        "matched": [[match.field, match.value] for match in violation.matched],
+        "summary": violation.summary,
+    }
+
+
+class RecordedTrace:
+    """A whole trace; `items` hands out every event with its violations. Close it after use.
+
+    session       its session record
+    losses        records lost by ring, as far as the trace was read
+    damage        why reading stopped early; None at an end that is sound
+    ended         the end record was reached: the session was not cut off
+    unjudged      events that the engine did not come to judge
+    bad_records   records that could not be read
+
+    All but the session are known when `items` has come to its end.
+    """
+
+    def __init__(self, path: Path, judge: Judge | None = None, decoder: Decode | None = None) -> None:
+        self.losses = {"critical": 0, "bulk": 0}
+        self.unjudged = 0
+        self._verdicts = _Verdicts()
+        self._judges = judge is not None
+        self._files = ExitStack()
+        try:
+            self._reader = self._files.enter_context(Reader(path))
+            self._ahead = self._files.enter_context(Reader(path))
+            self._pipeline = Pipeline(self.session, judge or self._verdicts.of, decoder)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def session(self) -> dict[str, Any]:
+        return self._reader.session
+
+    @property
+    def damage(self) -> Damage | None:
+        return self._reader.damage
+
+    @property
+    def ended(self) -> bool:
+        return self._reader.ended
+
+    @property
+    def bad_records(self) -> int:
+        return self._pipeline.bad_records + self._verdicts.bad_records
+
+    def items(self) -> Iterator[Judged]:
+        """Once: the events in order. Needs little memory however long the trace is."""
+        ahead = iter(self._ahead)
+        for block in self._reader:
+            header = block.header
+            self.losses = {"critical": header.lost_critical, "bulk": header.lost_bulk}
+            covered = self._judges or self._look_ahead(block, ahead)
+            for item in self._pipeline.push(block):
+                self.unjudged += not covered
+                yield item
+
+    def _look_ahead(self, block: Block, ahead: Iterator[Block]) -> bool:
+        """Read on to where the block's verdicts are, for them alone; the blocks between are read again."""
+        while not self._verdicts.cover(block):
+            later = next(ahead, None)
+            if later is None:
+                return False
+            self._verdicts.learn(later.context)
+        return True
+
+    def close(self) -> None:
+        self._files.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def open_trace(path: Path, judge: Judge | None = None) -> RecordedTrace:
+    """`path` with the violations recorded in it, or with `judge` as these rules see it now.
+
+    Raises TraceError when it is no trace, AbiMismatch when its records are of another version.
+    """
+    return RecordedTrace(path, judge)
