@@ -11,7 +11,6 @@ import importlib
 import os
 import select
 import sys
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -59,10 +58,15 @@ def build_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="the version of Rubicon")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
-    chosen = argv[0] if argv else ""
-    for name in (chosen,) if chosen in COMMANDS else COMMANDS:
+    for name in _needed(argv[0] if argv else ""):
         importlib.import_module(f"tracer.cli.{name}").register(subparsers)
     return parser
+
+
+def _needed(first: str) -> Sequence[str]:
+    if first == "--version":
+        return ()
+    return (first,) if first in COMMANDS else COMMANDS
 
 
 class _Version(argparse.Action):
@@ -98,6 +102,8 @@ def _shown(line: str) -> str:
 
 
 def _internal_error(error: Exception) -> int:
+    import traceback
+
     if os.environ.get("RUBICON_DEBUG") == "1":
         traceback.print_exception(error)
         where = "traceback above"
