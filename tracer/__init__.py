@@ -8,3 +8,5 @@ Data flows one way, and a module imports only what stands to its left:
       <- session | export
       <- cli, and the package tui
 """
+
+__version__ = "0.1.0"

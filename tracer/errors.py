@@ -6,6 +6,7 @@
     │   ├── RuleFileError            2  a policy or rule file is wrong; holds every problem found
     │   └── TraceError               2  the file is not a trace, or not one this version reads
     │       └── AbiMismatch          2  recorded with other wire records; names both versions
+    ├── CommandError                 127, 126  the command was not found, or cannot be executed; as in a shell
     ├── PrivilegeError               1  not root, or a capability is missing
     ├── KernelError                  1  the kernel lacks or refuses something; names what and the remedy
     └── CaptureError                 1  the probes failed after they had been loaded
@@ -73,6 +74,12 @@ class AbiMismatch(TraceError):
         super().__init__(
             f"the trace was recorded with wire ABI {recorded}, this version reads wire ABI {supported}"
         )
+
+
+class CommandError(RubiconError):
+    def __init__(self, message: str, exit_status: int) -> None:
+        super().__init__(message)
+        self.exit_status = exit_status
 
 
 class PrivilegeError(RubiconError):

@@ -50,9 +50,7 @@ _MEMBER_BYTES = {
     BtfKind.ENUM64: 12,
 }
 _TAIL_BYTES = {BtfKind.INT: 4, BtfKind.ARRAY: 12, BtfKind.VAR: 4, BtfKind.DECL_TAG: 4}
-_ALIASES = frozenset(
-    {BtfKind.TYPEDEF, BtfKind.VOLATILE, BtfKind.CONST, BtfKind.RESTRICT, BtfKind.TYPE_TAG}
-)
+_ALIASES = frozenset({BtfKind.TYPEDEF, BtfKind.VOLATILE, BtfKind.CONST, BtfKind.RESTRICT, BtfKind.TYPE_TAG})
 
 
 @dataclass(frozen=True, slots=True)

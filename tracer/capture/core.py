@@ -6,9 +6,10 @@ import mmap
 import os
 import select
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from tracer.capture.btf import Btf
 from tracer.capture.layout import layout_of, losses_of
@@ -20,7 +21,15 @@ from tracer.records import Kind
 
 OBJECT = Path(__file__).resolve().parents[2] / "probes" / "build" / "rubicon.bpf.o"
 
-PROGRAMS = ("on_fork", "on_exec", "on_exit", "on_cgroup_attach", "on_tcp_state", "on_sys_enter", "on_sys_exit")
+PROGRAMS = (
+    "on_fork",
+    "on_exec",
+    "on_exit",
+    "on_cgroup_attach",
+    "on_tcp_state",
+    "on_sys_enter",
+    "on_sys_exit",
+)
 # What tier B cannot see on any kernel; `rubicon doctor` and the trace say so.
 UNSEEN = (
     "file and network operations through io_uring",
@@ -40,9 +49,10 @@ class CoreSource:
     ring_bytes      sizes of the critical and the bulk ring; powers of two, at least a page
     """
 
-    loader = "core"
-    tier = "B"
-    unseen = UNSEEN
+    abi: Mapping[str, Any]
+    loader: str = "core"
+    tier: str = "B"
+    unseen: tuple[str, ...] = UNSEEN
 
     def __init__(
         self,
@@ -93,9 +103,7 @@ class CoreSource:
         self._bss_bytes = bytearray(self._bss.memory())
         self._loss_count = self._loss_count_of()
         size = self._cpus * self._loss_count * 8
-        self._losses_map = mmap.mmap(
-            self._object.map("losses").fd, size, mmap.MAP_SHARED, mmap.PROT_READ
-        )
+        self._losses_map = mmap.mmap(self._object.map("losses").fd, size, mmap.MAP_SHARED, mmap.PROT_READ)
 
     def _loss_count_of(self) -> int:
         counts = [place for place, name in self._loss_names.items() if name == "RB_LOSS_COUNT"]

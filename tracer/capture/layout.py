@@ -63,4 +63,6 @@ def _check_enums(enums: dict[str, dict[str, int]]) -> None:
         compiled.pop("KIND_COUNT", None)
         expected = {each.name: each.value for each in known}
         if compiled != expected:
-            raise KernelError(f"the probes are from another version: enum rb_{name} differs; build them again")
+            raise KernelError(
+                f"the probes are from another version: enum rb_{name} differs; build them again"
+            )

@@ -70,6 +70,10 @@ class Source(Protocol):
         """Records that could not be handed over, by kind or reason; only what is not zero."""
         ...
 
+    def detach(self) -> None:
+        """Record nothing more; what is in the rings can still be drained."""
+        ...
+
     def close(self) -> None:
-        """Detach and unload; to be drained once more before."""
+        """Detach and unload."""
         ...

@@ -4,7 +4,7 @@
                               -> Follower  the live pipeline and the TUI
                               -> verify    an auditor
 
-Imported by `tracer.pipeline` and what lies above it. Imports only `tracer.errors`, `tracer.records` and `tracer.text`; knows
+Imported by `tracer.pipeline` and what lies above it. Imports only `tracer.errors`, `records` and `text`; knows
 nothing of what a kernel record means beyond the ring-buffer framing around it.
 
 A trace is a row of blocks. One writer appends and holds an exclusive flock as long as it lives, so anyone can
@@ -52,13 +52,22 @@ from tracer.trace.blocks import (
 )
 from tracer.trace.follow import Follower
 from tracer.trace.read import Damage, DamageKind, Reader
+from tracer.trace.store import (
+    StoredSession,
+    default_folder,
+    find_trace,
+    new_session_id,
+    new_trace_path,
+    stored_sessions,
+)
 from tracer.trace.verify import TraceState, Verdict, verify
-from tracer.trace.write import Writer, WriterState
+from tracer.trace.write import MEMORY_LIMIT_BYTES, Writer, WriterState
 
 __all__ = [
     "EMPTY",
     "MAX_CONTEXT_BYTES",
     "MAX_RAW_BYTES",
+    "MEMORY_LIMIT_BYTES",
     "Block",
     "Damage",
     "DamageKind",
@@ -66,11 +75,17 @@ __all__ = [
     "Header",
     "Reader",
     "Section",
+    "StoredSession",
     "TraceState",
     "Verdict",
     "Writer",
     "WriterState",
+    "default_folder",
+    "find_trace",
+    "new_session_id",
+    "new_trace_path",
     "ring_records",
     "ring_section",
+    "stored_sessions",
     "verify",
 ]

@@ -1,0 +1,63 @@
+"""May probes be loaded here, and can they be: asked before anything is started, answered in one line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from tracer.capture.core import OBJECT, CoreSource
+from tracer.errors import KernelError, PrivilegeError
+
+KERNEL_BTF = Path("/sys/kernel/btf/vmlinux")
+BTF_VARIABLE = "RUBICON_KERNEL_BTF"
+
+# include/uapi/linux/capability.h
+_CAP_SYS_ADMIN = 1 << 21
+_NEEDED = {"CAP_PERFMON": 1 << 38, "CAP_BPF": 1 << 39}
+
+
+def open_source(environment: Mapping[str, str] = os.environ) -> CoreSource:
+    """The probes, loaded. Raises PrivilegeError or KernelError, each naming what is missing and the remedy."""
+    check_privileges(_effective_capabilities())
+    btf = check_btf(environment)
+    if not OBJECT.is_file():
+        raise KernelError(f"the probes are not built: make -C {OBJECT.parents[1]}")
+    return CoreSource(kernel_btf=btf)
+
+
+def check_privileges(capabilities: int) -> None:
+    """`capabilities` as in CapEff of proc_pid_status(5)."""
+    if capabilities & _CAP_SYS_ADMIN:
+        return
+    missing = [name for name, bit in _NEEDED.items() if not capabilities & bit]
+    if missing:
+        raise PrivilegeError(
+            f"{' and '.join(missing)} missing: the kernel lets only root, or who has them, load probes; "
+            "run it with sudo"
+        )
+
+
+def _effective_capabilities() -> int:
+    with open("/proc/self/status", encoding="ascii", errors="replace") as status:
+        for line in status:
+            if line.startswith("CapEff:"):
+                return int(line.split()[1], 16)
+    return 0
+
+
+def check_btf(environment: Mapping[str, str]) -> Path | None:
+    """The type information to use when it is not the kernel's own; None for that.
+
+    Raises KernelError when there is none: without it the probes do not know where the kernel keeps what.
+    """
+    chosen = environment.get(BTF_VARIABLE)
+    path = Path(chosen) if chosen else KERNEL_BTF
+    if not path.is_file():
+        release = os.uname().release
+        headers = "" if Path(f"/lib/modules/{release}/build").exists() else " and no kernel headers"
+        raise KernelError(
+            f"no kernel type information (BTF) at {path}{headers}: run a kernel with CONFIG_DEBUG_INFO_BTF=y "
+            f"(Debian's linux-image from 5.10 on has it), or name a BTF file of kernel {release} in {BTF_VARIABLE}"
+        )
+    return path if chosen else None

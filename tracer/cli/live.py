@@ -1,0 +1,195 @@
+"""What `run` and `attach` have in common: their options, and a session with its voices."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TextIO
+
+from tracer.capture.preflight import open_source
+from tracer.errors import EXIT_INCOMPLETE, EXIT_OK, EXIT_VIOLATION, RubiconError
+from tracer.events import Level, Violation
+from tracer.export import Closing, SessionFacts, Summary, session_facts
+from tracer.export.ecs import ProcessDocuments, violation_document
+from tracer.export.jsonl import line_of, summary_document
+from tracer.rules import load_rules
+from tracer.session import Callbacks, Outcome, Session
+from tracer.session.record import first_records
+from tracer.text import printable
+from tracer.trace import new_session_id, new_trace_path
+
+_COLOURS = {
+    Level.CRITICAL: "1;31",
+    Level.HIGH: "31",
+    Level.MEDIUM: "33",
+    Level.LOW: "36",
+    Level.INFORMATIONAL: "2",
+}
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--policy", metavar="FILE", type=Path, help="what the sandbox may do")
+    parser.add_argument(
+        "--rules",
+        metavar="PATH",
+        type=Path,
+        action="append",
+        default=[],
+        help="Sigma rules: a file or a folder; may be given again. The shipped pack is always in force",
+    )
+    parser.add_argument("--trace", metavar="FILE", type=Path, help="where the trace goes; must not exist yet")
+    parser.add_argument("--jsonl", metavar="FILE", help="violations as JSON lines as they come; - is stdout")
+    parser.add_argument(
+        "--fail-on",
+        metavar="LEVEL",
+        type=Level,
+        choices=list(Level),
+        help="exit 3 on a violation at or above it, 4 when losses leave it open",
+    )
+    parser.add_argument(
+        "--loader", choices=("auto", "core"), default="auto", help="how the probes are loaded"
+    )
+
+
+class Voice:
+    """Everything a session says to people and programs, from any thread: stderr, and JSON lines.
+
+    `quiet` keeps stderr silent, for while the TUI has the terminal.
+    """
+
+    def __init__(self, jsonl: TextIO | None, facts: SessionFacts, stderr: TextIO | None = None) -> None:
+        self.quiet = False
+        self._jsonl = jsonl
+        self._facts = facts
+        self._stderr = stderr or sys.stderr
+        self._coloured = self._stderr.isatty() and "NO_COLOR" not in os.environ
+        self._lock = threading.Lock()
+        self._processes = ProcessDocuments()
+
+    def violations(self, violations: Sequence[Violation]) -> None:
+        for violation in violations:
+            self._say(self._line(violation))
+            if self._jsonl is not None:
+                self._write(line_of(violation_document(violation, self._facts, self._processes)))
+
+    def notice(self, message: str) -> None:
+        self._say(f"rubicon: {printable(message)}")
+
+    def closing(self, outcome: Outcome, trace: Path) -> None:
+        """The last words: a line for people, the summary object for programs."""
+        found = sum(outcome.violations.values())
+        lost = sum(outcome.losses.values())
+        self._say(
+            f"rubicon: {outcome.events:,} events, {found:,} violation{'' if found == 1 else 's'}, "
+            f"{lost:,} lost{_unjudged(outcome)}; trace {printable(str(trace))}"
+        )
+        if self._jsonl is not None:
+            self._write(line_of(summary_document(_summary(outcome), self._facts)))
+
+    def _line(self, violation: Violation) -> str:
+        level = violation.rule.level
+        label = f"{level.value.upper():<8}"
+        if self._coloured:
+            label = f"\x1b[{_COLOURS[level]}m{label}\x1b[0m"
+        lineage = " < ".join(printable(process.name) for process in violation.event.process.lineage())
+        return (
+            f"rubicon: {label} {printable(violation.rule.name)}: {printable(violation.summary)} [{lineage}]"
+        )
+
+    def _say(self, line: str) -> None:
+        """A terminal that is gone must not end the watch."""
+        if self.quiet:
+            return
+        with self._lock, suppress(OSError, ValueError):
+            print(line, file=self._stderr, flush=True)
+
+    def _write(self, line: str) -> None:
+        if self._jsonl is None:
+            return
+        try:
+            self._jsonl.write(line)
+            self._jsonl.flush()
+        except (OSError, ValueError) as error:
+            self._jsonl = None
+            self.notice(f"no more JSON lines: {error}")
+
+
+def _unjudged(outcome: Outcome) -> str:
+    return f", {outcome.unjudged:,} not judged" if outcome.unjudged else ""
+
+
+def _summary(outcome: Outcome) -> Summary:
+    summary = Summary(closing=Closing(outcome.losses, unjudged=outcome.unjudged))
+    summary.actions.update({action.value: count for action, count in outcome.actions.items()})
+    summary.violations.update({level.value: count for level, count in outcome.violations.items()})
+    return summary
+
+
+class Live:
+    """A session from its options to its end: probes, rules, trace and voice. A context manager.
+
+    What is wrong with the user's files is told before anything is loaded. Raises what those raise.
+    """
+
+    def __init__(self, args: argparse.Namespace, targets: Sequence[str], command: Sequence[str] = ()) -> None:
+        rules = load_rules(args.policy, args.rules)
+        self._jsonl = open_jsonl(args.jsonl)
+        self.session_id = new_session_id()
+        source = open_source()
+        try:
+            first = first_records(self.session_id, source, rules, targets, command)
+            self.trace: Path = args.trace or new_trace_path(self.session_id)
+            self.voice = Voice(self._jsonl, session_facts(first[0]))
+            callbacks = Callbacks(self.voice.violations, self.voice.notice)
+            self.session = Session(source, self.trace, rules, first, callbacks)
+        except BaseException:
+            source.close()
+            raise
+
+    def finish(self) -> Outcome:
+        """End the session and say what it came to."""
+        outcome = self.session.stop()
+        self.voice.closing(outcome, self.trace)
+        return outcome
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.session.__exit__(kind, error, trace)
+        if self._jsonl is not None and self._jsonl is not sys.stdout:
+            self._jsonl.close()
+
+
+def open_jsonl(name: str | None) -> TextIO | None:
+    """Raises RubiconError when it cannot be written."""
+    if name is None:
+        return None
+    if name == "-":
+        return sys.stdout
+    try:
+        return open(name, "w", encoding="ascii", opener=_private)
+    except OSError as error:
+        raise RubiconError(f"cannot write {printable(name)}: {error.strerror}") from error
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def verdict_status(outcome: Outcome, fail_on: Level | None) -> int:
+    """What --fail-on makes of a session; EXIT_OK when it has nothing to say."""
+    if fail_on is None:
+        return EXIT_OK
+    worst = outcome.worst()
+    if worst is not None and worst.rank >= fail_on.rank:
+        return EXIT_VIOLATION
+    return EXIT_OK if outcome.complete else EXIT_INCOMPLETE

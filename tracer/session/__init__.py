@@ -1,0 +1,232 @@
+"""A live session: the one place where source, trace, pipeline and rules are wired together.
+
+    source -> drain (a thread) -> Writer -> trace file -> judge (a thread) -> violations
+
+- `drain` copies what the probes hand over into the trace and does nothing else, so that judging may fall
+  behind while nothing is lost.
+- `judge` follows the trace as any reader does, and appends what broke a rule.
+- `resolver` (a thread, when a policy allows domains by name) asks where they are, and has that recorded.
+- `record` makes the records with which a trace begins.
+
+Imported by `tracer.cli`. Nothing here prints: what is to be said is handed to the callbacks of `Session`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from tracer.capture import Source, Wanted
+from tracer.errors import CaptureError, TargetError
+from tracer.events import Action, Level, Violation
+from tracer.rules import RuleSet
+from tracer.session.drain import Drain, Outbox
+from tracer.session.judge import Judging
+from tracer.session.resolver import Resolver
+from tracer.targets import Target, processes
+from tracer.trace import MEMORY_LIMIT_BYTES, Writer, WriterState
+
+SCOPE = 1
+
+_STATES = {
+    WriterState.OK: "the disk has room again: the trace is whole",
+    WriterState.MEMORY: "the disk is full: capture goes on in memory",
+    WriterState.DROPPING: "the disk is full and so is the memory kept for it: events are dropped and counted",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a session came to.
+
+    actions     events by kind
+    losses      by ring
+    unjudged    records that could not be read, and events on which a rule failed
+    left        processes that still ran when the watch ended
+    """
+
+    actions: Mapping[Action, int]
+    violations: Mapping[Level, int]
+    losses: Mapping[str, int]
+    unjudged: int
+    left: int
+
+    @property
+    def events(self) -> int:
+        return sum(self.actions.values())
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything was seen and judged."""
+        return not self.unjudged and not any(self.losses.values())
+
+    def worst(self) -> Level | None:
+        """The highest level that was violated."""
+        levels = [level for level, count in self.violations.items() if count]
+        return max(levels, key=lambda each: each.rank, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Callbacks:
+    """What the session tells. Called from its threads, one at a time each; an exception ends the session."""
+
+    on_violations: Callable[[Sequence[Violation]], object] = lambda _: None
+    on_notice: Callable[[str], object] = lambda _: None
+
+
+@dataclass(slots=True)
+class _Tally:
+    actions: Counter[Action] = field(default_factory=Counter)
+    violations: Counter[Level] = field(default_factory=Counter)
+
+
+class Session:
+    """From the first record to the end record. `first` is the session record and whatever follows it.
+
+    A context manager: `start` on entry is explicit, `stop` on exit is certain.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        trace: Path,
+        rules: RuleSet,
+        first: Sequence[Mapping[str, Any]],
+        callbacks: Callbacks,
+        *,
+        memory_limit_bytes: int = MEMORY_LIMIT_BYTES,
+    ) -> None:
+        self._source = source
+        self._callbacks = callbacks
+        self._tally = _Tally()
+        self._outcome: Outcome | None = None
+        self.outbox = Outbox()
+        self._writer = Writer(
+            trace,
+            memory_limit_bytes=memory_limit_bytes,
+            on_append=lambda: self._wake(),
+            on_state=self._writer_changed,
+        )
+        self._wake: Callable[[], object] = lambda: None
+        self._writer.append(first)
+        self._drain = Drain(source, self._writer, self.outbox)
+        self._judging = Judging(self._writer, rules.judge, first[0], self.outbox, self._count)
+        self._wake = self._judging.wake
+        self._resolver = Resolver(rules.domains, self.outbox.add) if rules.domains else None
+
+    def watch(self, target: Target, *, silent: bool = False) -> int:
+        """Add a target; the number of processes in it. Raises TargetError when it has gone meanwhile."""
+        if target.cgroup_id:
+            joined = self._source.add_cgroup(target.cgroup_id, SCOPE)
+        else:
+            joined = self._source.add_process(Wanted(target.pid, silent), SCOPE)
+            if not joined:
+                raise TargetError(f"{target.name} ended while attaching")
+        self._describe(target)
+        return joined
+
+    def _describe(self, target: Target) -> None:
+        """What /proc says of those that are there already and of those above: the kernel's records lack it."""
+        if not processes.sees_all_pids():
+            return
+        known: dict[int, Mapping[str, Any]] = {}
+        for pid in [*self._source.members(), target.pid]:
+            for above in processes.ancestors(pid):
+                if above["pid"] in known:
+                    break
+                known[above["pid"]] = above
+        for record in known.values():
+            self.outbox.add(record)
+
+    def start(self) -> None:
+        """Begin to drain and to judge."""
+        self._drain.start()
+        self._judging.start()
+        if self._resolver and not self._resolver.start():
+            self.notice(
+                "names", "no answer yet for the domains of the policy: connections there may be reported"
+            )
+
+    def is_empty(self) -> bool:
+        """Whether nobody is watched any more."""
+        return not list(self._source.members())
+
+    def failed(self) -> bool:
+        """Whether a thread has ended by an error; `stop` raises it."""
+        return bool(self._drain.error or self._judging.error)
+
+    def _writer_changed(self, state: WriterState) -> None:
+        self.notice(f"disk-{state.value}", _STATES[state])
+
+    def notice(self, code: str, message: str) -> None:
+        """Say something to the user and in the trace."""
+        self.outbox.add({"type": "notice", "code": code, "message": message})
+        self._callbacks.on_notice(message)
+
+    def stop(self) -> Outcome:
+        """Drain and judge what is there, write the end record, and close the trace.
+
+        Raises CaptureError when a thread had failed; the trace is closed then, too.
+        """
+        if self._outcome is not None:
+            return self._outcome
+        left = len(list(self._source.members()))
+        if self._resolver:
+            self._resolver.stop()
+        self._source.detach()
+        self._drain.stop()
+        self._judging.stop()
+        losses = {"critical": self._drain.lost_critical, "bulk": self._drain.lost_bulk}
+        self._outcome = Outcome(
+            dict(self._tally.actions),
+            dict(self._tally.violations),
+            losses,
+            self._judging.bad_records + self._judging.judge_errors,
+            left,
+        )
+        self._writer.append([*self.outbox.take(), self._end_record(self._outcome)])
+        complete = self._writer.close()
+        self._source.close()
+        if error := self._drain.error or self._judging.error:
+            raise CaptureError(f"the session failed: {error!r}") from error
+        if not complete:
+            self._callbacks.on_notice("the trace is not complete: not all of it could be written to disk")
+        return self._outcome
+
+    def _end_record(self, outcome: Outcome) -> dict[str, Any]:
+        return {
+            "type": "end",
+            "end_ns": time.time_ns(),
+            "events": outcome.events,
+            "violations": sum(outcome.violations.values()),
+            "losses": dict(outcome.losses),
+            "losses_by_reason": self._drain.losses,
+            "unjudged": outcome.unjudged,
+            "left": outcome.left,
+            "engine": self._drain.usage,
+        }
+
+    def _count(self, actions: Counter[Action], violations: Sequence[Violation]) -> None:
+        self._tally.actions.update(actions)
+        self._tally.violations.update(violation.rule.level for violation in violations)
+        if violations:
+            self._callbacks.on_violations(violations)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.stop()
+            return
+        try:
+            self.stop()
+        except CaptureError:  # the first error is the one to tell
+            return

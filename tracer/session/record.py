@@ -1,0 +1,58 @@
+"""The records a trace begins with: what a replay elsewhere must know of this machine and this session."""
+
+from __future__ import annotations
+
+import platform
+import pwd
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from tracer import __version__
+from tracer.capture import Source
+from tracer.rules import RuleSet
+
+USERS_MAX = 1_000
+
+
+def first_records(
+    session_id: str, source: Source, rules: RuleSet, targets: Sequence[str], command: Sequence[str]
+) -> list[dict[str, Any]]:
+    """The session record and the user names."""
+    return [
+        {
+            "type": "session",
+            "id": session_id,
+            "targets": list(targets),
+            "command": list(command),
+            "tier": source.tier,
+            "loader": source.loader,
+            "start_ns": time.time_ns(),
+            "boot_offset_ns": boot_offset_ns(),
+            "host": platform.node(),
+            "kernel": platform.release(),
+            "machine": platform.machine(),
+            "version": __version__,
+            "abi": dict(source.abi),
+            "rules": {"digest": rules.digest, "sources": list(rules.sources)},
+            "unseen": list(source.unseen),
+        },
+        *_users(),
+    ]
+
+
+def boot_offset_ns() -> int:
+    """Nanoseconds since the Unix epoch at which the boot clock stood at zero."""
+    before = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    now = time.time_ns()
+    after = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    return now - (before + after) // 2
+
+
+def _users() -> Iterator[dict[str, Any]]:
+    """This machine's user names. An account with another's id does not rename it."""
+    seen: set[int] = set()
+    for entry in pwd.getpwall()[:USERS_MAX]:
+        if entry.pw_uid not in seen:
+            seen.add(entry.pw_uid)
+            yield {"type": "user", "id": entry.pw_uid, "name": entry.pw_name}

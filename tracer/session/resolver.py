@@ -1,0 +1,63 @@
+"""Where the domains of a policy are: asked at the start and now and then, and recorded."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+REFRESH_SECONDS = 60.0
+FIRST_SECONDS = 2.0
+
+Resolve = Callable[[str], Iterable[str]]
+
+
+def system_addresses(domain: str) -> list[str]:
+    """As the system's own resolver has them; none when it has none."""
+    try:
+        found = socket.getaddrinfo(domain, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return []
+    return sorted({str(entry[4][0]) for entry in found})
+
+
+class Resolver:
+    """A thread that hands a `name` context record to `add` whenever the addresses of a domain change."""
+
+    def __init__(
+        self,
+        domains: Iterable[str],
+        add: Callable[[Mapping[str, Any]], object],
+        resolve: Resolve = system_addresses,
+    ) -> None:
+        self._domains = sorted(domains)
+        self._add = add
+        self._resolve = resolve
+        self._known: dict[str, frozenset[str]] = {}
+        self._stop = threading.Event()
+        self._answered = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="resolver", daemon=True)
+
+    def start(self) -> bool:
+        """Return when the first answers are there, as the command may connect at once; false: not in time."""
+        self._thread.start()
+        return self._answered.wait(FIRST_SECONDS)
+
+    def stop(self) -> None:
+        """Does not wait for an answer that is on its way."""
+        self._stop.set()
+
+    def refresh(self) -> None:
+        for domain in self._domains:
+            known = self._known.get(domain, frozenset())
+            addresses = frozenset(self._resolve(domain))
+            if addresses - known:
+                self._known[domain] = known | addresses
+                self._add({"type": "name", "domain": domain, "addresses": sorted(addresses)})
+
+    def _run(self) -> None:
+        self.refresh()
+        self._answered.set()
+        while not self._stop.wait(REFRESH_SECONDS):
+            self.refresh()

@@ -1,0 +1,121 @@
+"""Cgroups of the v2 hierarchy: found by path, and a leaf of our own for what we start."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from difflib import get_close_matches
+from pathlib import Path
+
+from tracer.errors import TargetError
+from tracer.text import printable
+
+_OCTAL = re.compile(rb"\\([0-7]{3})")
+_LEAF_PREFIX = "rubicon-"
+_SCAN_MAX = 10_000
+
+
+def mount_point() -> Path | None:
+    """Where the v2 hierarchy is mounted (on hybrid machines a folder beside the others), from mountinfo."""
+    with open("/proc/self/mountinfo", "rb") as mounts:
+        for line in mounts:
+            before, _dash, after = line.partition(b" - ")
+            if after.startswith(b"cgroup2 "):
+                place = _OCTAL.sub(lambda found: bytes([int(found[1], 8)]), before.split()[4])
+                return Path(os.fsdecode(place))
+    return None
+
+
+def find(text: str) -> int:
+    """The id of the cgroup at `text`: a path from the root of the hierarchy, or one in the file system.
+
+    Raises TargetError when there is none; names near matches.
+    """
+    root = mount_point()
+    if root is None:
+        raise TargetError(f"cgroup:{printable(text)}: no cgroup v2 hierarchy is mounted here")
+    for path in (root / text.lstrip("/"), Path(text)):
+        if path.is_dir() and (path == root or root in path.parents):
+            return cgroup_id(path)
+    raise TargetError(f"there is no cgroup {printable(text)} under {root}{_near(text, root)}")
+
+
+def cgroup_id(path: Path) -> int:
+    """As bpf_get_current_cgroup_id(2) gives it: the inode number of the folder."""
+    return path.stat().st_ino
+
+
+def _near(text: str, root: Path) -> str:
+    known = [f"/{path}" for path in _walk(root)]
+    found = get_close_matches(text, known, n=3, cutoff=0.5)
+    return f"; near matches: {', '.join(printable(path) for path in found)}" if found else ""
+
+
+def _walk(root: Path) -> Iterator[str]:
+    for count, (folder, _folders, _files) in enumerate(os.walk(root)):
+        if count >= _SCAN_MAX:
+            return
+        if folder != str(root):
+            yield os.path.relpath(folder, root)
+
+
+class Leaf:
+    """A cgroup of our own below the current one, for the command that `run` starts.
+
+    It groups what the command starts and is gone at `close`. It is not needed to watch: the process tree is.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.id = cgroup_id(path)
+
+    @classmethod
+    def make(cls, name: str) -> Leaf | None:
+        """None when there is no v2 hierarchy here, or it may not be written."""
+        root = mount_point()
+        if root is None:
+            return None
+        parent = root / _current().lstrip("/")
+        _remove_abandoned(parent)
+        path = parent / f"{_LEAF_PREFIX}{os.getpid()}-{name}"
+        try:
+            path.mkdir()
+            return cls(path)
+        except OSError:
+            return None
+
+    def add(self, pid: int) -> bool:
+        try:
+            (self.path / "cgroup.procs").write_text(str(pid))
+        except OSError:
+            return False
+        return True
+
+    def close(self) -> None:
+        """Move what is left back to where it would have been, and remove the leaf."""
+        with suppress(OSError):
+            for pid in (self.path / "cgroup.procs").read_text().split():
+                with suppress(OSError):
+                    (self.path.parent / "cgroup.procs").write_text(pid)
+        with suppress(OSError):
+            self.path.rmdir()
+
+
+def _current() -> str:
+    """Our own place in the v2 hierarchy, from its root."""
+    with open("/proc/self/cgroup", "rb") as lines:
+        for line in lines:
+            if line.startswith(b"0::"):
+                return os.fsdecode(line[3:].rstrip(b"\n"))
+    return "/"
+
+
+def _remove_abandoned(parent: Path) -> None:
+    """Empty leaves of engines that were killed."""
+    for path in parent.glob(f"{_LEAF_PREFIX}*-*"):
+        pid = path.name.removeprefix(_LEAF_PREFIX).partition("-")[0]
+        if pid.isdigit() and not os.path.exists(f"/proc/{pid}"):
+            with suppress(OSError):  # not empty: what it watched still runs
+                path.rmdir()

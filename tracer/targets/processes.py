@@ -1,0 +1,141 @@
+"""Processes of this machine: those that can be attached to, and what /proc says of one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import psutil
+
+from tracer.errors import TargetError
+from tracer.text import printable
+
+_NEAR_MAX = 5
+_TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+_INITIAL_PID_NS = 0xEFFFFFFC  # include/linux/proc_ns.h: PROC_PID_INIT_INO
+
+
+def find(text: str) -> int:
+    """The pid that `text` names. Raises TargetError when there is no such process; names some that are."""
+    if not text.isascii() or not text.isdigit():
+        raise TargetError(
+            f"pid:{printable(text)} is not a process: give its number, as in pid:42{_near(text)}"
+        )
+    pid = int(text)
+    if not psutil.pid_exists(pid) or _is_thread(pid):
+        raise TargetError(f"there is no process {pid}{_near(text)}")
+    return pid
+
+
+def _is_thread(pid: int) -> bool:
+    """A thread other than the first answers in /proc, too; its Tgid is another number."""
+    try:
+        with open(f"/proc/{pid}/status", "rb") as status:
+            return f"\nTgid:\t{pid}\n".encode() not in status.read()
+    except OSError:
+        return False
+
+
+def _near(text: str) -> str:
+    """Processes the user may have meant: by number, or by name when a name was given."""
+    found = [
+        f"{process.info['pid']} ({printable(process.info['name'] or '?')})"
+        for process in psutil.process_iter(["pid", "name"])
+        if _is_near(text, process.info["pid"], process.info["name"] or "")
+    ]
+    return f"; near matches: {', '.join(found[:_NEAR_MAX])}" if found else ""
+
+
+def _is_near(text: str, pid: int, name: str) -> bool:
+    if text.isdigit():
+        return str(pid).startswith(text) or (text.startswith(str(pid)) and pid > 1)
+    return bool(text) and text.lower() in name.lower()
+
+
+def sees_all_pids() -> bool:
+    """Whether pids here are those the kernel's records carry: this is the initial pid namespace."""
+    return os.stat("/proc/self/ns/pid").st_ino == _INITIAL_PID_NS
+
+
+def ancestors(pid: int) -> Iterator[dict[str, Any]]:
+    """`process` context records of a process and those above it, up to the first."""
+    seen: set[int] = set()
+    while pid and pid not in seen:
+        seen.add(pid)
+        record = describe(pid)
+        if record is None:
+            return
+        yield record
+        pid = record["parent_pid"]
+
+
+def describe(pid: int) -> dict[str, Any] | None:
+    """A `process` context record from /proc, or None when the process is gone.
+
+    Start times there are in clock ticks: `start_ns` is rounded down to one, and says so in `start_tick_ns`.
+    """
+    try:
+        fields = _stat(pid)
+        parent = int(fields[1])
+        return {
+            "type": "process",
+            "pid": pid,
+            "start_ns": int(fields[19]) * _TICK_NS,
+            "start_tick_ns": _TICK_NS,
+            "parent_pid": parent,
+            "parent_start_ns": int(_stat(parent)[19]) * _TICK_NS if parent else 0,
+            "executable": _link(pid, "exe"),
+            "args": _arguments(pid),
+            "working_directory": _link(pid, "cwd"),
+            "name": _name(pid),
+            **_ids(pid),
+        }
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def _read(pid: int, name: str) -> bytes:
+    with open(f"/proc/{pid}/{name}", "rb") as file:
+        return file.read()
+
+
+def _stat(pid: int) -> list[bytes]:
+    """The fields of proc_pid_stat(5) from the third on: the second is a name that may hold anything."""
+    return _read(pid, "stat").rpartition(b")")[2].split()
+
+
+def _arguments(pid: int) -> list[str]:
+    data = _read(pid, "cmdline")
+    return os.fsdecode(data.removesuffix(b"\0")).split("\0") if data else []
+
+
+def _name(pid: int) -> str:
+    return os.fsdecode(_read(pid, "comm").removesuffix(b"\n"))
+
+
+def _link(pid: int, name: str) -> str:
+    try:
+        return os.fsdecode(os.readlink(f"/proc/{pid}/{name}".encode()))
+    except OSError:  # a kernel thread has none
+        return ""
+
+
+def _ids(pid: int) -> dict[str, int]:
+    lines = dict(line.split(b":\t", 1) for line in _read(pid, "status").splitlines() if b":\t" in line)
+    real, effective = (int(number) for number in lines[b"Uid"].split()[:2])
+    return {"user_id": real, "effective_user_id": effective, "group_id": int(lines[b"Gid"].split()[0])}
+
+
+class Usage:
+    """What this process itself takes: for the engine to say of itself."""
+
+    def __init__(self) -> None:
+        self._process = psutil.Process()
+
+    def measure(self) -> dict[str, float]:
+        """CPU seconds since the start and resident bytes."""
+        with self._process.oneshot():
+            times = self._process.cpu_times()
+            memory = self._process.memory_info()
+        return {"cpu_seconds": times.user + times.system, "rss_bytes": memory.rss}

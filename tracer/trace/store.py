@@ -1,0 +1,99 @@
+"""Where sessions keep their traces when nobody says otherwise, and which there are."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tracer.errors import TraceError
+from tracer.text import printable
+from tracer.trace.read import Reader, is_being_written, open_trace_file
+
+SUFFIX = ".trace"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSession:
+    """A trace in the folder; `session` is its session record, and `live` whether it is still written."""
+
+    path: Path
+    session: Mapping[str, Any]
+    live: bool
+    size_bytes: int
+
+    @property
+    def id(self) -> str:
+        return str(self.session.get("id") or self.path.stem)
+
+
+def default_folder(environment: Mapping[str, str] = os.environ) -> Path:
+    """$RUBICON_TRACES, or rubicon/traces in the XDG state folder (XDG Base Directory Specification 0.8)."""
+    if chosen := environment.get("RUBICON_TRACES"):
+        return Path(chosen)
+    state = environment.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
+    return Path(state) / "rubicon" / "traces"
+
+
+def new_session_id(now_ns: int | None = None) -> str:
+    """Sorts by time: "20261124-213610-7f3a", in UTC."""
+    seconds = (time.time_ns() if now_ns is None else now_ns) // 1_000_000_000
+    return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime(seconds))}-{secrets.token_hex(2)}"
+
+
+def new_trace_path(session_id: str, folder: Path | None = None) -> Path:
+    """A place for a new trace; makes the folder, for its owner alone. Raises TraceError when it cannot."""
+    folder = folder or default_folder()
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise TraceError(f"cannot make the folder {printable(str(folder))}: {error.strerror}") from None
+    return folder / f"{session_id}{SUFFIX}"
+
+
+def stored_sessions(folder: Path | None = None) -> list[StoredSession]:
+    """The newest first; files that are no traces are left out."""
+    folder = folder or default_folder()
+    found = [session for path in folder.glob(f"*{SUFFIX}") if (session := _stored(path)) is not None]
+    return sorted(found, key=lambda each: (each.session.get("start_ns") or 0, each.id), reverse=True)
+
+
+def _stored(path: Path) -> StoredSession | None:
+    try:
+        with Reader(path) as reader:
+            record = reader.session
+        descriptor = open_trace_file(path)
+    except TraceError:
+        return None
+    try:
+        return StoredSession(path, record, is_being_written(descriptor), os.fstat(descriptor).st_size)
+    finally:
+        os.close(descriptor)
+
+
+def find_trace(word: str | None, folder: Path | None = None) -> Path:
+    """The trace meant by a path, the id of a session or the beginning of one; None means the newest.
+
+    The newest live session comes before the newest finished one. Raises TraceError when there is none.
+    """
+    if word is not None and (os.sep in word or os.path.exists(word)):
+        return Path(word)
+    sessions = stored_sessions(folder)
+    if word is None:
+        live = [each for each in sessions if each.live]
+        if chosen := (live or sessions):
+            return chosen[0].path
+        raise TraceError(f"there is no session yet: {printable(str(folder or default_folder()))} holds none")
+    matching = [each for each in sessions if each.id.startswith(word)]
+    if len(matching) == 1 or (matching and matching[0].id == word):
+        return matching[0].path
+    if matching:
+        raise TraceError(f"{printable(word)} may be {', '.join(each.id for each in matching[:5])}")
+    near = ", ".join(each.id for each in sessions[:5])
+    raise TraceError(
+        f"there is no trace or session {printable(word)}" + (f"; there are {near}" if near else "")
+    )
