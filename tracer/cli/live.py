@@ -74,7 +74,7 @@ class Voice:
 
     def violations(self, violations: Sequence[Violation]) -> None:
         for violation in violations:
-            self._say(self._line(violation))
+            self._say(f"rubicon: {describe(violation, coloured=self._coloured)}")
             if self._jsonl is not None:
                 self._write(line_of(violation_document(violation, self._facts, self._processes)))
 
@@ -92,16 +92,6 @@ class Voice:
         if self._jsonl is not None:
             self._write(line_of(summary_document(_summary(outcome), self._facts)))
 
-    def _line(self, violation: Violation) -> str:
-        level = violation.rule.level
-        label = f"{level.value.upper():<8}"
-        if self._coloured:
-            label = f"\x1b[{_COLOURS[level]}m{label}\x1b[0m"
-        lineage = " < ".join(printable(process.name) for process in violation.event.process.lineage())
-        return (
-            f"rubicon: {label} {printable(violation.rule.name)}: {printable(violation.summary)} [{lineage}]"
-        )
-
     def _say(self, line: str) -> None:
         """A terminal that is gone must not end the watch."""
         if self.quiet:
@@ -118,6 +108,16 @@ class Voice:
         except (OSError, ValueError) as error:
             self._jsonl = None
             self.notice(f"no more JSON lines: {error}")
+
+
+def describe(violation: Violation, *, coloured: bool = False) -> str:
+    """A violation in one line: level, rule, what happened, and the processes that led to it."""
+    level = violation.rule.level
+    label = f"{level.value.upper():<8}"
+    if coloured:
+        label = f"\x1b[{_COLOURS[level]}m{label}\x1b[0m"
+    lineage = " < ".join(printable(process.name) for process in violation.event.process.lineage())
+    return f"{label} {printable(violation.rule.name)}: {printable(violation.summary)} [{lineage}]"
 
 
 def _unjudged(outcome: Outcome) -> str:

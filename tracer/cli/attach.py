@@ -1,0 +1,105 @@
+"""`rubicon attach TARGET...`: watch what already runs."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from tracer.cli.live import Live, add_options, verdict_status
+from tracer.cli.screen import has_terminal, start_screen
+from tracer.errors import UsageError
+from tracer.targets import Target, parse_target
+
+_POLL_SECONDS = 0.2  # how late the end of a target or of the screen may be noticed
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = subparsers.add_parser(
+        "attach",
+        help="watch what already runs",
+        description="Watch processes or cgroups that run already, with all that is in them, until they end or "
+        "you quit. On a terminal the screen opens.",
+    )
+    parser.add_argument("targets", metavar="TARGET", nargs="+", help="pid:N or cgroup:PATH")
+    add_options(parser)
+    shown = parser.add_mutually_exclusive_group()
+    shown.add_argument("--tui", action="store_true", help="the default on a terminal")
+    shown.add_argument("--no-tui", action="store_true", help="violations as lines on stderr")
+    parser.set_defaults(handler=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    if args.tui and not has_terminal():
+        raise UsageError("--tui needs a terminal")
+    targets = [parse_target(word) for word in args.targets]
+    with Live(args, args.targets) as live:
+        _watch(live, targets, tui=not args.no_tui and has_terminal())
+        outcome = live.finish()
+    return verdict_status(outcome, args.fail_on)
+
+
+def _watch(live: Live, targets: list[Target], *, tui: bool) -> None:
+    ended = threading.Event()
+    with _signals(ended):
+        joined = sum(live.session.watch(target) for target in targets)
+        live.session.start()
+        screen = start_screen(live.trace) if tui else None
+        live.voice.quiet = screen is not None
+        if screen is None:
+            live.voice.notice(
+                f"watching {', '.join(args_of(targets))}: {joined} processes (interrupt to stop)"
+            )
+        try:
+            _await_end(live, targets, screen, ended)
+        finally:
+            _close(screen)
+            live.voice.quiet = False
+
+
+def args_of(targets: list[Target]) -> list[str]:
+    return [target.name for target in targets]
+
+
+def _await_end(
+    live: Live, targets: list[Target], screen: subprocess.Popen[bytes] | None, ended: threading.Event
+) -> None:
+    """Until the user quits, or nothing is left to watch. A screen that crashed is not the end."""
+    lasting = any(target.cgroup_id for target in targets)  # something may still be moved into a cgroup
+    told = False
+    while not (ended.wait(_POLL_SECONDS) or live.session.failed()):
+        if screen is not None and (status := screen.poll()) is not None:
+            if status == 0:
+                return
+            screen, live.voice.quiet = None, False
+            live.voice.notice(f"the screen ended with status {status}: watching on (interrupt to stop)")
+        if not lasting and live.session.is_empty():
+            if screen is None:
+                return
+            if not told:
+                told = True
+                live.session.notice("ended", "all that was watched has ended; q closes the screen")
+
+
+def _close(screen: subprocess.Popen[bytes] | None) -> None:
+    if screen is not None and screen.poll() is None:
+        screen.terminate()
+        screen.wait()
+
+
+@contextmanager
+def _signals(ended: threading.Event) -> Iterator[None]:
+    def end(_number: int, _frame: FrameType | None) -> None:
+        ended.set()
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, end) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,48 @@
+"""`rubicon replay TRACE [--rules ...]`: judge a recorded trace again; violations on stdout."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from tracer.cli.live import describe
+from tracer.errors import EXIT_OK
+from tracer.export import session_facts
+from tracer.export.ecs import ProcessDocuments, violation_document
+from tracer.export.jsonl import line_of
+from tracer.pipeline import open_trace
+from tracer.rules import load_rules
+from tracer.text import printable
+from tracer.trace import find_trace
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = subparsers.add_parser(
+        "replay",
+        help="judge a recorded trace again",
+        description="Judge a trace by the rules given here (and the shipped pack) and print the violations. "
+        "Needs no privilege and nothing of the machine it was recorded on.",
+    )
+    parser.add_argument("trace", metavar="TRACE", help="a trace file or the id of a session")
+    parser.add_argument("--policy", metavar="FILE", type=Path, help="what the sandbox may do")
+    parser.add_argument("--rules", metavar="PATH", type=Path, action="append", default=[], help="Sigma rules")
+    parser.add_argument("--jsonl", action="store_true", help="as JSON lines")
+    parser.set_defaults(handler=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    rules = load_rules(args.policy, args.rules)
+    with open_trace(find_trace(args.trace), rules.judge) as trace:
+        facts, processes, found = session_facts(trace.session), ProcessDocuments(), 0
+        for _event, violations in trace.items():
+            for violation in violations:
+                found += 1
+                if args.jsonl:
+                    sys.stdout.write(line_of(violation_document(violation, facts, processes)))
+                else:
+                    print(describe(violation))
+        print(f"rubicon: {found} violation{'' if found == 1 else 's'}", file=sys.stderr)
+        if trace.damage:
+            print(f"rubicon: {args.trace}: {printable(trace.damage.message)}", file=sys.stderr)
+    return EXIT_OK

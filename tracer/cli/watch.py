@@ -1,0 +1,56 @@
+"""`rubicon watch [SESSION|TRACE]`: the screen on a live session or a finished trace."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from tracer.cli.screen import has_terminal, watch_here
+from tracer.errors import EXIT_OK, UsageError
+from tracer.trace import find_trace
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = subparsers.add_parser(
+        "watch",
+        help="the screen on a live session or a finished trace",
+        description="Show a session: process tree, violations and events. Needs no privilege but to read the "
+        "trace; quitting ends the screen and nothing else.",
+    )
+    parser.add_argument(
+        "session",
+        metavar="SESSION|TRACE",
+        nargs="?",
+        help="the id of a session or a trace file (default: the newest session, a live one first)",
+    )
+    parser.add_argument(
+        "--picture",
+        metavar="SVG",
+        type=Path,
+        help="write what the screen shows to a file instead of showing it",
+    )
+    parser.add_argument("--size", metavar="COLSxROWS", type=_size, default=(140, 40), help="of the picture")
+    parser.set_defaults(handler=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    trace = find_trace(args.session)
+    if args.picture is not None:
+        from tui.picture import save_picture
+
+        save_picture(trace, args.picture, args.size)
+        return EXIT_OK
+    if not has_terminal():
+        raise UsageError("watch needs a terminal; `rubicon export` and `rubicon watch --picture` do without")
+    return watch_here(trace)
+
+
+def _size(text: str) -> tuple[int, int]:
+    columns, _x, rows = text.partition("x")
+    try:
+        size = int(columns), int(rows)
+    except ValueError:
+        raise argparse.ArgumentTypeError("give columns and rows, as in 80x24") from None
+    if not (20 <= size[0] <= 1000 and 5 <= size[1] <= 500):
+        raise argparse.ArgumentTypeError("from 20x5 to 1000x500")
+    return size
