@@ -22,8 +22,8 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = subparsers.add_parser(
         "attach",
         help="watch what already runs",
-        description="Watch processes or cgroups that run already, with all that is in them, until they end or "
-        "you quit. On a terminal the screen opens.",
+        description="Watch processes or cgroups that run already, with all that is in them, until they end "
+        "or you quit. On a terminal the screen opens.",
     )
     parser.add_argument("targets", metavar="TARGET", nargs="+", help="pid:N or cgroup:PATH")
     add_options(parser)
@@ -51,18 +51,13 @@ def _watch(live: Live, targets: list[Target], *, tui: bool) -> None:
         screen = start_screen(live.trace) if tui else None
         live.voice.quiet = screen is not None
         if screen is None:
-            live.voice.notice(
-                f"watching {', '.join(args_of(targets))}: {joined} processes (interrupt to stop)"
-            )
+            names = ", ".join(target.name for target in targets)
+            live.voice.notice(f"watching {names}: {joined} processes (interrupt to stop)")
         try:
             _await_end(live, targets, screen, ended)
         finally:
             _close(screen)
             live.voice.quiet = False
-
-
-def args_of(targets: list[Target]) -> list[str]:
-    return [target.name for target in targets]
 
 
 def _await_end(

@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     rules = load_rules(args.policy, args.rules)
     with open_trace(find_trace(args.trace), rules.judge) as trace:
         facts, processes, found = session_facts(trace.session), ProcessDocuments(), 0
-        for _event, violations in trace.items():
+        for _event, violations in trace.items():  # noqa: PERF102  not a dict's
             for violation in violations:
                 found += 1
                 if args.jsonl:

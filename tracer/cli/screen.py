@@ -1,6 +1,7 @@
-"""The one place that starts the TUI: in a process of its own, so that a screen that hangs or crashes costs nothing.
+"""The one place that starts the TUI.
 
-What the screen shows it reads from the trace; the engine does not know of it.
+What the screen shows it reads from the trace; the engine does not know of it, and has it in a process of its
+own, so that a screen that hangs or crashes costs nothing.
 """
 
 from __future__ import annotations
