@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from tracer.context import peers
@@ -218,7 +219,7 @@ def _nothing(_record: Record) -> None:
 
 
 def _exec(record: ExecRecord) -> Exec:
-    stdin, stdout, stderr = (_stdio(value) for value in record.stdio[:3].ljust(3, b"\xff"))
+    stdin, stdout, stderr = _stdio(record.stdio)
     return Exec(
         executable_path(record),
         record.name,
@@ -239,8 +240,12 @@ def _exec_failed(record: ExecFailedRecord) -> Exec:
     return Exec(path, record.name, record.args, 0, 0, False, other, other, other, "")
 
 
-def _stdio(value: int) -> StdioKind:
-    return _STDIO[value] if value < len(_STDIO) else StdioKind.OTHER
+@lru_cache(maxsize=1024)
+def _stdio(kinds: bytes) -> tuple[StdioKind, StdioKind, StdioKind]:
+    stdin, stdout, stderr = (
+        _STDIO[kind] if kind < len(_STDIO) else StdioKind.OTHER for kind in kinds[:3].ljust(3, b"\xff")
+    )
+    return stdin, stdout, stderr
 
 
 def _exit(record: ExitRecord) -> Exit:
