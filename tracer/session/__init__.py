@@ -135,8 +135,9 @@ class Session:
         if not processes.sees_all_pids():
             return
         known: dict[int, Mapping[str, Any]] = {}
-        for pid in [*self._source.members(), target.pid]:
-            for above in processes.ancestors(pid):
+        watched = frozenset(self._source.members())
+        for pid in [*watched, target.pid]:
+            for above in processes.lineage(pid, watched):
                 if above["pid"] in known:
                     break
                 known[above["pid"]] = above

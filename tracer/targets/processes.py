@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Any
 
 import psutil
@@ -11,6 +11,8 @@ import psutil
 from tracer.errors import TargetError
 from tracer.text import printable
 
+ARGS_MAX_BYTES = 131_072  # as RB_ARGS_MAX in abi.h
+OUTSIDE_ARGS_MAX_BYTES = 256
 _NEAR_MAX = 5
 _TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 _INITIAL_PID_NS = 0xEFFFFFFC  # include/linux/proc_ns.h: PROC_PID_INIT_INO
@@ -58,22 +60,26 @@ def sees_all_pids() -> bool:
     return os.stat("/proc/self/ns/pid").st_ino == _INITIAL_PID_NS
 
 
-def ancestors(pid: int) -> Iterator[dict[str, Any]]:
-    """`process` context records of a process and those above it, up to the first."""
+def lineage(pid: int, watched: Container[int]) -> Iterator[dict[str, Any]]:
+    """`process` context records of a process and those above it, up to the first.
+
+    Of those that are not watched only the beginning of the arguments is taken: they are there to tell who
+    started what, and may hold what is nobody's business.
+    """
     seen: set[int] = set()
     while pid and pid not in seen:
         seen.add(pid)
-        record = describe(pid)
+        record = describe(pid, ARGS_MAX_BYTES if pid in watched else OUTSIDE_ARGS_MAX_BYTES)
         if record is None:
             return
         yield record
         pid = record["parent_pid"]
 
 
-def describe(pid: int) -> dict[str, Any] | None:
+def describe(pid: int, args_max_bytes: int) -> dict[str, Any] | None:
     """A `process` context record from /proc, or None when the process is gone.
 
-    Start times there are in clock ticks: `start_ns` is rounded down to one, and says so in `start_tick_ns`.
+    `args_total` is the true length of the arguments in bytes, of which at most `args_max_bytes` are kept. Start times there are in clock ticks: `start_ns` is rounded down to one, and says so in `start_tick_ns`.
     """
     try:
         fields = _stat(pid)
@@ -86,7 +92,7 @@ def describe(pid: int) -> dict[str, Any] | None:
             "parent_pid": parent,
             "parent_start_ns": int(_stat(parent)[19]) * _TICK_NS if parent else 0,
             "executable": _link(pid, "exe"),
-            "args": _arguments(pid),
+            **_arguments(pid, args_max_bytes),
             "working_directory": _link(pid, "cwd"),
             "name": _name(pid),
             **_ids(pid),
@@ -105,9 +111,11 @@ def _stat(pid: int) -> list[bytes]:
     return _read(pid, "stat").rpartition(b")")[2].split()
 
 
-def _arguments(pid: int) -> list[str]:
+def _arguments(pid: int, max_bytes: int) -> dict[str, Any]:
     data = _read(pid, "cmdline")
-    return os.fsdecode(data.removesuffix(b"\0")).split("\0") if data else []
+    kept = data[:max_bytes]
+    args = os.fsdecode(kept.removesuffix(b"\0")).split("\0") if kept else []
+    return {"args": args, "args_total": len(data)}
 
 
 def _name(pid: int) -> str:
