@@ -36,7 +36,7 @@ from tracer.rules import nodes, sentences
 from tracer.rules.fields import LOG_SOURCES, Facts, LogSource
 from tracer.rules.items import compile_item
 from tracer.rules.nodes import Node
-from tracer.rules.yamlfile import Document, Place
+from tracer.rules.yamlfile import Document, Place, by_line
 
 _TECHNIQUE = re.compile(r"attack\.(t\d{4}(?:\.\d{3})?)", re.IGNORECASE)
 _OTHER_KINDS = {
@@ -122,7 +122,7 @@ def compile_detection(document: Document) -> Detection | Skipped:
     compiler = _Compiler(document, source)
     node = compiler.compile(header.detection)
     if compiler.problems:
-        raise RuleFileError(compiler.problems)
+        raise RuleFileError(by_line(compiler.problems))
     if node is nodes.NEVER:
         absent = ", ".join(sorted(_absent_fields(header.detection, source)))
         reason = f"can never match: Linux events do not have {absent}" if absent else "can never match"
@@ -139,15 +139,8 @@ def _header(document: Document) -> _Header:
     try:
         return _Header.model_validate(document.value)
     except ValidationError as error:
-        raise RuleFileError(
-            [
-                document.problem(
-                    details["loc"],
-                    str(details["ctx"]["error"]) if details["type"] == "value_error" else details["msg"],
-                )
-                for details in error.errors(include_url=False)
-            ]
-        ) from None
+        problems = [document.invalid(details) for details in error.errors(include_url=False)]
+        raise RuleFileError(by_line(problems)) from None
 
 
 def _not_ours(source: _LogSource) -> str:

@@ -151,8 +151,7 @@ def _special_node(source: LogSource, field: Field, value: SigmaType) -> Node:
     if isinstance(value, SigmaNull | SigmaString):
         return nodes.absent_node(field)
     if isinstance(value, SigmaExists):
-        absent = nodes.absent_node(field)
-        return nodes.negated(absent) if value.exists else absent
+        return nodes.present_node(field) if value.exists else nodes.absent_node(field)
     if isinstance(value, SigmaCompareExpression) and not isinstance(value.number, SigmaTimestampPart):
         _require(field, Kind.NUMBER, "a comparison")
         return _compare_node(field, value)

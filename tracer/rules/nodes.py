@@ -90,6 +90,10 @@ def _list_node(field: Field, reader: Reader, test: TextTest, cost: int) -> Node:
     return Node(matches, explain, cost * 8)
 
 
+def present_node(field: Field) -> Node:
+    return text_node(field, field.text, lambda _text: True, COST_TEXT)
+
+
 def absent_node(field: Field) -> Node:
     reader = field.text
     empty = [Match(field.name, "")]

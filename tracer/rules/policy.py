@@ -28,21 +28,12 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from pydantic_core import ErrorDetails
 
 from tracer.errors import Problem, RuleFileError
 from tracer.events import Level
 from tracer.rules.endpoints import Endpoint, parse_endpoint
 from tracer.rules.globs import translate
-from tracer.rules.yamlfile import Document, Place, parse
-
-_MESSAGES = {
-    "extra_forbidden": "is not a key a policy has here",
-    "string_type": "must be text (in quotes, when it looks like a number)",
-    "tuple_type": "must be a list",
-    "model_type": "must be a section with keys",
-    "model_attributes_type": "must be a section with keys",
-}
+from tracer.rules.yamlfile import NOT_TEXT, Document, by_line, parse
 
 
 def _check_path(pattern: str) -> str:
@@ -65,7 +56,7 @@ def _check_action(action: object) -> object:
 
 def _check_endpoint(text: object) -> Endpoint:
     if not isinstance(text, str):
-        raise ValueError(_MESSAGES["string_type"])  # noqa: TRY004 - pydantic collects no TypeError
+        raise ValueError(NOT_TEXT)  # noqa: TRY004 - pydantic collects no TypeError
     return parse_endpoint(text)
 
 
@@ -129,17 +120,9 @@ def _validate(document: Document) -> Policy:
     try:
         policy = Policy.model_validate(document.value)
     except ValidationError as error:
-        problems = [_problem(document, details) for details in error.errors(include_url=False)]
-        raise RuleFileError(sorted(problems, key=lambda problem: problem.line)) from None
+        problems = [document.invalid(details) for details in error.errors(include_url=False)]
+        raise RuleFileError(by_line(problems)) from None
     if policy.is_empty:
         message = "judges nothing: it has none of files.write, network.connect, process.exec"
         raise RuleFileError([document.problem((), message)])
     return policy
-
-
-def _problem(document: Document, details: ErrorDetails) -> Problem:
-    place: Place = details["loc"]
-    message = _MESSAGES.get(details["type"])
-    if details["type"] == "value_error":
-        message = str(details["ctx"]["error"])
-    return document.problem(place, message or details["msg"])

@@ -41,7 +41,7 @@ def act(event: Event) -> str:
     """What was done, or with a failure what was tried, as the rest of a sentence that `actor` begins."""
     done, tried = _forms(event)
     text = f"tried to {tried}" if event.outcome is Outcome.FAILURE else done
-    return text.format(shorten(_object(event)))
+    return text.format(_object(event))
 
 
 def _forms(event: Event) -> tuple[str, str]:
@@ -76,20 +76,21 @@ def by_policy(event: Event) -> str:
 def by_detection(event: Event, phrase: str, title: str) -> str:
     """`phrase` is the rule's own verb and object, such as "opened a reverse tunnel"; "" when it has none."""
     if phrase:
-        return f"{actor(event)} {phrase}: {shorten(_object(event))}{failure(event)}"
+        return f"{actor(event)} {phrase}: {_object(event)}{failure(event)}"
     return f'{actor(event)} {act(event)}, which matches "{title}"{failure(event)}'
 
 
 def _object(event: Event) -> str:
+    """To what it was done, shortened."""
     match event.detail:
         case Exec() as detail:
-            return " ".join(detail.args) or detail.path or event.process.command_line
+            return shorten(" ".join(detail.args) or detail.path or event.process.command_line)
         case Network() as detail:
-            return peer(detail)
+            return shorten(peer(detail))
         case File() as detail:
             return _file_object(event, detail)
         case _:
-            return event.process.command_line
+            return shorten(event.process.command_line)
 
 
 def _file_object(event: Event, detail: File) -> str:
@@ -101,7 +102,7 @@ def _file_object(event: Event, detail: File) -> str:
         return f"{shorten(detail.path)} to {shorten(detail.target_path)}"
     if event.action is Action.FILE_CHMOD:
         return f"{shorten(detail.path)} to {detail.mode & 0o7777:04o}"
-    return detail.path
+    return shorten(detail.path)
 
 
 def peer(network: Network) -> str:

@@ -41,7 +41,10 @@ class QuietRegexEngine(RE2RegexEngine):
         options.case_sensitive = not flags & re.IGNORECASE
         options.dot_nl = bool(flags & re.DOTALL)
         text = f"(?m){pattern}" if flags & re.MULTILINE else pattern
-        compiled: RegexPattern = re2.compile(text, options)
+        try:
+            compiled: RegexPattern = re2.compile(text, options)
+        except re2.error as error:  # which brings bytes
+            raise re2.error(os.fsdecode(error.args[0])) from None
         return compiled
 
 

@@ -6,18 +6,31 @@ whatever is wrong with it becomes a `Problem` with the line.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic_core import ErrorDetails
 
 from tracer.errors import Problem, RuleFileError
 
 MAX_FILE_BYTES = 1 << 20
 MAX_DEPTH = 64
 MAX_NODES = 20_000  # of one document, an alias counted as often as it is used
+
+NOT_TEXT = "must be text (in quotes, when it looks like a number)"
+
+_MESSAGES = {
+    "extra_forbidden": "is not a key that is known here",
+    "missing": "is missing",
+    "string_type": NOT_TEXT,
+    "tuple_type": "must be a list",
+    "list_type": "must be a list",
+    "dict_type": "must be a section with keys",
+    "model_type": "must be a section with keys",
+}
 
 Place = tuple[str | int, ...]
 """Where a value stands in a document: keys and list positions from the top, as pydantic's `loc`."""
@@ -49,6 +62,17 @@ class Document:
 
     def problem(self, place: Place, message: str) -> Problem:
         return Problem(self.file, self.line(place), field_name(place), message)
+
+    def invalid(self, details: ErrorDetails) -> Problem:
+        """What pydantic found wrong with the document, where it stands."""
+        message = _MESSAGES.get(details["type"], details["msg"])
+        if details["type"] == "value_error":
+            message = str(details["ctx"]["error"])
+        return self.problem(details["loc"], message)
+
+
+def by_line(problems: Iterable[Problem]) -> list[Problem]:
+    return sorted(problems, key=lambda problem: problem.line)
 
 
 def read_bytes(path: Path) -> bytes:
