@@ -1,15 +1,15 @@
 """Every error Rubicon raises on purpose, and the exit status each one ends in.
 
-    RubiconError                     1  Rubicon failed
-    ├── UsageError                   2  bad usage or a bad input file
-    │   ├── TargetError              2  the target does not exist or ended while attaching
-    │   ├── RuleFileError            2  a policy or rule file is wrong; holds every problem found
-    │   └── TraceError               2  the file is not a trace, or not one this version reads
-    │       └── AbiMismatch          2  recorded with other wire records; names both versions
-    ├── CommandError                 127, 126  the command was not found, or cannot be executed; as in a shell
-    ├── PrivilegeError               1  not root, or a capability is missing
-    ├── KernelError                  1  the kernel lacks or refuses something; names what and the remedy
-    └── CaptureError                 1  the probes failed after they had been loaded
+RubiconError                     1  Rubicon failed
+├── UsageError                   2  bad usage or a bad input file
+│   ├── TargetError              2  the target does not exist or ended while attaching
+│   ├── RuleFileError            2  a policy or rule file is wrong; holds every problem found
+│   └── TraceError               2  the file is not a trace, or not one this version reads
+│       └── AbiMismatch          2  recorded with other wire records; names both versions
+├── CommandError                 127, 126  the command was not found, or cannot be executed; as in a shell
+├── PrivilegeError               1  not root, or a capability is missing
+├── KernelError                  1  the kernel lacks or refuses something; names what and the remedy
+└── CaptureError                 1  the probes failed after they had been loaded
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class TraceError(UsageError):
     pass
 
 
-class AbiMismatch(TraceError):
+class AbiMismatch(TraceError):  # noqa: N818  it says more than AbiMismatchError
     def __init__(self, recorded: int, supported: int) -> None:
         self.recorded = recorded
         self.supported = supported

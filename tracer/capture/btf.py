@@ -55,7 +55,7 @@ _ALIASES = frozenset({BtfKind.TYPEDEF, BtfKind.VOLATILE, BtfKind.CONST, BtfKind.
 
 @dataclass(frozen=True, slots=True)
 class BtfType:
-    """One type. `size_or_type` is a size in bytes or the id of another type; `tail` is where its members are."""
+    """One type. `size_or_type` is a size in bytes or another type's id; `tail` is where its members are."""
 
     kind: BtfKind
     name: str

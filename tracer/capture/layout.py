@@ -34,7 +34,7 @@ def layout_of(btf: Btf) -> dict[str, Any]:
 
 
 def losses_of(btf: Btf) -> dict[str, int]:
-    """The names of the loss counters and their places, kinds first: {"RB_FORK": 1, ..., "RB_LOST_FILE": 20}."""
+    """The names of the loss counters and their places, kinds first: {"RB_FORK": 1, ...}."""
     found: dict[str, int] = {}
     for member in btf.members(btf.find(BtfKind.STRUCT, "rb_layout")):
         if member.name in ("kind", "loss"):

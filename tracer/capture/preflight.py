@@ -18,7 +18,7 @@ _NEEDED = {"CAP_PERFMON": 1 << 38, "CAP_BPF": 1 << 39}
 
 
 def open_source(environment: Mapping[str, str] = os.environ) -> CoreSource:
-    """The probes, loaded. Raises PrivilegeError or KernelError, each naming what is missing and the remedy."""
+    """The probes, loaded. Raises PrivilegeError or KernelError, naming what is missing and the remedy."""
     check_privileges(_effective_capabilities())
     btf = check_btf(environment)
     if not OBJECT.is_file():
@@ -58,6 +58,6 @@ def check_btf(environment: Mapping[str, str]) -> Path | None:
         headers = "" if Path(f"/lib/modules/{release}/build").exists() else " and no kernel headers"
         raise KernelError(
             f"no kernel type information (BTF) at {path}{headers}: run a kernel with CONFIG_DEBUG_INFO_BTF=y "
-            f"(Debian's linux-image from 5.10 on has it), or name a BTF file of kernel {release} in {BTF_VARIABLE}"
+            f"(Debian's linux-image packages have it), or name a BTF file of kernel {release} in {BTF_VARIABLE}"
         )
     return path if chosen else None

@@ -4,8 +4,8 @@
                               -> Follower  the live pipeline and the TUI
                               -> verify    an auditor
 
-Imported by `tracer.pipeline` and what lies above it. Imports only `tracer.errors`, `records` and `text`; knows
-nothing of what a kernel record means beyond the ring-buffer framing around it.
+Imported by `tracer.pipeline` and what lies above it. Imports only `errors`, `records` and `text` of
+`tracer`; knows nothing of what a kernel record means beyond the ring-buffer framing around it.
 
 A trace is a row of blocks. One writer appends and holds an exclusive flock as long as it lives, so anyone can
 tell a session that is running from one that was killed. A block is a little-endian header and a payload:
