@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from .checkout import Checkout, make_checkout
+from .checkout import ROOT, Checkout, make_checkout
 
 UNREADABLE = "rubicon: cannot read the trace nothing: No such file or directory\n"
 
@@ -154,6 +154,31 @@ def test_the_working_directory_brings_no_code_in(name: str, ready: Checkout, tmp
 )
 def test_the_users_variables_do_no_harm(name: str, value: str, ready: Checkout) -> None:
     assert_started(verify(ready, **{name: value}))
+
+
+def test_the_command_gets_the_environment_as_it_was(tmp_path: Path) -> None:
+    """Names that no shell takes, exported functions, and nothing of what Python sets in a C locale."""
+    given = {
+        b"PATH": os.environb[b"PATH"],
+        b"PWD": os.fsencode(tmp_path),
+        b"SHLVL": b"7",
+        b"LANG": b"C",
+        b"PYTHONPATH": b"/nowhere",
+        b"BASH_ENV": b"/dev/full",
+        b"BASH_FUNC_f%%": b"() { :; }",
+        b"a.b": b"\xff\n\x1b[2J",
+        b"HOME": b"",
+    }
+    program = ROOT / "scripts/rubicon"
+    done = subprocess.run(
+        [program, "run", "--trace", tmp_path / "t", "--", "/usr/bin/env", "-0"],
+        cwd=tmp_path,
+        env=given,
+        capture_output=True,
+        check=True,
+    )
+    got = dict(variable.split(b"=", 1) for variable in done.stdout.split(b"\0") if variable)
+    assert got == given
 
 
 def test_a_read_only_checkout(ready: Checkout) -> None:
