@@ -2,7 +2,7 @@
 
     pypi.org                 this domain, any port        pypi.org:443
     *.pypi.org               any name below it, not the domain itself
-    localhost                127.0.0.0/8 and ::1
+    localhost                127.0.0.0/8 and ::1, and the unspecified addresses, which lead there
     *                        any internet address         *:53
     192.0.2.1                this address                 192.0.2.1:22
     10.0.0.0/8               this network                 10.0.0.0/8:443
@@ -30,7 +30,13 @@ Ports = tuple[tuple[int, int], ...]
 """Ranges of ports, both ends included; () is any port."""
 
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
-_LOOPBACK: tuple[Subnet, ...] = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
+# A connect to the unspecified address reaches the machine itself (ip(7)).
+_LOOPBACK: tuple[Subnet, ...] = (
+    IPv4Network("127.0.0.0/8"),
+    IPv4Network("0.0.0.0/32"),
+    IPv6Network("::1/128"),
+    IPv6Network("::/128"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +195,7 @@ def _compile_internet(endpoints: Iterable[Endpoint]) -> Callable[[Network], bool
             port = -1
         address = parse_ip(network.destination_ip)
         if address is not None and any(
-            address in subnet and _fits(port, ports) for subnet, ports in networks
+            _fits(port, ports) and address in subnet for subnet, ports in networks
         ):
             return True
         name = network.destination_domain.lower().rstrip(".")

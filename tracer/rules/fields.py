@@ -35,8 +35,7 @@ class Facts(dict[Callable[["Facts"], Any], Any]):
     __slots__ = ("event",)
 
     def __init__(self, event: Event) -> None:
-        super().__init__()
-        self.event = event
+        self.event = event  # a dict that begins empty needs no more
 
     def __missing__(self, reader: Reader) -> Any:
         value = self[reader] = reader(self)

@@ -15,6 +15,8 @@ from tracer.rules.values import COST_TEXT, TextTest
 
 Test = Callable[[Facts], bool]
 
+_COST_OF_FILTER = 100  # a `not` rejects few events: what a rule looks for comes before its exceptions
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Node:
@@ -61,7 +63,7 @@ def negated(node: Node) -> Node:
     if node is NEVER:
         return ALWAYS
     test = node.test
-    return Node(lambda facts: not test(facts), lambda _facts: [], node.cost)
+    return Node(lambda facts: not test(facts), lambda _facts: [], node.cost + _COST_OF_FILTER)
 
 
 def text_node(field: Field, reader: Reader, test: TextTest, cost: int) -> Node:
