@@ -51,7 +51,7 @@ enum rb_loss {
 	RB_LOST_SCRATCH = RB_KIND_COUNT,	/* no room to build a record: the buffer was in use */
 	RB_LOST_MEMBER,		/* a child could not be added to the scope */
 	RB_LOST_FILE,		/* no room to follow a written file: its close has no totals */
-	RB_LOST_PEER,		/* no room to keep the peer of a connect under way */
+	RB_LOST_PEER,		/* no room to follow a connect under way */
 	RB_LOSS_COUNT,
 };
 
@@ -59,7 +59,7 @@ enum rb_flag {
 	RB_USER_EVIDENCE = 1 << 0,	/* `name` or `args` were read from the caller's memory */
 	RB_UNREADABLE = 1 << 1,		/* a field could not be read and is empty */
 	RB_LATE = 1 << 2,		/* found by the sweep after the fact; `pid` is who opened it */
-	RB_PATH_CUT = 1 << 3,		/* the first string is longer than what is stored */
+	RB_PATH_CUT = 1 << 3,		/* a path is stored without the names next to the root */
 	RB_NAME_CUT = 1 << 4,
 	RB_ARGS_CUT = 1 << 5,
 	RB_DELETED = 1 << 6,		/* the file has no name any more, or never had one */
@@ -84,7 +84,7 @@ struct rb_head {
 	__u16 flags;
 	__u32 scope;
 	__s32 result;		/* what the call returned; negative is -errno */
-	__u32 cut_bytes;	/* true length of the string a ..._CUT flag names */
+	__u32 cut_bytes;	/* true length of the string a ..._CUT flag names; 0 when unknown */
 };
 
 /* head names the child. */

@@ -13,6 +13,12 @@ struct call {
 	u32 compat;
 };
 
+/* The result before a signal is handled, ERESTARTSYS to ERESTART_RESTARTBLOCK; the caller never sees it. */
+static __always_inline bool is_interrupted(s64 result)
+{
+	return result <= -512 && result >= -516;
+}
+
 static __always_inline bool is_compat(void)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();

@@ -156,6 +156,7 @@ static __always_inline void record_cut(struct scratch *s, u16 flag, u32 true_byt
 static __always_inline u32 put_user_name(struct scratch *s, const void *address)
 {
 	u64 len = s->len;
+	char more = 0;
 	long n;
 
 	if (len > STRINGS_MAX - RB_PATH_MAX)
@@ -166,6 +167,8 @@ static __always_inline u32 put_user_name(struct scratch *s, const void *address)
 		return 0;
 	}
 	n -= 1;
+	if (n == RB_PATH_MAX - 1 && !bpf_probe_read_user(&more, 1, address + n) && more)
+		record_cut(s, RB_NAME_CUT, 0);
 	s->len = len + n;
 	return n;
 }

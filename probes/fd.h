@@ -66,10 +66,17 @@ static __always_inline bool is_sink(u32 rdev)
 static __always_inline bool is_lasting(struct file *file)
 {
 	u16 type = file_type(file);
+	struct dentry *dentry;
 	u32 rdev;
 
-	if (type == S_IFSOCK || type == S_IFDIR)
+	/* eventfd and the like: of no type, and since 6.16 (cfd86ef7e8e7) regular but private. */
+	if (!type || type == S_IFSOCK || type == S_IFDIR || BPF_CORE_READ(file, f_inode, i_flags) & S_PRIVATE)
 		return false;
+	if (type == S_IFIFO) {
+		/* A pipe without a name has no directory; it is opened through /proc/self/fd. */
+		dentry = BPF_CORE_READ(file, f_path.dentry);
+		return BPF_CORE_READ(dentry, d_parent) != dentry;
+	}
 	if (type != S_IFCHR)
 		return true;
 	rdev = BPF_CORE_READ(file, f_inode, i_rdev);

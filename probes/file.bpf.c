@@ -92,7 +92,13 @@ static __always_inline struct written *follow(struct file *file, u32 scope, u64 
 	return bpf_map_lookup_elem(&files, &key);
 }
 
-static __noinline int emit_open(struct call *c, struct file *file, u32 open_flags)
+/* Whether the entry at the address of `file` is about `file`, and not about one that went unseen before it. */
+static __always_inline bool is_about(struct written *w, struct file *file)
+{
+	return BPF_CORE_READ(file, f_inode, i_ino) == w->inode;
+}
+
+static __noinline int emit_open(struct call *c, struct file *file, int fd, u32 open_flags, bool created)
 {
 	struct scratch *s = record_begin(sizeof(struct rb_open));
 	struct rb_open *r;
@@ -101,18 +107,18 @@ static __noinline int emit_open(struct call *c, struct file *file, u32 open_flag
 		return 0;
 	r = (void *)s->data;
 	__builtin_memset(r, 0, sizeof(*r));
-	record_head(&r->head, RB_OPEN, c->scope, c->start_ns, c->result);
+	record_head(&r->head, RB_OPEN, c->scope, c->start_ns, fd);
 	r->inode = BPF_CORE_READ(file, f_inode, i_ino);
 	r->device = file_device(file);
 	r->mode = BPF_CORE_READ(file, f_inode, i_mode);
 	r->open_flags = open_flags;
-	r->created = !!(BPF_CORE_READ(file, f_mode) & FMODE_CREATED);
+	r->created = created;
 	r->path_len = put_file_path(s, file);
 	record_end(s, &bulk);
 	return 0;
 }
 
-static __noinline int emit_open_failed(struct call *c, int dirfd, u64 name, u32 open_flags)
+static __noinline int emit_open_asked(struct call *c, int dirfd, u64 name, u32 open_flags)
 {
 	struct scratch *s = record_begin(sizeof(struct rb_open));
 	struct rb_open *r;
@@ -132,47 +138,59 @@ static __noinline int emit_open_failed(struct call *c, int dirfd, u64 name, u32 
 	return 0;
 }
 
-static __noinline int open_exit(struct call *c, int dirfd, u64 name, u32 open_flags)
+__noinline int open_exit(struct call *c, int dirfd, u64 name, u32 open_flags)
 {
 	struct file *file;
 	u32 mode;
 
-	if (c->result < 0) {
-		if (open_flags & (O_ACCMODE | O_CREAT | O_TRUNC))
-			emit_open_failed(c, dirfd, name, open_flags);
+	if (!c)
+		return 0;
+	file = file_of(c->result);
+	if (!file) {
+		/* Refused, or another thread has closed it already: then only the caller's words are left. */
+		if (open_flags & (O_ACCMODE | O_CREAT | O_TRUNC) && !(open_flags & O_PATH))
+			emit_open_asked(c, dirfd, name, open_flags);
 		return 0;
 	}
-	file = file_of(c->result);
 	mode = BPF_CORE_READ(file, f_mode);
 	if (!(mode & (FMODE_WRITE | FMODE_CREATED)) || !is_lasting(file))
 		return 0;
 	if (mode & FMODE_WRITE)
 		follow(file, c->scope, c->start_ns);
-	return emit_open(c, file, open_flags);
+	return emit_open(c, file, c->result, open_flags, mode & FMODE_CREATED);
 }
 
 /* --- write --------------------------------------------------------------------------------- */
 
-static __noinline int write_exit(struct call *c, int fd)
+/* Opened before the watch began, or by a stranger: the first write reports it. */
+static __noinline struct written *first_write(struct call *c, struct file *file, int fd)
+{
+	struct written *w;
+
+	if (!(BPF_CORE_READ(file, f_mode) & FMODE_WRITE) || file_type(file) == S_IFIFO || !is_lasting(file))
+		return NULL;
+	w = follow(file, c->scope, c->start_ns);
+	emit_open(c, file, fd, BPF_CORE_READ(file, f_flags), false);
+	return w;
+}
+
+__noinline int write_exit(struct call *c, int fd)
 {
 	struct file *file;
 	struct written *w;
 	u64 key;
 
-	if (c->result <= 0)
+	if (!c || c->result <= 0)
 		return 0;
 	file = file_of(fd);
+	if (!file)
+		return 0;
 	key = (u64)file;
 	w = bpf_map_lookup_elem(&files, &key);
-	if (!w) {
-		/* Opened before the watch began, or by a stranger: the first write reports it. */
-		if (!file || !(BPF_CORE_READ(file, f_mode) & FMODE_WRITE) || file_type(file) != S_IFREG)
-			return 0;
-		w = follow(file, c->scope, c->start_ns);
-		if (!w)
-			return 0;
-		emit_open(c, file, BPF_CORE_READ(file, f_flags));
-	}
+	if (!w || !is_about(w, file))
+		w = first_write(c, file, fd);
+	if (!w)
+		return 0;
 	__sync_fetch_and_add(&w->bytes, c->result);
 	__sync_fetch_and_add(&w->writes, 1);
 	return 0;
@@ -191,7 +209,7 @@ static __noinline int let_go(struct file *file, u32 scope, u64 start_ns)
 	if (!file || !(BPF_CORE_READ(file, f_mode) & FMODE_WRITE) || references(file) != 1)
 		return 0;
 	w = bpf_map_lookup_elem(&files, &key);
-	if (!w)
+	if (!w || !is_about(w, file))
 		return 0;
 	s = record_begin(sizeof(struct rb_close));
 	if (!s)
@@ -250,12 +268,17 @@ static __noinline int let_go_range(u32 first, u32 last, u32 scope, u64 start_ns)
 	return 0;
 }
 
+#define CLOSE_RANGE_UNSHARE (1U << 1)
 #define CLOSE_RANGE_CLOEXEC (1U << 2)
 
 static __always_inline int close_range_enter(struct call *c, u32 first, u32 last, u32 flags)
 {
+	struct task_struct *task = (void *)bpf_get_current_task();
+
 	if (first > last || flags & CLOSE_RANGE_CLOEXEC)
 		return 0;
+	if (flags & CLOSE_RANGE_UNSHARE && BPF_CORE_READ(task, files, count.counter) > 1)
+		return 0;	/* only this thread's copy of the table lets go */
 	return let_go_range(first, last, c->scope, c->start_ns);
 }
 
@@ -276,7 +299,7 @@ static long sweep_step(void *map, u64 *key, struct written *w, void *unused)
 {
 	struct file *file = (void *)*key;
 
-	if (references(file) > 0 && BPF_CORE_READ(file, f_inode, i_ino) == w->inode)
+	if (references(file) > 0 && BPF_CORE_READ(file, f_mode) & FMODE_WRITE && is_about(w, file))
 		return 0;
 	if (!emit_late_close(w, record_begin_at(user_slot, sizeof(struct rb_close))))
 		return 1;
@@ -318,12 +341,15 @@ static __always_inline struct rb_path *path_begin(struct call *c, struct path_ca
  * By name. Without hooks inside the call only the caller's words are to be had: the directory is
  * the kernel's, the name is read back from the caller, and the record says so.
  */
-static __noinline int path_exit(struct call *c, struct path_call *p)
+__noinline int path_exit(struct call *c, struct path_call *p)
 {
-	struct scratch *s = record_begin(sizeof(struct rb_path));
 	struct rb_path *r;
+	struct scratch *s;
 	char first = 0;
 
+	if (!c || !p)
+		return 0;
+	s = record_begin(sizeof(struct rb_path));
 	if (!s)
 		return 0;
 	r = path_begin(c, p, s);
@@ -342,14 +368,17 @@ static __noinline int path_exit(struct call *c, struct path_call *p)
 }
 
 /* By descriptor: the kernel holds the file. */
-static __noinline int path_fd_exit(struct call *c, struct path_call *p)
+__noinline int path_fd_exit(struct call *c, struct path_call *p)
 {
-	struct file *file = file_of(p->dirfd);
+	struct file *file;
 	struct rb_path *r;
 	struct scratch *s;
 
-	if (!file)
+	if (!c || !p)
 		return 0;
+	file = file_of(p->dirfd);
+	if (!file)
+		return 0;	/* EBADF */
 	s = record_begin(sizeof(struct rb_path));
 	if (!s)
 		return 0;

@@ -34,6 +34,8 @@ typedef __s64 s64;
 #define O_WRONLY 1
 #define O_CREAT 0100
 #define O_TRUNC 01000
+#define O_PATH 010000000
+#define S_PRIVATE 512
 #define TCP_ESTABLISHED 1
 #define TCP_SYN_SENT 2
 #define TCP_CLOSE 7
@@ -83,6 +85,7 @@ struct super_block {
 
 struct inode {
 	u16 i_mode;
+	u32 i_flags;
 	u32 i_rdev;
 	unsigned long i_ino;
 	unsigned int i_nlink;
@@ -270,9 +273,16 @@ struct sock {
 	int sk_err;
 	u16 sk_protocol;
 	u16 sk_type;
+	struct socket *sk_socket;
 };
 
+typedef enum {
+	SS_FREE,
+	SS_UNCONNECTED,
+} socket_state;
+
 struct socket {
+	socket_state state;
 	short type;
 	struct sock *sk;
 };

@@ -5,41 +5,136 @@
 #include "peer.h"
 #include "call.h"
 
+#define SYS_CONNECT 3		/* of socketcall(2) */
+#define SUN_PATH_BYTES 108
+
 /*
- * A refused TCP socket forgets its peer before the call returns, so the peer is kept, by thread,
- * from the moment the kernel sets off to it.
+ * A connect call under way, by thread. A refused TCP socket forgets its peer before the call returns,
+ * so the peer is kept from the moment the kernel sets off to it.
  */
+struct connecting {
+	u64 sk;
+	u64 address;	/* the caller's */
+	u32 address_len;
+	s32 fd;
+	u16 type;
+	u8 again;	/* the socket is on its way already, or has arrived */
+	u8 set_off;	/* a SYN is sent; `peer` is whom it goes to */
+	struct rb_peer peer;
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 4096);
+	__uint(max_entries, 16384);
 	__type(key, u32);
-	__type(value, struct rb_peer);
+	__type(value, struct connecting);
 } connecting SEC(".maps");
+
+static __always_inline struct sock *socket_behind(int fd)
+{
+	struct file *file = file_of(fd);
+
+	return file && file_type(file) == S_IFSOCK ? sock_of(file) : NULL;
+}
+
+static __noinline int connect_enter(int fd, u64 address, u32 address_len)
+{
+	struct connecting new = { .fd = fd, .address = address, .address_len = address_len };
+	u32 tid = bpf_get_current_pid_tgid();
+	struct sock *sk = socket_behind(fd);
+
+	if (!sk)
+		return 0;	/* EBADF, ENOTSOCK: nothing is asked of anybody */
+	new.sk = (u64)sk;
+	new.type = BPF_CORE_READ(sk, sk_type);
+	new.again = BPF_CORE_READ(sk, sk_socket, state) > SS_UNCONNECTED;
+	if (bpf_map_update_elem(&connecting, &tid, &new, BPF_ANY))
+		count_loss(RB_LOST_PEER);
+	return 0;
+}
+
+/* The one way to connect that i386 had until 4.3. */
+static __always_inline int socketcall_enter(u32 call, u64 arguments)
+{
+	u32 a[3] = {};
+
+	if (call != SYS_CONNECT || bpf_probe_read_user(a, sizeof(a), (void *)arguments))
+		return 0;
+	return connect_enter(a[0], a[1], a[2]);
+}
+
+/* Without a connect call: by io_uring, or with data in the SYN (MSG_FASTOPEN). How it ends is not seen. */
+static __always_inline void emit_set_off(struct sock *sk, struct member *member)
+{
+	struct scratch *s = record_begin(sizeof(struct rb_connect));
+	struct rb_connect *r;
+
+	if (!s)
+		return;
+	r = (void *)s->data;
+	__builtin_memset(r, 0, sizeof(*r));
+	record_head(&r->head, RB_CONNECT, member->scope, member->start_ns, -EINPROGRESS);
+	r->type = BPF_CORE_READ(sk, sk_type);
+	read_peer(sk, &r->peer);
+	record_end(s, &critical);
+}
 
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(on_tcp_state, struct sock *sk, int oldstate, int newstate)
 {
 	u32 tid = bpf_get_current_pid_tgid();
-	struct rb_peer peer = {};
+	struct connecting *w;
+	struct member *member;
 
 	/* SYN_SENT is only entered by the task that connects; the other states may come by interrupt. */
-	if (newstate != TCP_SYN_SENT || !current_member())
+	if (newstate != TCP_SYN_SENT)
 		return 0;
-	read_peer(sk, &peer);
-	if (bpf_map_update_elem(&connecting, &tid, &peer, BPF_ANY))
-		count_loss(RB_LOST_PEER);
+	member = current_member();
+	if (!member)
+		return 0;
+	w = bpf_map_lookup_elem(&connecting, &tid);
+	if (!w) {
+		emit_set_off(sk, member);
+		return 0;
+	}
+	read_peer(sk, &w->peer);
+	w->set_off = 1;
 	return 0;
+}
+
+static __always_inline bool is_inet(u16 family)
+{
+	return family == AF_INET || family == AF_INET6;
+}
+
+/*
+ * What is no new act: asking a TCP socket how an earlier connect went, and dissolving an association
+ * (AF_UNSPEC), which shows in the socket: it has no peer although the call succeeded.
+ */
+static __always_inline bool is_no_act(struct connecting *w, struct sock *sk, s64 result)
+{
+	u16 family = BPF_CORE_READ(sk, __sk_common.skc_family), asked = 0;
+
+	if (is_inet(family) && w->type == SOCK_STREAM)
+		return w->again || result >= 0;
+	if (result >= 0 && is_inet(family))
+		return BPF_CORE_READ(sk, __sk_common.skc_state) != TCP_ESTABLISHED;
+	if (result >= 0 && family == AF_UNIX)
+		return !BPF_CORE_READ((struct unix_sock *)sk, peer);
+	return !bpf_probe_read_user(&asked, sizeof(asked), (void *)w->address) && !asked;
 }
 
 /*
  * The result as far as it is known: a connect in progress may have been decided while the socket
- * was being released, as it is on loopback.
+ * was being released, as it is on loopback; and one that a signal interrupted goes on.
  */
 static __always_inline s32 settled_result(struct sock *sk, s32 result)
 {
 	u8 state;
 
-	if (result != -EINPROGRESS)
+	if (is_interrupted(result))
+		return -EINTR;
+	if (result != -EINPROGRESS || !sk)
 		return result;
 	state = BPF_CORE_READ(sk, __sk_common.skc_state);
 	if (state == TCP_ESTABLISHED)
@@ -49,39 +144,31 @@ static __always_inline s32 settled_result(struct sock *sk, s32 result)
 	return result;
 }
 
-/*
- * A second connect on the same socket asks how the first went; that is no new act. EALREADY and
- * EISCONN say so; otherwise no SYN was sent, though the kind of answer takes one.
- */
-static __always_inline bool is_repeat(s32 result, u8 state, bool set_off)
+/* A name that begins with a NUL is abstract, and every byte counts; another ends at its NUL. */
+static __always_inline u32 put_unix_name(struct scratch *s, u64 address, u32 address_len)
 {
-	if (result == -EALREADY || result == -EISCONN)
-		return true;
-	if (set_off)
-		return false;
-	return (result == 0 && state == TCP_ESTABLISHED) || result == -ECONNREFUSED ||
-	       result == -ETIMEDOUT || result == -ECONNRESET;
-}
-
-/* An abstract name begins with a NUL and may hold more; without the caller's length it ends at the next. */
-static __always_inline u32 put_unix_name(struct scratch *s, u64 address)
-{
-	u64 len = s->len, stored;
+	u64 len = s->len;
+	u64 size = bounded(address_len - 2, SUN_PATH_BYTES);
 	char first = 0;
+	long n;
 
+	if (address_len <= 2 || len > STRINGS_MAX - RB_PATH_MAX)
+		return 0;
 	bpf_probe_read_user(&first, 1, (void *)address);
 	if (first)
-		return put_user_name(s, (void *)address);
-	if (len > STRINGS_MAX - 2 * RB_PATH_MAX)
+		n = bpf_probe_read_user_str(s->data + len, size + 1, (void *)address) - 1;
+	else
+		n = bpf_probe_read_user(s->data + len, size, (void *)address) ? -1 : (long)size;
+	if (n < 0 || n > SUN_PATH_BYTES) {
+		record_flag(s, RB_UNREADABLE);
 		return 0;
-	s->data[len] = 0;
-	s->len = len + 1;
-	stored = put_user_name(s, (void *)(address + 1));
-	return stored + 1;
+	}
+	s->len = len + n;
+	return n;
 }
 
 /* What the caller asked for, when no socket holds it. */
-static __noinline void peer_from_caller(struct scratch *s, struct rb_connect *r, u64 address)
+static __noinline void peer_from_caller(struct scratch *s, struct rb_connect *r, u64 address, u32 address_len)
 {
 	struct {
 		u16 family;
@@ -97,7 +184,7 @@ static __noinline void peer_from_caller(struct scratch *s, struct rb_connect *r,
 	}
 	r->peer.family = given.family;
 	if (given.family == AF_UNIX) {
-		r->name_len = put_unix_name(s, address + 2);
+		r->name_len = put_unix_name(s, address + 2, address_len);
 		return;
 	}
 	if (given.family == AF_INET && !bpf_probe_read_user(&given, 8, (void *)address))
@@ -119,55 +206,50 @@ static __always_inline void unix_peer(struct scratch *s, struct rb_connect *r, s
 		r->name_len = put_kernel_bytes(s, &addr->name[0].sun_path, BPF_CORE_READ(addr, len) - 2);
 }
 
+/* `sk` is NULL when another thread has closed the descriptor meanwhile. */
 static __always_inline void fill_connect(struct scratch *s, struct rb_connect *r, struct sock *sk,
-					 struct rb_peer *set_off, u64 address)
+					 struct connecting *w)
 {
-	u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
-
-	r->type = BPF_CORE_READ(sk, sk_type);
-	if (r->head.result < 0 && r->head.result != -EINPROGRESS && !set_off) {
+	r->type = w->type;
+	if (w->set_off) {
+		r->peer = w->peer;
+	} else if (!sk || r->head.result < 0) {
 		r->peer.protocol = BPF_CORE_READ(sk, sk_protocol);
-		peer_from_caller(s, r, address);
-		return;
-	}
-	if (set_off)
-		r->peer = *set_off;
-	else
+		peer_from_caller(s, r, w->address, w->address_len);
+	} else {
 		read_peer(sk, &r->peer);
-	if (!r->peer.sport && family != AF_UNIX)
+		if (r->peer.family == AF_UNIX)
+			unix_peer(s, r, sk);
+	}
+	if (!r->peer.sport && is_inet(r->peer.family))
 		r->peer.sport = BPF_CORE_READ(sk, __sk_common.skc_num);
-	if (family == AF_UNIX)
-		unix_peer(s, r, sk);
 }
 
-static __noinline int connect_exit(struct call *c)
+__noinline int connect_exit(struct call *c)
 {
 	u32 tid = bpf_get_current_pid_tgid();
-	struct rb_peer *set_off = bpf_map_lookup_elem(&connecting, &tid);
-	struct file *file = file_of(c->args[0]);
+	struct connecting *found = bpf_map_lookup_elem(&connecting, &tid);
+	struct connecting w;
 	struct rb_connect *r;
 	struct scratch *s;
 	struct sock *sk;
-	u16 family = 0;
 
-	if (!file || file_type(file) != S_IFSOCK)
-		return 0;	/* EBADF, ENOTSOCK: nothing was asked of anybody */
-	sk = sock_of(file);
-	if (BPF_CORE_READ(sk, sk_type) == SOCK_STREAM && BPF_CORE_READ(sk, sk_protocol) == IPPROTO_TCP &&
-	    is_repeat(c->result, BPF_CORE_READ(sk, __sk_common.skc_state), set_off))
+	if (!c || !found)
 		return 0;
-	bpf_probe_read_user(&family, sizeof(family), (void *)c->args[1]);
-	if (!set_off && family == 0)
-		return 0;	/* AF_UNSPEC dissolves an association */
+	w = *found;
+	bpf_map_delete_elem(&connecting, &tid);
+	sk = socket_behind(w.fd);
+	if ((u64)sk != w.sk)
+		sk = NULL;
+	if (!w.set_off && (is_interrupted(c->result) || (sk && is_no_act(&w, sk, c->result))))
+		return 0;
 	s = record_begin(sizeof(struct rb_connect));
 	if (!s)
 		return 0;
 	r = (void *)s->data;
 	__builtin_memset(r, 0, sizeof(*r));
 	record_head(&r->head, RB_CONNECT, c->scope, c->start_ns, settled_result(sk, c->result));
-	fill_connect(s, r, sk, set_off, c->args[1]);
+	fill_connect(s, r, sk, &w);
 	record_end(s, &critical);
-	if (set_off)
-		bpf_map_delete_elem(&connecting, &tid);
 	return 0;
 }

@@ -21,6 +21,7 @@ struct walk {
 	u32 begin;
 	u32 total;
 	u32 complete;
+	u32 full;
 	u32 nameless;
 };
 
@@ -36,8 +37,10 @@ static __always_inline void append_name(struct scratch *s, struct walk *w, struc
 	u64 len = s->len;
 
 	w->total += size + 1;
-	if (len > STRINGS_MAX - 2 * NAME_BYTES_MAX || len - w->begin + size + 1 > RB_PATH_MAX)
+	if (w->full || len > STRINGS_MAX - 2 * NAME_BYTES_MAX || len - w->begin + size + 1 > RB_PATH_MAX) {
+		w->full = 1;	/* for good: a shorter name further up would close the gap unseen */
 		return;
+	}
 	if (bpf_probe_read_kernel(s->data + len, size, name))
 		record_flag(s, RB_UNREADABLE);
 	len += size;
@@ -85,20 +88,23 @@ static __always_inline bool is_unlinked(struct dentry *dentry)
 	return !BPF_CORE_READ(dentry, d_hash.pprev) && BPF_CORE_READ(dentry, d_parent) != dentry;
 }
 
-static __noinline u32 put_path(struct scratch *s, struct vfsmount *vfsmount, struct dentry *dentry)
+/* Not static for the verifier's sake; see cgroup_scope(). */
+__noinline u32 walk_path(struct scratch *s, u64 vfsmount, u64 dentry_at)
 {
-	struct walk w = {
-		.dentry = (u64)dentry,
-		.mnt = mount_of(vfsmount),
-		.mnt_root = (u64)BPF_CORE_READ(vfsmount, mnt_root),
-		.slot = s->slot,
-		.begin = s->len,
-	};
+	struct dentry *dentry = (void *)dentry_at;
+	struct walk w = {};
 
+	if (!s)
+		return 0;
 	if (!dentry || !vfsmount) {
 		record_flag(s, RB_UNREADABLE);
 		return 0;
 	}
+	w.dentry = dentry_at;
+	w.mnt = mount_of((void *)vfsmount);
+	w.mnt_root = (u64)BPF_CORE_READ((struct vfsmount *)vfsmount, mnt_root);
+	w.slot = s->slot;
+	w.begin = s->len;
 	bpf_loop(WALK_STEPS_MAX, walk_step, &w, 0);
 	if (!w.complete || s->len - w.begin != w.total)
 		record_cut(s, RB_PATH_CUT, w.total);
@@ -107,17 +113,24 @@ static __noinline u32 put_path(struct scratch *s, struct vfsmount *vfsmount, str
 	return s->len - w.begin;
 }
 
+static __always_inline u32 put_path(struct scratch *s, struct vfsmount *vfsmount, struct dentry *dentry)
+{
+	return walk_path(s, (u64)vfsmount, (u64)dentry);
+}
+
 static __always_inline u32 put_file_path(struct scratch *s, struct file *file)
 {
 	return put_path(s, BPF_CORE_READ(file, f_path.mnt), BPF_CORE_READ(file, f_path.dentry));
 }
 
 /* What a relative name is relative to: the directory behind dirfd, or the working directory. */
-static __noinline u32 put_base(struct scratch *s, int dirfd, bool absolute)
+__noinline u32 put_base(struct scratch *s, int dirfd, int absolute)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
 	struct file *dir;
 
+	if (!s)
+		return 0;
 	if (absolute)
 		return put_path(s, BPF_CORE_READ(task, fs, root.mnt), BPF_CORE_READ(task, fs, root.dentry));
 	if (dirfd == AT_FDCWD)

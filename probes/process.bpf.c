@@ -38,7 +38,8 @@ static __always_inline u64 cgroup_id(struct task_struct *task)
 
 /* --- fork ---------------------------------------------------------------------------------- */
 
-static __always_inline void emit_fork(struct task_struct *child, struct member *member)
+static __always_inline void emit_fork(struct task_struct *parent, struct task_struct *child,
+				      struct member *member)
 {
 	struct scratch *s = record_begin(sizeof(struct rb_fork));
 	struct rb_fork *r;
@@ -49,8 +50,9 @@ static __always_inline void emit_fork(struct task_struct *child, struct member *
 	record_head(&r->head, RB_FORK, member->scope, member->start_ns, 0);
 	r->head.pid = BPF_CORE_READ(child, tgid);
 	r->head.tid = BPF_CORE_READ(child, pid);
-	r->parent_pid = BPF_CORE_READ(child, real_parent, tgid);
-	r->parent_start_ns = process_start_ns(BPF_CORE_READ(child, real_parent));
+	/* Who made it, whoever its parent is: CLONE_PARENT makes it a sibling. */
+	r->parent_pid = parent->tgid;
+	r->parent_start_ns = process_start_ns(parent);
 	r->cgroup = cgroup_id(child);
 	r->ns_pid = namespace_pid(child);
 	record_end(s, &critical);
@@ -60,20 +62,17 @@ SEC("tp_btf/sched_process_fork")
 int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 {
 	struct member *member = member_of(parent->tgid);
-	u32 *scope;
+	long scope;
 
 	if (child->pid != child->tgid)
 		return 0;
-	if (member) {
-		member = join(child, member->scope);
-	} else if (has_cgroup_scopes) {
-		/* born into a watched cgroup by CLONE_INTO_CGROUP, or forked while the attach looks round */
-		scope = cgroup_scope(BPF_CORE_READ(child, cgroups, dfl_cgrp));
-		if (scope)
-			member = join(child, *scope);
-	}
+	/* Without a member for a parent: born into a watched cgroup, or forked while the attach looks round. */
+	scope = member ? member->scope : scope_by_cgroup(child);
+	if (scope == NO_SCOPE)
+		return 0;
+	member = join(child, scope);
 	if (member)
-		emit_fork(child, member);
+		emit_fork(parent, child, member);
 	return 0;
 }
 
@@ -124,12 +123,15 @@ static __always_inline void fill_executable(struct rb_exec *r, struct file *exe)
 }
 
 /* The argument vector as the kernel laid it out in the new memory, before the program runs. */
-static __noinline u32 put_args(struct scratch *s, u64 address, u32 total)
+__noinline u32 put_args(struct scratch *s, u64 address, u32 total)
 {
 	u64 size = bounded(total, RB_ARGS_MAX);
-	u64 len = s->len;
 	u32 done = 0;
+	u64 len;
 
+	if (!s)
+		return 0;
+	len = s->len;
 	if (len > STRINGS_MAX)
 		return 0;
 	if (!bpf_probe_read_user(s->data + len, size, (void *)address)) {
@@ -224,13 +226,16 @@ static long argv_step(u32 index, struct argv_walk *w)
 }
 
 /* An exec that failed; the kernel keeps nothing of it, so all is read from the caller. */
-static __noinline int exec_failed(struct call *c, u64 name, u64 argv, int dirfd)
+__noinline int exec_failed(struct call *c, u64 name, u64 argv, int dirfd)
 {
-	struct argv_walk w = { .argv = argv, .pointer_bytes = c->compat ? 4 : 8 };
-	struct scratch *s = record_begin(sizeof(struct rb_exec_failed));
+	struct argv_walk w = { .argv = argv };
 	struct rb_exec_failed *r;
+	struct scratch *s;
 	char first = 0;
 
+	if (!c)
+		return 0;
+	s = record_begin(sizeof(struct rb_exec_failed));
 	if (!s)
 		return 0;
 	r = (void *)s->data;
@@ -241,7 +246,10 @@ static __noinline int exec_failed(struct call *c, u64 name, u64 argv, int dirfd)
 	r->name_len = put_user_name(s, (void *)name);
 	w.slot = s->slot;
 	w.begin = s->len;
-	bpf_loop(ARGV_MAX, argv_step, &w, 0);
+	w.pointer_bytes = c->compat ? 4 : 8;
+	w.complete = !argv;	/* Linux takes no vector for an empty one */
+	if (argv)
+		bpf_loop(ARGV_MAX, argv_step, &w, 0);
 	r->args_len = s->len - w.begin;
 	r->args_total = r->args_len;
 	if (!w.complete)
@@ -271,18 +279,19 @@ SEC("tp_btf/sched_process_exit")
 int BPF_PROG(on_exit, struct task_struct *task)
 {
 	struct member *member = member_of(task->tgid);
-	u32 tgid = task->tgid;
+	u32 tgid = task->tgid, tid = task->pid;
 	struct member left;
 
 	if (!member)
 		return 0;
 	left = *member;
 	files_exit(&left);
+	bpf_map_delete_elem(&connecting, &tid);
 	/*
 	 * The kernel has counted this thread out already: none left means the process is over. Two last
 	 * threads may both see that; the one that removes the member reports it.
 	 */
-	if (BPF_CORE_READ(task, signal, live.counter) || bpf_map_delete_elem(&members, &tgid))
+	if (threads_alive(task) || bpf_map_delete_elem(&members, &tgid))
 		return 0;
 	emit_exit(task, &left);
 	return 0;
@@ -323,15 +332,15 @@ SEC("tp_btf/cgroup_attach_task")
 int BPF_PROG(on_cgroup_attach, struct cgroup *to, const char *path, struct task_struct *task)
 {
 	struct member *member;
-	u32 *scope;
+	long scope;
 
 	if (!has_cgroup_scopes || member_of(BPF_CORE_READ(task, tgid)))
 		return 0;
 	/* `to` may be of a v1 hierarchy, where ids mean something else; the task has moved already. */
-	scope = cgroup_scope(BPF_CORE_READ(task, cgroups, dfl_cgrp));
-	if (!scope)
+	scope = scope_by_cgroup(task);
+	if (scope == NO_SCOPE)
 		return 0;
-	member = join(task, *scope);
+	member = join_running(task, scope);
 	if (member)
 		emit_snapshot(task, member, bpf_get_smp_processor_id());
 	return 0;
@@ -377,8 +386,7 @@ int snapshot(struct bpf_iter__task *ctx)
 {
 	struct task_struct *task = ctx->task;
 	struct member *member, *parent;
-	u32 scope = wanted.scope;
-	u32 *cgroup = NULL;
+	long scope = wanted.scope;
 	bool asked;
 
 	if (!task || BPF_CORE_READ(task, pid) != BPF_CORE_READ(task, tgid) ||
@@ -386,17 +394,14 @@ int snapshot(struct bpf_iter__task *ctx)
 		return 0;
 	asked = is_wanted(task);
 	if (!asked) {
-		if (has_cgroup_scopes)
-			cgroup = cgroup_scope(BPF_CORE_READ(task, cgroups, dfl_cgrp));
+		scope = scope_by_cgroup(task);
 		parent = member_of(BPF_CORE_READ(task, real_parent, tgid));
-		if (cgroup)
-			scope = *cgroup;
-		else if (parent)
+		if (scope == NO_SCOPE && parent)
 			scope = parent->scope;
-		else
+		if (scope == NO_SCOPE)
 			return 0;
 	}
-	member = join(task, scope);
+	member = join_running(task, scope);
 	if (!member)
 		return 0;
 	if (!asked || !wanted.silent)

@@ -51,17 +51,56 @@ static __always_inline u64 process_start_ns(struct task_struct *task)
 	return BPF_CORE_READ(task, group_leader, start_boottime);
 }
 
+/*
+ * NULL when it has joined already or there is no room. A child is in the kernel's table before its fork is
+ * traced, so the look round at the attach and the fork may both find it; only the first takes it in.
+ */
 static __always_inline struct member *join(struct task_struct *task, u32 scope)
 {
 	struct member new = { .start_ns = process_start_ns(task), .scope = scope };
 	u32 tgid = BPF_CORE_READ(task, tgid);
+	long error = bpf_map_update_elem(&members, &tgid, &new, BPF_NOEXIST);
+	struct member *old;
 
-	if (bpf_map_update_elem(&members, &tgid, &new, BPF_ANY)) {
+	if (error == -EEXIST) {
+		old = member_of(tgid);
+		if (old && old->start_ns == new.start_ns)
+			return NULL;
+		error = bpf_map_update_elem(&members, &tgid, &new, BPF_ANY);
+	}
+	if (error) {
 		count_loss(RB_LOST_MEMBER);
 		return NULL;
 	}
 	return member_of(tgid);
 }
+
+/* The threads of its process that have not begun to exit. */
+static __always_inline int threads_alive(struct task_struct *task)
+{
+	return BPF_CORE_READ(task, signal, live.counter);
+}
+
+/*
+ * For a task that is not the current one. If it exits meanwhile, on_exit may have looked for it too early,
+ * and nobody else would ever take it out.
+ */
+static __always_inline struct member *join_running(struct task_struct *task, u32 scope)
+{
+	u32 tgid = BPF_CORE_READ(task, tgid);
+	struct member *member;
+
+	if (!threads_alive(task))
+		return NULL;
+	member = join(task, scope);
+	if (member && !threads_alive(task)) {
+		bpf_map_delete_elem(&members, &tgid);
+		return NULL;
+	}
+	return member;
+}
+
+#define NO_SCOPE (-1L)
 
 static __always_inline u64 ancestor_cgroup_id(struct cgroup *cgroup, int level)
 {
@@ -78,20 +117,30 @@ static __always_inline u64 ancestor_cgroup_id(struct cgroup *cgroup, int level)
 	return id;
 }
 
-/* The scope of the innermost watched cgroup above `cgroup`, or NULL. */
-static __noinline u32 *cgroup_scope(struct cgroup *cgroup)
+/*
+ * The scope of the innermost watched cgroup around `cgroup_at`, or NO_SCOPE. Not static, so that the verifier
+ * looks at it once, on its own, and not again for each call; a kernel pointer goes in as a number.
+ */
+__noinline long cgroup_scope(u64 cgroup_at)
 {
+	struct cgroup *cgroup = (void *)cgroup_at;
 	int level = BPF_CORE_READ(cgroup, level);
-	u32 *found = NULL;
+	long found = NO_SCOPE;
 
 	for (int i = 0; i < CGROUP_DEPTH_MAX && i <= level; i++) {
 		u64 id = ancestor_cgroup_id(cgroup, i);
 		u32 *scope = bpf_map_lookup_elem(&scope_cgroups, &id);
 
 		if (scope)
-			found = scope;
+			found = *scope;
 	}
 	return found;
+}
+
+/* The scope that a task's place among the cgroups gives it, or NO_SCOPE. */
+static __always_inline long scope_by_cgroup(struct task_struct *task)
+{
+	return has_cgroup_scopes ? cgroup_scope((u64)BPF_CORE_READ(task, cgroups, dfl_cgrp)) : NO_SCOPE;
 }
 
 #endif

@@ -5,7 +5,7 @@
 
 static __always_inline u32 act_of(struct pt_regs *regs, bool *compat)
 {
-	u64 nr = regs->orig_ax;
+	u64 nr = regs->orig_ax & ~X32_SYSCALL_BIT;
 
 	if (nr >= SYSCALL_TABLE_SIZE)
 		return ACT_NONE;
@@ -31,6 +31,10 @@ int BPF_PROG(on_sys_enter, struct pt_regs *regs, long nr)
 		return 0;
 	call_read(&c, regs, member, compat);
 	switch (act) {
+	case ACT_CONNECT:
+		return connect_enter(c.args[0], c.args[1], c.args[2]);
+	case ACT_SOCKETCALL:
+		return socketcall_enter(c.args[0], c.args[1]);
 	case ACT_CLOSE:
 		return close_enter(&c, c.args[0]);
 	case ACT_DUP2:
@@ -61,14 +65,14 @@ static __always_inline int unlinkat_exit(struct call *c)
 	return path_exit(c, &p);
 }
 
-/* fchmodat2 and fchownat can name a descriptor by an empty path. */
+/* fchmodat2 and fchownat can name a descriptor, or the working directory, by an empty path. */
 static __always_inline int at_exit(struct call *c, struct path_call *p, u32 flags)
 {
 	char first = 1;
 
 	if (flags & AT_EMPTY_PATH)
 		bpf_probe_read_user(&first, 1, (void *)p->name);
-	return first ? path_exit(c, p) : path_fd_exit(c, p);
+	return first || p->dirfd == AT_FDCWD ? path_exit(c, p) : path_fd_exit(c, p);
 }
 
 #define BY_NAME(...) path_exit(&c, &(struct path_call){ .dirfd = AT_FDCWD, .dirfd2 = AT_FDCWD, __VA_ARGS__ })
@@ -101,11 +105,13 @@ static __always_inline int name_exit(struct call *call, u32 act)
 	case ACT_SYMLINKAT:
 		return BY_NAME_AT(.kind = RB_SYMLINK, .dirfd = a[1], .name = a[2], .name2 = a[0]);
 	case ACT_MKDIR:
-		return BY_NAME(.kind = RB_MKDIR, .name = a[0], .value = a[1]);
+		return BY_NAME(.kind = RB_MKDIR, .name = a[0], .value = (u16)a[1]);
 	case ACT_MKDIRAT:
-		return BY_NAME_AT(.kind = RB_MKDIR, .dirfd = a[0], .name = a[1], .value = a[2]);
+		return BY_NAME_AT(.kind = RB_MKDIR, .dirfd = a[0], .name = a[1], .value = (u16)a[2]);
 	case ACT_TRUNCATE:
 		return BY_NAME(.kind = RB_TRUNCATE, .name = a[0], .value = a[1]);
+	case ACT_TRUNCATE_HALVES:
+		return BY_NAME(.kind = RB_TRUNCATE, .name = a[0], .value = a[1] | a[2] << 32);
 	}
 	return 0;
 }
@@ -118,20 +124,22 @@ static __always_inline int attribute_exit(struct call *call, u32 act)
 	switch (act) {
 	case ACT_FTRUNCATE:
 		return BY_FD(.kind = RB_TRUNCATE, .dirfd = a[0], .value = a[1]);
+	case ACT_FTRUNCATE_HALVES:
+		return BY_FD(.kind = RB_TRUNCATE, .dirfd = a[0], .value = a[1] | a[2] << 32);
 	case ACT_CHMOD:
-		return BY_NAME(.kind = RB_CHMOD, .name = a[0], .value = a[1]);
+		return BY_NAME(.kind = RB_CHMOD, .name = a[0], .value = (u16)a[1]);
 	case ACT_FCHMOD:
-		return BY_FD(.kind = RB_CHMOD, .dirfd = a[0], .value = a[1]);
+		return BY_FD(.kind = RB_CHMOD, .dirfd = a[0], .value = (u16)a[1]);
 	case ACT_FCHMODAT:
-		return BY_EITHER(0, .kind = RB_CHMOD, .dirfd = a[0], .name = a[1], .value = a[2]);
+		return BY_EITHER(0, .kind = RB_CHMOD, .dirfd = a[0], .name = a[1], .value = (u16)a[2]);
 	case ACT_FCHMODAT2:
-		return BY_EITHER(a[3], .kind = RB_CHMOD, .dirfd = a[0], .name = a[1], .value = a[2]);
+		return BY_EITHER(a[3], .kind = RB_CHMOD, .dirfd = a[0], .name = a[1], .value = (u16)a[2]);
 	case ACT_CHOWN:
-		return BY_NAME(.kind = RB_CHOWN, .name = a[0], .value = a[1], .value2 = a[2]);
+		return BY_NAME(.kind = RB_CHOWN, .name = a[0], .value = (u32)a[1], .value2 = (u32)a[2]);
 	case ACT_FCHOWN:
-		return BY_FD(.kind = RB_CHOWN, .dirfd = a[0], .value = a[1], .value2 = a[2]);
+		return BY_FD(.kind = RB_CHOWN, .dirfd = a[0], .value = (u32)a[1], .value2 = (u32)a[2]);
 	case ACT_FCHOWNAT:
-		return BY_EITHER(a[4], .kind = RB_CHOWN, .dirfd = a[0], .name = a[1], .value = a[2], .value2 = a[3]);
+		return BY_EITHER(a[4], .kind = RB_CHOWN, .dirfd = a[0], .name = a[1], .value = (u32)a[2], .value2 = (u32)a[3]);
 	}
 	return 0;
 }
@@ -149,6 +157,8 @@ static __always_inline int io_exit(struct call *c, u32 act)
 		return open_exit(c, a[0], a[1], a[2]);
 	case ACT_OPENAT2:
 		return open_exit(c, a[0], a[1], openat2_flags(a[2]));
+	case ACT_OPEN_BY_HANDLE:
+		return open_exit(c, a[0], 0, a[2]);
 	case ACT_WRITE:
 		return write_exit(c, a[0]);
 	case ACT_WRITE_TO_THIRD:
@@ -163,6 +173,7 @@ static __always_inline int task_exit(struct call *c, u32 act)
 
 	switch (act) {
 	case ACT_CONNECT:
+	case ACT_SOCKETCALL:
 		return connect_exit(c);
 	case ACT_EXECVE:
 		return c->result < 0 ? exec_failed(c, a[0], a[1], AT_FDCWD) : 0;
@@ -180,13 +191,15 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long result)
 	bool compat = false;
 	u32 act = act_of(regs, &compat);
 
-	if (act == ACT_NONE || act >= ACT_FIRST_ON_ENTER)
+	if (act == ACT_NONE || act >= ACT_FIRST_ONLY_ON_ENTER)
 		return 0;
 	member = current_member();
 	if (!member)
 		return 0;
 	call_read(&c, regs, member, compat);
 	c.result = compat ? (s32)result : result;
+	if (is_interrupted(c.result) && act < ACT_CONNECT)
+		return 0;	/* nothing was done; when the kernel tries again, that is traced */
 	if (act >= ACT_FIRST_TASK)
 		return task_exit(&c, act);
 	if (act >= ACT_FIRST_ATTRIBUTE)

@@ -4,15 +4,17 @@
 #define RUBICON_SYSCALLS_H
 
 #define SYSCALL_TABLE_SIZE 512
+#define X32_SYSCALL_BIT 0x40000000	/* x32 shares most numbers with x86-64 */
 #define ABSENT (SYSCALL_TABLE_SIZE - 1)	/* a number no call has */
 
-/* The order is that of the handlers in syscalls.bpf.c; the last group is seen on the way in. */
+/* The order is that of the handlers in syscalls.bpf.c; the last groups are seen on the way in. */
 enum act {
 	ACT_NONE,
 	ACT_OPEN,
 	ACT_CREAT,
 	ACT_OPENAT,
 	ACT_OPENAT2,
+	ACT_OPEN_BY_HANDLE,
 	ACT_WRITE,		/* to the descriptor in the first argument */
 	ACT_WRITE_TO_THIRD,	/* ... in the third */
 	ACT_RENAME,
@@ -27,7 +29,9 @@ enum act {
 	ACT_MKDIR,
 	ACT_MKDIRAT,
 	ACT_TRUNCATE,
+	ACT_TRUNCATE_HALVES,	/* a length in two registers */
 	ACT_FTRUNCATE,
+	ACT_FTRUNCATE_HALVES,
 	ACT_CHMOD,
 	ACT_FCHMOD,
 	ACT_FCHMODAT,
@@ -35,17 +39,19 @@ enum act {
 	ACT_CHOWN,
 	ACT_FCHOWN,
 	ACT_FCHOWNAT,
-	ACT_CONNECT,
 	ACT_EXECVE,
 	ACT_EXECVEAT,
+	ACT_CONNECT,
+	ACT_SOCKETCALL,
 	ACT_CLOSE,
 	ACT_DUP2,
 	ACT_CLOSE_RANGE,
 
 	ACT_FIRST_NAME = ACT_RENAME,
 	ACT_FIRST_ATTRIBUTE = ACT_FTRUNCATE,
-	ACT_FIRST_TASK = ACT_CONNECT,
-	ACT_FIRST_ON_ENTER = ACT_CLOSE,
+	ACT_FIRST_TASK = ACT_EXECVE,
+	ACT_FIRST_ON_ENTER = ACT_CONNECT,
+	ACT_FIRST_ONLY_ON_ENTER = ACT_CLOSE,
 };
 
 #define SYSCALLS(X)						\
@@ -53,6 +59,7 @@ enum act {
 	X(creat,		85,	8,	ACT_CREAT)		\
 	X(openat,		257,	295,	ACT_OPENAT)		\
 	X(openat2,		437,	437,	ACT_OPENAT2)		\
+	X(open_by_handle_at,	304,	342,	ACT_OPEN_BY_HANDLE)	\
 	X(write,		1,	4,	ACT_WRITE)		\
 	X(pwrite64,		18,	181,	ACT_WRITE)		\
 	X(writev,		20,	146,	ACT_WRITE)		\
@@ -75,9 +82,9 @@ enum act {
 	X(mkdir,		83,	39,	ACT_MKDIR)		\
 	X(mkdirat,		258,	296,	ACT_MKDIRAT)		\
 	X(truncate,		76,	92,	ACT_TRUNCATE)		\
-	X(truncate64,		ABSENT,	193,	ACT_TRUNCATE)		\
+	X(truncate64,		ABSENT,	193,	ACT_TRUNCATE_HALVES)	\
 	X(ftruncate,		77,	93,	ACT_FTRUNCATE)		\
-	X(ftruncate64,		ABSENT,	194,	ACT_FTRUNCATE)		\
+	X(ftruncate64,		ABSENT,	194,	ACT_FTRUNCATE_HALVES)	\
 	X(chmod,		90,	15,	ACT_CHMOD)		\
 	X(fchmod,		91,	94,	ACT_FCHMOD)		\
 	X(fchmodat,		268,	306,	ACT_FCHMODAT)		\
@@ -89,9 +96,10 @@ enum act {
 	X(fchown,		93,	95,	ACT_FCHOWN)		\
 	X(fchown32,		ABSENT,	207,	ACT_FCHOWN)		\
 	X(fchownat,		260,	298,	ACT_FCHOWNAT)		\
-	X(connect,		42,	362,	ACT_CONNECT)		\
 	X(execve,		59,	11,	ACT_EXECVE)		\
 	X(execveat,		322,	358,	ACT_EXECVEAT)		\
+	X(connect,		42,	362,	ACT_CONNECT)		\
+	X(socketcall,		ABSENT,	102,	ACT_SOCKETCALL)		\
 	X(close,		3,	6,	ACT_CLOSE)		\
 	X(dup2,			33,	63,	ACT_DUP2)		\
 	X(dup3,			292,	330,	ACT_DUP2)		\

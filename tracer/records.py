@@ -70,7 +70,7 @@ class Record:
     """struct rb_head. `pid` is the process (tgid), `tid` the thread; `start_ns` is the process's start.
 
     result      what the call returned; negative is -errno
-    cut_bytes   true length of the string that a ..._CUT flag names
+    cut_bytes   true length of the string that a ..._CUT flag names; 0 when unknown
     """
 
     time_ns: int
@@ -96,7 +96,7 @@ class ForkRecord(Record):
 
 @dataclass(slots=True, eq=False)
 class Peer:
-    """struct rb_peer: addresses of 16 bytes in network order (IPv4 in the first four), ports in host order."""
+    """struct rb_peer: addresses in network order, IPv4 in the first four bytes; ports in host order."""
 
     daddr: bytes
     saddr: bytes
