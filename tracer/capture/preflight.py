@@ -58,6 +58,6 @@ def check_btf(environment: Mapping[str, str]) -> Path | None:
         headers = "" if Path(f"/lib/modules/{release}/build").exists() else " and no kernel headers"
         raise KernelError(
             f"no kernel type information (BTF) at {path}{headers}: run a kernel with CONFIG_DEBUG_INFO_BTF=y "
-            f"(Debian's linux-image packages have it), or name a BTF file of kernel {release} in {BTF_VARIABLE}"
+            f"(Debian has it), or name a BTF file of kernel {release} in {BTF_VARIABLE}"
         )
     return path if chosen else None
