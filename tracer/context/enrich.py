@@ -54,6 +54,8 @@ _CONNECT, _PROCESS = int(Kind.CONNECT), int(Kind.PROCESS)
 # connect(2): the attempt goes on after the call returned. 512 is ERESTARTSYS, include/linux/errno.h.
 _GOES_ON = frozenset({errno.EINPROGRESS, errno.EINTR, 512})
 
+_LAST_SIGNAL = 64  # signal(7)
+
 # enum rb_stdio
 _STDIO = (
     StdioKind.CLOSED,
@@ -251,6 +253,8 @@ def _stdio(kinds: bytes) -> tuple[StdioKind, StdioKind, StdioKind]:
 def _exit(record: ExitRecord) -> Exit:
     """wait(2): the signal in the low seven bits, else the code in the next byte."""
     signal = record.status & 0x7F
+    if signal > _LAST_SIGNAL:
+        raise TraceError(f"a process that ended by signal {signal}")
     return Exit(0 if signal else record.status >> 8 & 0xFF, signal)
 
 

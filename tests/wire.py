@@ -1,0 +1,117 @@
+"""Bytes for the decoder: a layout made up from the record classes, and records written by it.
+
+The fields lie elsewhere than in the probes' structs, on purpose: the decoder must believe the layout it is
+given. That the layout of the real ones is read rightly is tested with bytes that C wrote.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterator
+from dataclasses import fields
+from typing import Any
+
+from tracer.records import (
+    CloseRecord,
+    ConnectRecord,
+    ExecFailedRecord,
+    ExecRecord,
+    ExitRecord,
+    ForkRecord,
+    Kind,
+    OpenRecord,
+    PathRecord,
+    Peer,
+    Record,
+)
+
+STRUCTS: dict[str, type[Record]] = {
+    "fork": ForkRecord,
+    "exec": ExecRecord,
+    "exec_failed": ExecFailedRecord,
+    "exit": ExitRecord,
+    "connect": ConnectRecord,
+    "open": OpenRecord,
+    "close": CloseRecord,
+    "path": PathRecord,
+}
+_KINDS: dict[type[Record], tuple[int, ...]] = {
+    ForkRecord: (Kind.FORK,),
+    ExecRecord: (Kind.EXEC, Kind.PROCESS),
+    ExecFailedRecord: (Kind.EXEC_FAILED,),
+    ExitRecord: (Kind.EXIT,),
+    ConnectRecord: (Kind.CONNECT,),
+    OpenRecord: (Kind.OPEN,),
+    CloseRecord: (Kind.CLOSE,),
+}
+_CODES = {"daddr": "16s", "saddr": "16s", "stdio": "4s", "comm": "16s", "result": "q"}
+_CODES |= dict.fromkeys(("dport", "sport", "family", "protocol"), "H")
+_CODES |= dict.fromkeys(("mode", "device"), "I")
+_HEAD = {field.name for field in fields(Record)}
+
+
+def kinds_of(record: type[Record]) -> tuple[int, ...]:
+    if record is PathRecord:
+        return tuple(range(Kind.RENAME, Kind.CHOWN + 1))
+    return _KINDS[record]
+
+
+def is_encodable(record: Record) -> bool:
+    """Whether its paths can be told apart by slashes alone."""
+    paths = [getattr(record, name) for name in ("path", "path2", "cwd") if hasattr(record, name)]
+    return all(path == "/" or (path.startswith("/") and "//" not in path + "/") for path in paths)
+
+
+def layout() -> dict[str, Any]:
+    """What a session record has as `abi`."""
+    return {"version": 1, "structs": {name: _struct(record) for name, record in STRUCTS.items()}}
+
+
+def encode(record: Record) -> bytes:
+    """Paths must be absolute, or empty with the flag that says so."""
+    values: list[Any] = []
+    strings: list[bytes] = []
+    for name, code in _fields(type(record)):
+        value = _value(record, name)
+        if code == "I" and name.endswith("_len"):
+            strings.append(_string(name.removesuffix("_len"), value))
+            value = len(strings[-1])
+        values.append(value)
+    form = "<" + "".join(code for _, code in _fields(type(record)))
+    return struct.pack(form, *values) + b"".join(strings)
+
+
+def _struct(record: type[Record]) -> dict[str, Any]:
+    placed, offset = [], 0
+    for name, code in _fields(record):
+        placed.append([name, offset, code])
+        offset += struct.calcsize(f"<{code}")
+    return {"bytes": offset, "fields": placed}
+
+
+def _fields(record: type[Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for field in fields(record):
+        name = f"head.{field.name}" if field.name in _HEAD else prefix + field.name
+        if field.type == "Peer":
+            yield from _fields(Peer, f"{name}.")
+        elif field.type in ("str", "tuple[str, ...]"):
+            yield f"{name}_len", "I"
+        else:
+            yield name, _CODES.get(field.name, "Q")
+
+
+def _value(record: Record, name: str) -> Any:
+    value: Any = record
+    for part in name.removeprefix("head.").removesuffix("_len").split("."):
+        value = getattr(value, part)
+    return value
+
+
+def _string(name: str, value: Any) -> bytes:
+    if name == "args":
+        return b"".join(os.fsencode(argument) + b"\0" for argument in value)
+    if name in ("path", "path2", "cwd"):
+        components = os.fsencode(value).split(b"/")[1:]
+        return b"".join(component + b"/" for component in reversed(components) if component)
+    return os.fsencode(value)
