@@ -30,8 +30,11 @@ def block(
     bulk: Iterable[Record] = (),
     context: Sequence[dict[str, Any]] = (),
 ) -> Block:
-    sections = [ring_section(map(wire.encode, records)).data for records in (critical, bulk)]
-    return made_block(sequence, *sections, context)
+    return made_block(sequence, framed(critical), framed(bulk), context)
+
+
+def framed(records: Iterable[Record]) -> bytes:
+    return ring_section(map(wire.encode, records)).data
 
 
 def made_block(sequence: int, critical: bytes, bulk: bytes, context: Sequence[dict[str, Any]] = ()) -> Block:
@@ -109,10 +112,10 @@ def test_context_of_a_block_counts_for_its_events() -> None:
 def test_what_cannot_be_read_is_counted_and_has_no_number() -> None:
     pipeline = Pipeline(SESSION_RECORD, judge_nothing)
     good = wire.encode(opened(100, "/a", 5))
-    framed = ring_section([good, b"", b"junk", good[:-1], good + b"x", good]).data
+    mixed = ring_section([good, b"", b"junk", good[:-1], good + b"x", good]).data
     torn = ring_section([good]).data + b"\xff" * 4
-    damaged = [{"type": "user"}, {"type": "name", "domain": "a", "addresses": 3}]
-    items = list(pipeline.push(made_block(1, framed, torn, damaged)))
+    damaged: list[dict[str, Any]] = [{"type": "user"}, {"type": "name", "domain": "a", "addresses": 3}]
+    items = list(pipeline.push(made_block(1, mixed, torn, damaged)))
     assert [event.sequence for event, _ in items] == [1, 2, 3]
     assert pipeline.bad_records == 4 + 1 + 2
 
@@ -218,8 +221,8 @@ class Engine:
     def drain(self, critical: Sequence[Record], bulk: Sequence[Record], lost_bulk: int = 0) -> None:
         number = next(self.numbers)
         self.blocks[number] = block(number, critical, bulk)
-        sections = [ring_section(map(wire.encode, records), 1, 1) for records in (critical, bulk)]
-        self.writer.append(self.verdicts(number - self.behind), *sections, lost_bulk=lost_bulk)
+        rings = [ring_section(map(wire.encode, records), 1, 1) for records in (critical, bulk)]
+        self.writer.append(self.verdicts(number - self.behind), rings[0], rings[1], lost_bulk=lost_bulk)
 
     def verdicts(self, newest: int) -> list[dict[str, Any]]:
         context: list[dict[str, Any]] = []

@@ -387,7 +387,7 @@ def test_truncation_names_the_field(context: Context, record: Record, cuts: list
 
 
 def test_context_records_that_are_damaged_are_counted_and_others_passed_over(context: Context) -> None:
-    records = [
+    records: list[dict[str, Any]] = [
         {"type": "user", "id": "x", "name": "ada"},
         {"type": "user"},
         {"type": "name", "domain": 5},
