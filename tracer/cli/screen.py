@@ -19,6 +19,13 @@ def watch_here(trace: Path) -> int:
     return watch(trace)
 
 
+def save_screen(trace: Path, svg: Path, size: tuple[int, int]) -> None:
+    """What the screen shows of the trace now, as a picture of `size` columns and lines."""
+    from tui.picture import save_picture
+
+    save_picture(trace, svg, size)
+
+
 def start_screen(trace: Path) -> subprocess.Popen[bytes]:
     """The screen in a process of its own, on this terminal; it ends when the user quits."""
     main = Path(__file__).with_name("__main__.py")

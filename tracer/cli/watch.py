@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from tracer.cli.screen import has_terminal, watch_here
+from tracer.cli.screen import has_terminal, save_screen, watch_here
 from tracer.errors import EXIT_OK, UsageError
 from tracer.trace import find_trace
 
@@ -36,9 +36,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(args: argparse.Namespace) -> int:
     trace = find_trace(args.session)
     if args.picture is not None:
-        from tui.picture import save_picture
-
-        save_picture(trace, args.picture, args.size)
+        save_screen(trace, args.picture, args.size)
         return EXIT_OK
     if not has_terminal():
         raise UsageError("watch needs a terminal; `rubicon export` and `rubicon watch --picture` do without")
