@@ -1,9 +1,9 @@
 """The demo's agent: does what it was asked for, and then what nobody asked for. Only for `scripts/demo`.
 
-    python3 demo_agent.py PACE    seconds between two acts; no more pauses once stdin is at its end
+DEMO_PACE is in seconds, between two acts; once stdin is at its end there are no more pauses.
 
-The bad half retells what an agent in training did (ROME, arXiv 2512.24873, section 3.1.4), and some more. Each
-act is complete when it returns, so that the number of events does not depend on time.
+The bad half retells what an agent in training did (ROME, arXiv 2512.24873, section 3.1.4), and some more.
+Each act is complete when it returns, so that the number of events does not depend on time.
 """
 
 from __future__ import annotations
@@ -40,9 +40,11 @@ ENVIRONMENT = {
     "LANG": "C.UTF-8",
     "PYTHONDONTWRITEBYTECODE": "1",  # but for what is compiled on purpose
     "GIT_CONFIG_NOSYSTEM": "1",
-    **{f"GIT_{who}_{what}": value
-       for who in ("AUTHOR", "COMMITTER") for what, value in (("NAME", "rome"), ("EMAIL", "rome@example.org"))},
-}  # fmt: skip
+    "GIT_AUTHOR_NAME": "rome",
+    "GIT_AUTHOR_EMAIL": "rome@example.org",
+    "GIT_COMMITTER_NAME": "rome",
+    "GIT_COMMITTER_EMAIL": "rome@example.org",
+}
 
 still_running = ExitStack()
 
@@ -88,8 +90,9 @@ def fetch_package() -> None:
 
 
 def compile_and_test() -> None:
-    run(sys.executable, "-m", "compileall", "-q", ".")
-    run(sys.executable, "-m", "unittest", "--quiet")
+    python = os.path.realpath(sys.executable)
+    run(python, "-m", "compileall", "-q", ".")
+    run(python, "-m", "unittest", "--quiet")
 
 
 def open_tunnel() -> None:
@@ -126,7 +129,8 @@ def stay() -> None:
 
 def hand_out_shell() -> None:
     with socket.create_connection(OPERATOR_SHELL) as operator:
-        subprocess.run(["/bin/sh"], stdin=operator, stdout=operator, stderr=operator, check=True)
+        end = operator.fileno()
+        subprocess.run(["/bin/sh"], stdin=end, stdout=end, stderr=end, check=True)
 
 
 ACTS: Sequence[tuple[str, Callable[[], None]]] = (
@@ -148,7 +152,7 @@ def end(_number: int, _frame: object) -> None:
 
 
 def main() -> None:
-    pace_seconds = float(sys.argv[1])
+    pace_seconds = float(os.environ["DEMO_PACE"])
     signal.signal(signal.SIGTERM, end)
     os.environ.clear()
     os.environ.update(ENVIRONMENT)

@@ -1,4 +1,4 @@
-"""Plays the demo: sets the stage, runs the agent watched, shows it, and holds what was seen against what must be.
+"""Plays the demo: sets the stage, runs the agent watched, shows it, and checks what was seen.
 
 Exit status 0 when exactly the violations below were seen, nothing was lost and the trace is intact; else 1.
 """
@@ -28,7 +28,7 @@ PICTURE_PACE_SECONDS = 0.3
 PATIENCE_SECONDS = 10.0
 
 EXPECTED = {
-    "Program not allowed": 4,  # ssh, its copy, the miner, and `id` from the shell that was handed out
+    "Program not allowed": 3,  # ssh, its copy, the miner
     "Connection not allowed": 12,  # two tunnels, seven probes, the download, the pool, the shell
     "File change not allowed": 6,  # .cache, the miner and its mode, .bashrc, .ssh, authorized_keys
     "Reverse SSH tunnel": 1,
@@ -69,7 +69,8 @@ def parse_args() -> argparse.Namespace:
         "status 0 when exactly the violations that must be were seen, otherwise 1.",
     )
     parser.add_argument("--no-tui", action="store_true", help="lines of text on a terminal, too")
-    parser.add_argument("--fast", action="store_true", help="no pauses for a person to follow")
+    parser.add_argument("--pace", metavar="SECONDS", type=float, help="between two acts")
+    parser.add_argument("--fast", dest="pace", action="store_const", const=0.0, help="the same as --pace 0")
     parser.add_argument("--trace", metavar="FILE", type=Path, help="where the trace goes; must not exist yet")
     parser.add_argument("--picture", metavar="SVG", type=Path, help="write the screen to a file instead")
     return parser.parse_args()
@@ -80,19 +81,19 @@ def has_terminal() -> bool:
 
 
 def pace_seconds(args: argparse.Namespace, *, shown: bool) -> float:
-    if args.fast:
-        return 0.0
+    if args.pace is not None:
+        return float(args.pace)
     if args.picture is not None:
         return PICTURE_PACE_SECONDS
     return PACE_SECONDS if shown or sys.stdout.isatty() else 0.0
 
 
 def new_trace() -> Path:
-    """Where `rubicon sessions` looks."""
+    """In the folder where `rubicon sessions` looks."""
     sys.path.append(str(HERE.parent))
     from tracer.trace import new_session_id, new_trace_path
 
-    return new_trace_path(new_session_id())
+    return new_trace_path(f"demo-{new_session_id()}")
 
 
 def interrupt(_number: int, _frame: object) -> None:
@@ -122,18 +123,21 @@ def play(trace: Path, pace: float, *, shown: bool, silent: bool) -> None:
 @contextmanager
 def watched_agent(trace: Path, pace: float, log: IO[bytes] | None) -> Iterator[subprocess.Popen[bytes]]:
     """`rubicon run` on the agent, in a process group of its own, which is empty afterwards."""
-    policy, script = HERE / "demo-policy.yaml", HERE / "demo_agent.py"
-    python = os.path.realpath(sys.executable)
-    command = [RUBICON, "run", "--policy", policy, "--trace", trace, "--", python, "-B", "-E", "-s", script]
+    agent = demo_world.install_agent(HERE / "demo_agent.py")
     run = subprocess.Popen(
-        [*command, str(pace)], stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
+        [RUBICON, "run", "--policy", HERE / "demo-policy.yaml", "--trace", trace, "--", agent],
+        stdin=subprocess.PIPE,
+        stdout=log,
+        stderr=log,
+        env={**os.environ, "DEMO_PACE": str(pace)},
+        start_new_session=True,
     )
     try:
         yield run
     finally:
+        end(run)
         if run.stdin:
             run.stdin.close()
-        end(run)
 
 
 def end(run: subprocess.Popen[bytes]) -> None:

@@ -1,18 +1,20 @@
 """Where the demo plays: a network and a home folder that only it sees, and everyone outside the sandbox.
 
-`enter` moves this process, and all it starts from then on, into a network namespace and a mount namespace. The
-kernel takes both away with the last of these processes, however they end, so there is nothing to clean up. All
-of 203.0.113.0/24 and 198.51.100.0/24 (kept for documentation by RFC 5737) is on the loopback device in there:
-connections to what listens are real, the others are refused, and no packet leaves the machine.
+`enter` moves this process, and all it starts from then on, into a network namespace and a mount namespace.
+The kernel takes both away with the last of these processes, however they end: there is nothing to clean up.
+All of 203.0.113.0/24 and 198.51.100.0/24 (kept for documentation by RFC 5737) is on the loopback device in
+there: connections to what listens are real, the others are refused, and no packet leaves the machine.
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
+import shutil
 import socket
 import struct
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -32,7 +34,7 @@ POOL = ("203.0.113.99", 3333)
 INSIDE_OPEN = (("198.51.100.20", 22), ("198.51.100.21", 443), ("198.51.100.24", 6379))
 NETWORKS = ("203.0.113.1", "198.51.100.1")
 
-SHELL_COMMANDS = b"id\nexit\n"
+SHELL_COMMANDS = b"pwd\nexit\n"
 ANSWER = b"HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n"
 
 # linux/sched.h, linux/mount.h, linux/sockios.h, linux/if.h
@@ -96,6 +98,15 @@ def install_tool(source: Path) -> bytes:
     ssh = HOME / "bin/ssh"
     subprocess.run(["clang", "-O1", "-o", ssh, source], check=True)
     return ssh.read_bytes()
+
+
+def install_agent(program: Path) -> Path:
+    """The agent as a program of its own, with this module, which it imports, beside it."""
+    agent = HOME / "bin/agent"
+    agent.write_text(f"#!{os.path.realpath(sys.executable)} -BEs\n{program.read_text()}")
+    agent.chmod(0o755)
+    shutil.copy(__file__, agent.parent)
+    return agent
 
 
 class Outside:
