@@ -74,6 +74,10 @@ class Level(StrEnum):
 _LEVEL_RANK = {level: rank for rank, level in enumerate(Level)}
 
 
+# A user or group that is not known: (uid_t)-1, which nobody has; audit writes it, too.
+NO_ID = 0xFFFF_FFFF
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Process:
     """One program image in one process: a new exec makes a new `Process` with the same `entity_id`.
@@ -121,6 +125,19 @@ class StdioKind(StrEnum):
     OTHER = "other"
 
 
+@dataclass(frozen=True, slots=True)
+class Namespaces:
+    """Inode numbers, as in /proc/PID/ns; 0 when not known."""
+
+    mount: int = 0
+    network: int = 0
+    pid: int = 0
+    user: int = 0
+
+
+UNKNOWN_NAMESPACES = Namespaces()
+
+
 @dataclass(slots=True, eq=False)
 class Exec:
     """Detail of `exec`. On success the image is `Event.process`; on failure that is still the caller's image.
@@ -140,6 +157,7 @@ class Exec:
     stdout: StdioKind
     stderr: StdioKind
     stdin_peer: str
+    namespaces: Namespaces = UNKNOWN_NAMESPACES
 
 
 @dataclass(slots=True, eq=False)

@@ -49,4 +49,7 @@ def valid_unicode(text: str) -> str:
     """`text` as strict JSON and UTF-8 writers need it: bytes that were not UTF-8 become ``\\xNN``."""
     if text.isascii():
         return text
-    return os.fsencode(text).decode("utf-8", "backslashreplace")
+    try:
+        return os.fsencode(text).decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # a surrogate that stands for no byte: only in a forged trace
+        return text.encode("utf-8", "backslashreplace").decode("utf-8")

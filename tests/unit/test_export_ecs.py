@@ -62,7 +62,7 @@ def test_common_fields() -> None:
         "outcome": "success",
         "sequence": 2,
     }
-    assert made["user"] == {"id": "1000", "name": "ada", "effective": {"id": "0"}}
+    assert made["user"] == {"id": "1000", "group": {"id": "1000"}, "name": "ada", "effective": {"id": "0"}}
     assert made["rubicon"]["truncated"] == [{"field": "process.args", "length_bytes": 123_456}]
     assert (made["rubicon"]["session"], made["rubicon"]["tier"]) == ("01-swift-otter", "B")
     assert made["process"]["command_line"] == "python3 agent.py --né \\xff"

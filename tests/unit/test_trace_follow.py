@@ -34,6 +34,11 @@ class Engine:
         os.write(self.orders, order)
         os.read(self.answers, 1)
 
+    def kill(self) -> None:
+        """Return when it is dead, and its files with it."""
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+
 
 def serve(path: Path, orders: int, answers: int) -> None:
     writer = Writer(path)
@@ -49,8 +54,6 @@ def serve(path: Path, orders: int, answers: int) -> None:
         elif order == b"e":
             writer.append([{"type": "end"}])
             writer.close()
-        elif order == b"k":
-            os.kill(os.getpid(), signal.SIGKILL)
         os.write(answers, b".")
 
 
@@ -103,7 +106,7 @@ def test_yields_blocks_as_they_come_and_ends_with_the_end(engine: Engine, tmp_pa
 def test_killed_engine_is_read_to_the_last_block(engine: Engine, tmp_path: Path) -> None:
     def kill() -> None:
         engine.do(b"a")
-        engine.do(b"k")
+        engine.kill()
 
     with Follower(tmp_path / "t", wait=waiting([kill])) as follower:
         assert len(list(follower)) == 2
@@ -113,7 +116,7 @@ def test_killed_engine_is_read_to_the_last_block(engine: Engine, tmp_path: Path)
 def test_killed_in_the_middle_of_a_block(engine: Engine, tmp_path: Path) -> None:
     def kill() -> None:
         engine.do(b"t")
-        engine.do(b"k")
+        engine.kill()
 
     with Follower(tmp_path / "t", wait=waiting([lambda: engine.do(b"a"), kill])) as follower:
         assert len(list(follower)) == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
@@ -29,6 +30,9 @@ ABI_VERSION = 1
 PATH_MAX = 4096  # RB_PATH_MAX
 NAME_MAX = 255
 _CACHE_LIMIT = 16_384
+_UNREADABLE, _PATH_CUT = int(Flag.UNREADABLE), int(Flag.PATH_CUT)  # an IntFlag's own `&` takes a microsecond
+_NUMBER = re.compile("[BHIQbhiq]")
+_BYTES = re.compile("[0-9]{1,3}s")
 
 # struct rb_... in abi.h -> the class and the kinds it is for
 _STRUCTS: dict[str, tuple[type[Record], tuple[Kind, ...]]] = {
@@ -119,9 +123,9 @@ class RecordDecoder:
         return lambda data, _flags: self._names.of(data)
 
     def _path(self, data: bytes, flags: int) -> str:
-        if not data and flags & Flag.UNREADABLE:
+        if not data and flags & _UNREADABLE:
             return ""
-        if flags & Flag.PATH_CUT and len(data) > PATH_MAX - 2 * NAME_MAX:
+        if flags & _PATH_CUT and len(data) > PATH_MAX - 2 * NAME_MAX:
             return path_text(data)[1:]  # the names next to the root are missing, so it begins with none
         return self._paths.of(data)
 
@@ -151,6 +155,9 @@ class _Format:
         kept = [self.names[index] for index in self.values]
         self.peers = [index for index, name in enumerate(kept) if name.endswith("peer.daddr")]
         self.fields = [name.removeprefix("head.") for name in kept]
+        self.codes = {name: str(code) for name, _offset, code in layout}
+        if not all(_NUMBER.fullmatch(self.codes[self.names[index]]) for index, _name in self.strings):
+            raise ValueError("the length of a string is not a number")
 
 
 def _check_version(abi: Mapping[str, Any]) -> None:
@@ -172,6 +179,11 @@ def _check_fields(record: type[Record], form: _Format) -> None:
     declared = [field.name for field in fields(record)]
     if declared != expected:
         raise ValueError(f"{record.__name__} has {declared}, the records have {expected}")
+    types = {field.name: field.type for field in (*fields(record), *fields(Peer))}
+    for index, name in zip(form.values, form.fields, strict=True):
+        pattern = _BYTES if types[name.rpartition(".")[2]] == "bytes" else _NUMBER
+        if not pattern.fullmatch(form.codes[form.names[index]]):
+            raise ValueError(f"{record.__name__}: {name} is of another type")
 
 
 class _Texts:

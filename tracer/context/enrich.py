@@ -25,6 +25,7 @@ from tracer.events import (
     Exec,
     Exit,
     File,
+    Namespaces,
     Network,
     Outcome,
     Process,
@@ -165,7 +166,17 @@ class Context:
         path, deleted = executable_path(record), bool(record.flags & _DELETED)
         other = StdioKind.OTHER
         return Exec(
-            path, record.name or path, args, record.inode, record.device, deleted, other, other, other, ""
+            path,
+            record.name or path,
+            args,
+            record.inode,
+            record.device,
+            deleted,
+            other,
+            other,
+            other,
+            "",
+            _namespaces(record.ns_mnt, record.ns_net, record.ns_pidns, record.ns_user),
         )
 
     def _network(self, record: ConnectRecord) -> Network:
@@ -233,6 +244,7 @@ def _exec(record: ExecRecord) -> Exec:
         stdout,
         stderr,
         peers.endpoint(record.stdin_peer) if stdin is StdioKind.SOCKET else "",
+        _namespaces(record.ns_mnt, record.ns_net, record.ns_pidns, record.ns_user),
     )
 
 
@@ -240,6 +252,11 @@ def _exec_failed(record: ExecFailedRecord) -> Exec:
     """Nothing is known of the file, nor asked about the streams: there is no new program to use them."""
     path, other = _path(record.path, record.name, record.flags), StdioKind.OTHER
     return Exec(path, record.name, record.args, 0, 0, False, other, other, other, "")
+
+
+@lru_cache(maxsize=1024)
+def _namespaces(mount: int, network: int, pid: int, user: int) -> Namespaces:
+    return Namespaces(mount, network, pid, user)
 
 
 @lru_cache(maxsize=1024)

@@ -9,11 +9,10 @@ from typing import Any
 
 from tracer.context.fields import number, text, texts
 from tracer.context.recent import Recent
-from tracer.events import Process
+from tracer.events import NO_ID, Process
 from tracer.records import ExecRecord, Flag, ForkRecord
 
 TICK_NS = 10_000_000  # /proc/PID/stat gives start times in hundredths of a second (proc_pid_stat(5))
-NO_ID = 0xFFFF_FFFF  # a user or group that is not known: (uid_t)-1, which nobody has; audit writes it too
 USERS_KEPT = 65_536
 _DELETED = int(Flag.DELETED)
 

@@ -16,10 +16,11 @@ import signal
 import stat
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from tracer.events import (
+    NO_ID,
     Action,
     Event,
     Exec,
@@ -112,9 +113,10 @@ def event_document(
             "sequence": event.sequence,
         },
         "process": process,
-        "user": _user(event.process),
         "rubicon": _rubicon(event, session),
     }
+    if user := _user(event.process):
+        document["user"] = user
     if event.error:
         document["error"] = {"code": errno.errorcode.get(event.error, str(event.error))}
     _add_detail(document, event)
@@ -183,7 +185,9 @@ def _ancestor(process: Process) -> dict[str, Any]:
 
 
 def _user(process: Process) -> dict[str, Any]:
-    user: dict[str, Any] = {"id": str(process.user_id)}
+    if process.user_id == NO_ID:
+        return {}
+    user: dict[str, Any] = {"id": str(process.user_id), "group": {"id": str(process.group_id)}}
     if process.user_name:
         user["name"] = valid_unicode(process.user_name)
     if process.effective_user_id != process.user_id:
@@ -209,7 +213,7 @@ def _rubicon(event: Event, session: SessionFacts) -> dict[str, Any]:
 def _add_detail(document: dict[str, Any], event: Event) -> None:
     match event.detail:
         case Exec() as detail:
-            _add_exec(document, detail, failed=event.outcome is Outcome.FAILURE)
+            _add_exec(document, detail, event.process.cgroup_id, failed=event.outcome is Outcome.FAILURE)
         case Exit() as detail:
             _add_exit(document, detail)
         case Network() as detail:
@@ -220,7 +224,7 @@ def _add_detail(document: dict[str, Any], event: Event) -> None:
             pass
 
 
-def _add_exec(document: dict[str, Any], detail: Exec, *, failed: bool) -> None:
+def _add_exec(document: dict[str, Any], detail: Exec, cgroup_id: int, *, failed: bool) -> None:
     """`process` is the new image; of a failed exec it is the caller, and the file is what it tried to run."""
     if failed:
         document["file"] = {"path": valid_unicode(detail.path), **_identity(detail)}
@@ -239,6 +243,10 @@ def _add_exec(document: dict[str, Any], detail: Exec, *, failed: bool) -> None:
     }
     if detail.stdin_peer:
         facts["stdin_peer"] = detail.stdin_peer
+    if detail.namespaces.mount:
+        facts["namespaces"] = asdict(detail.namespaces)
+    if cgroup_id:
+        facts["cgroup"] = str(cgroup_id)
     document["rubicon"]["exec"] = facts
 
 

@@ -68,6 +68,7 @@ class UserId(_Model):
 
 
 class User(UserId):
+    group: UserId
     name: Name | None = None
     effective: UserId | None = None
 
@@ -147,6 +148,13 @@ class Attempted(_Model):
     args: list[str]
 
 
+class NamespaceFields(_Model):
+    mount: Number
+    network: Number
+    pid: Number
+    user: Number
+
+
 class ExecFields(_JsonModel):
     filename: str
     deleted: bool
@@ -154,6 +162,8 @@ class ExecFields(_JsonModel):
     stdout: StdioKind
     stderr: StdioKind
     stdin_peer: Name | None = None
+    namespaces: NamespaceFields | None = None
+    cgroup: Digits | None = None
     inode: Digits | None = None
     device: Annotated[str, Field(pattern=r"^\d+:\d+$")] | None = None
 

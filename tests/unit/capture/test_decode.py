@@ -102,6 +102,16 @@ def test_fields_that_are_not_ours_are_an_error() -> None:
         RecordDecoder(layout)
 
 
+@pytest.mark.parametrize(("field", "code"), [("open_flags", "4s"), ("path_len", "4s"), ("mode", "d")])
+def test_a_field_of_another_type_is_an_error(field: str, code: str) -> None:
+    layout = wire.layout()
+    for each in layout["structs"]["open"]["fields"]:
+        if each[0] == field:
+            each[2] = code
+    with pytest.raises(TraceError):
+        RecordDecoder(layout)
+
+
 def test_fields_beyond_the_end_are_an_error() -> None:
     layout = wire.layout()
     layout["structs"]["path"]["bytes"] = 40

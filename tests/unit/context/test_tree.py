@@ -8,7 +8,7 @@ import pytest
 
 from tests.records import BOOT_NS, SECOND_NS, execve, fork, leave, opened, snapshot
 from tracer.context import tree as tree_module
-from tracer.context.images import NO_ID, Images
+from tracer.context.images import Images
 from tracer.context.tree import (
     EXITED_KEPT,
     IMAGES_KEPT,
@@ -19,7 +19,7 @@ from tracer.context.tree import (
     ProcessTree,
 )
 from tracer.errors import TraceError
-from tracer.events import Process
+from tracer.events import NO_ID, Process
 
 
 @pytest.fixture
