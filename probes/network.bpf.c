@@ -199,10 +199,16 @@ static __always_inline void unix_peer(struct scratch *s, struct rb_connect *r, s
 	struct unix_sock *peer = (void *)BPF_CORE_READ((struct unix_sock *)sk, peer);
 	struct unix_address *addr = BPF_CORE_READ(peer, addr);
 	struct dentry *dentry = BPF_CORE_READ(peer, path.dentry);
+	char first = 0;
 
 	if (dentry)
 		r->path_len = put_path(s, BPF_CORE_READ(peer, path.mnt), dentry);
-	if (addr)
+	if (!addr)
+		return;
+	bpf_core_read(&first, 1, &addr->name[0].sun_path);
+	if (first)
+		r->name_len = put_kernel_name(s, &addr->name[0].sun_path);
+	else
 		r->name_len = put_kernel_bytes(s, &addr->name[0].sun_path, BPF_CORE_READ(addr, len) - 2);
 }
 

@@ -1,0 +1,108 @@
+"""One loaded source for each test, the trigger programs, and places to run them in."""
+
+from __future__ import annotations
+
+import os
+import select
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.kernel.watching import TRIGGERS, Watch
+from tracer.capture.core import CoreSource
+
+_FLAGS = {
+    "i386": ("-m32", "-nostdlib", "-static", "-ffreestanding", "-fno-pie", "-no-pie", "-fno-stack-protector")
+}
+
+Triggers = Callable[[str], Path]
+
+
+@pytest.fixture(scope="session")
+def triggers(tmp_path_factory: pytest.TempPathFactory) -> Triggers:
+    """Builds the C program of that name, once."""
+    folder = tmp_path_factory.mktemp("triggers")
+
+    def build(name: str) -> Path:
+        program = folder / name
+        if not program.exists():
+            flags = _FLAGS.get(name, ("-pthread",))
+            command = ["gcc", "-O1", "-Wall", *flags, "-o", program, TRIGGERS / f"{name}.c"]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stderr
+        return program
+
+    return build
+
+
+@pytest.fixture
+def source() -> Iterator[CoreSource]:
+    source = CoreSource()
+    try:
+        yield source
+    finally:
+        source.close()
+
+
+@pytest.fixture
+def watch(source: CoreSource, triggers: Triggers) -> Watch:
+    return Watch(source, triggers)
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Path:
+    """A folder to work in, by its real path, which is what the kernel walks."""
+    return tmp_path.resolve()
+
+
+class Cgroup:
+    """A cgroup v2 leaf of a test's own."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def id(self) -> int:
+        return self.path.stat().st_ino
+
+    def remove(self) -> None:
+        """Ends whatever is still in it, and waits until it is empty."""
+        (self.path / "cgroup.kill").write_text("1")
+        with open(self.path / "cgroup.events") as events:
+            poll = select.poll()
+            poll.register(events, select.POLLPRI)
+            while "populated 1" in events.read():
+                poll.poll(1000)
+                events.seek(0)
+        self.path.rmdir()
+
+
+def cgroup2_mount() -> Path | None:
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        fields = line.split()
+        if fields[fields.index("-") + 1] == "cgroup2":
+            return Path(fields[4])
+    return None
+
+
+@pytest.fixture
+def new_cgroup() -> Iterator[Callable[[str], Cgroup]]:
+    """Makes cgroups; they are gone when the test ends, however it ends."""
+    mount = cgroup2_mount()
+    if mount is None:
+        pytest.skip("this machine has no cgroup v2 mount")
+    made: list[Cgroup] = []
+
+    def make(name: str) -> Cgroup:
+        cgroup = Cgroup(mount / f"rubicon-test-{os.getpid()}-{name}")
+        cgroup.path.mkdir()
+        made.append(cgroup)
+        return cgroup
+
+    try:
+        yield make
+    finally:
+        for cgroup in reversed(made):
+            cgroup.remove()

@@ -1,0 +1,228 @@
+"""Runs a trigger program in scope and hands back what the probes recorded of it, decoded."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tracer.capture import Drained, RecordDecoder, Wanted
+from tracer.capture.core import CoreSource
+from tracer.records import (
+    CloseRecord,
+    ConnectRecord,
+    ExecFailedRecord,
+    ExecRecord,
+    ExitRecord,
+    Flag,
+    ForkRecord,
+    Kind,
+    OpenRecord,
+    PathRecord,
+    Record,
+)
+from tracer.trace import ring_records
+
+TRIGGERS = Path(__file__).parent / "triggers"
+PRELUDE = (TRIGGERS / "prelude.py").read_text()
+PYTHON = os.path.realpath(sys.executable)
+SECONDS_MAX = 30  # for a trigger that hangs; none takes a second
+
+R = TypeVar("R", bound=Record)
+
+
+@dataclass
+class Run:
+    """A trigger that has ended, and the records of it and of all that it started."""
+
+    pid: int
+    status: int
+    output: bytes
+    records: list[Record]
+
+    def of(self, kind: type[R], *kinds: Kind) -> list[R]:
+        """The records of a class, or of those kinds."""
+        found = [each for each in self.records if isinstance(each, kind)]
+        return [each for each in found if each.kind in kinds] if kinds else found
+
+    @property
+    def forks(self) -> list[ForkRecord]:
+        return self.of(ForkRecord)
+
+    @property
+    def execs(self) -> list[ExecRecord]:
+        """All but the first, which is the trigger itself."""
+        return self.of(ExecRecord, Kind.EXEC)[1:]
+
+    @property
+    def failed_execs(self) -> list[ExecFailedRecord]:
+        return self.of(ExecFailedRecord)
+
+    @property
+    def exits(self) -> list[ExitRecord]:
+        return self.of(ExitRecord)
+
+    @property
+    def connects(self) -> list[ConnectRecord]:
+        return self.of(ConnectRecord)
+
+    @property
+    def opens(self) -> list[OpenRecord]:
+        return self.of(OpenRecord)
+
+    @property
+    def closes(self) -> list[CloseRecord]:
+        return self.of(CloseRecord)
+
+    def paths(self, *kinds: Kind) -> list[PathRecord]:
+        return self.of(PathRecord, *kinds)
+
+    @property
+    def acts(self) -> list[Record]:
+        """All but the start and the end of the trigger itself."""
+        first, last = self.records[0], self.records[-1]
+        assert (first.kind, first.pid) == (Kind.EXEC, self.pid)
+        assert (last.kind, last.pid) == (Kind.EXIT, self.pid)
+        return self.records[1:-1]
+
+
+@dataclass
+class Watch:
+    """One loaded source, with one scope. `triggers` builds a C program and gives its path."""
+
+    source: CoreSource
+    triggers: Callable[[str], Path]
+    scope: int = 1
+    _decoder: RecordDecoder = field(init=False)
+    _lost: tuple[int, int] = (0, 0)
+
+    def __post_init__(self) -> None:
+        self._decoder = RecordDecoder(self.source.abi)
+
+    def run(self, *argv: str | bytes | Path, lossy: bool = False, **options: Any) -> Run:
+        """Run a program and all it starts to the end; its exit status is the caller's to look at.
+
+        `options` are those of Popen. Asserts that nothing was lost, if not `lossy`, and nobody is left in scope.
+        """
+        options.setdefault("stdin", subprocess.DEVNULL)
+        trigger = Gated(self.triggers("gate"), argv, **options)
+        try:
+            assert self.source.add_process(Wanted(trigger.pid, silent=True), self.scope) == 1
+            output = trigger.go()
+        finally:
+            trigger.end()
+        assert list(self.source.members()) == []
+        return Run(trigger.pid, trigger.status, output, self.records(lossy=lossy))
+
+    def python(self, code: str, *arguments: str | bytes | Path, **options: Any) -> Run:
+        """Run a Python trigger with the prelude before it; it has to succeed."""
+        run = self.run(*python(code), *arguments, **options)
+        assert run.status == 0, run.output
+        return run
+
+    def shell(self, code: str, *arguments: str | bytes | Path, **options: Any) -> Run:
+        return self.run("/bin/sh", "-c", code, "sh", *arguments, **options)
+
+    def trigger(self, name: str, *arguments: str | bytes | Path, **options: Any) -> Run:
+        return self.run(self.triggers(name), *arguments, **options)
+
+    def records(self, *, lossy: bool = False) -> list[Record]:
+        """What is there now, in the order of time."""
+        self.source.sweep()
+        drained = self.source.drain()
+        if not lossy:
+            assert self.source.losses() == {}
+            assert (drained.lost_critical, drained.lost_bulk) == (0, 0)
+        return self.decode(drained)
+
+    def decode(self, drained: Drained) -> list[Record]:
+        found = [
+            self._decoder.decode(each)
+            for section in (drained.critical, drained.bulk)
+            for each in ring_records(section.data)
+        ]
+        assert len(found) == drained.critical.records + drained.bulk.records
+        assert {each.scope for each in found} <= {self.scope}
+        return sorted(found, key=lambda record: record.time_ns)
+
+
+class Gated:
+    """A program that waits at a gate, so that it can be put in scope before it begins."""
+
+    def __init__(self, gate: Path, argv: Sequence[str | bytes | Path], **options: Any) -> None:
+        self._ours, theirs = socket.socketpair()
+        with theirs:
+            try:
+                self._process = subprocess.Popen(
+                    [gate, str(theirs.fileno()), *argv],
+                    stdout=options.pop("stdout", subprocess.PIPE),
+                    stderr=options.pop("stderr", subprocess.STDOUT),
+                    pass_fds=[theirs.fileno(), *options.pop("pass_fds", ())],
+                    **options,
+                )
+            except BaseException:
+                self._ours.close()
+                raise
+        self.pid = self._process.pid
+        self._ours.settimeout(SECONDS_MAX)
+        # Popen returns while the exec is still going on; only now it is over.
+        assert self._ours.recv(1) == b"r"
+
+    def go(self) -> bytes:
+        """Open the gate and wait for the end: of the program, and of all that hold its output."""
+        self._ours.send(b"x")
+        output, _ = self._process.communicate(timeout=SECONDS_MAX)
+        return output or b""
+
+    @property
+    def status(self) -> int:
+        """As Popen.returncode: negative for a signal."""
+        assert self._process.returncode is not None
+        return self._process.returncode
+
+    def end(self) -> None:
+        self._ours.close()
+        with suppress(ProcessLookupError):
+            self._process.kill()
+        self._process.wait(SECONDS_MAX)
+        if self._process.stdout:
+            self._process.stdout.close()
+
+
+def python(code: str) -> list[str]:
+    """The command of a Python trigger, without its arguments."""
+    return [PYTHON, "-I", "-S", "-B", "-c", PRELUDE + code]
+
+
+def place(path: str, name: str) -> str:
+    """A name below a path; an absolute name is below it too, as the path is then the root of the process."""
+    return f"{path.rstrip('/')}/{name.lstrip('/')}" if name else path
+
+
+def where(record: OpenRecord | PathRecord | ExecFailedRecord) -> str:
+    return place(record.path, record.name)
+
+
+def where_to(record: PathRecord) -> str:
+    """The new name of a rename or a link."""
+    return place(record.path2, record.name2)
+
+
+def opened(records: Iterable[OpenRecord]) -> list[tuple[str, int]]:
+    """Path, and 0 or the errno."""
+    return [(where(each), min(each.result, 0)) for each in records]
+
+
+def closed(records: Iterable[CloseRecord]) -> list[tuple[str, int, int]]:
+    """Path, bytes, writes."""
+    return [(each.path, each.bytes, each.writes) for each in records]
+
+
+def flags(record: Record) -> Flag:
+    return Flag(record.flags)
