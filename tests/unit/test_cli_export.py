@@ -44,6 +44,7 @@ class Recorded:
 def recorded(monkeypatch: pytest.MonkeyPatch) -> Recorded:
     made = Recorded()
     monkeypatch.setattr(command, "open_trace", lambda _: made)
+    monkeypatch.setattr(command, "find_trace", Path)
     return made
 
 
@@ -129,19 +130,16 @@ def test_a_reader_that_has_seen_enough_is_no_error() -> None:
     program = (
         "import sys\n"
         "from tests.export_samples import items\n"
-        "from tracer.cli import export as command\n"
-        "import argparse\n"
+        "from tracer.cli import export as command, main\n"
         "class Recorded:\n"
-        "    session, losses, damage, ended, unjudged, bad_records = {}, {}, None, True, 0, 0\n"
+        "    session, losses, damage = {}, {}, None\n"
         "    def __enter__(self): return self\n"
         "    def __exit__(self, *error): pass\n"
         "    def items(self):\n"
         "        for _ in range(500): yield from items()\n"
         "command.open_trace = lambda path: Recorded()\n"
-        "parser = argparse.ArgumentParser()\n"
-        "command.register(parser.add_subparsers())\n"
-        "args = parser.parse_args(['export', 't', '--format', 'jsonl'])\n"
-        "sys.exit(args.handler(args))\n"
+        "command.find_trace = lambda word: word\n"
+        "sys.exit(main(['export', 't', '--format', 'jsonl']))\n"
     )
     reading, writing = os.pipe()
     os.close(reading)

@@ -12,9 +12,8 @@ import os
 import select
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, NoReturn
 
+from tracer import __version__
 from tracer.errors import EXIT_FAILED, EXIT_OK, RubiconError
 from tracer.text import printable
 
@@ -56,7 +55,7 @@ def build_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
         "4 losses make a clean verdict impossible (--fail-on); `run` otherwise exits as its command did.",
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action=_Version, nargs=0, help="the version of Rubicon")
+    parser.add_argument("--version", action="version", version=f"rubicon {__version__}")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
     for name in _needed(argv[0] if argv else ""):
         importlib.import_module(f"tracer.cli.{name}").register(subparsers)
@@ -67,27 +66,6 @@ def _needed(first: str) -> Sequence[str]:
     if first == "--version":
         return ()
     return (first,) if first in COMMANDS else COMMANDS
-
-
-class _Version(argparse.Action):
-    """Looked up only when asked for: that takes longer than some commands do."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
-        print(f"rubicon {_version()}")
-        parser.exit()
-
-
-def _version() -> str:
-    """From the checkout's pyproject.toml; an installed package has none beside it, but metadata."""
-    checkout = Path(__file__).parents[2] / "pyproject.toml"
-    if not checkout.is_file():
-        from importlib import metadata
-
-        return metadata.version("rubicon")
-    import tomllib
-
-    with checkout.open("rb") as file:
-        return str(tomllib.load(file)["project"]["version"])
 
 
 def _say(message: str) -> None:

@@ -14,6 +14,7 @@ from tracer.errors import EXIT_OK, RubiconError, UsageError
 from tracer.export import Closing, Summary, session_facts, write_jsonl
 from tracer.pipeline import RecordedTrace, open_trace
 from tracer.text import printable
+from tracer.trace import find_trace
 
 FORMATS = ("jsonl",)
 
@@ -24,7 +25,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="a trace in a form other programs read",
         description="Write the events and violations of a trace to stdout or a file.",
     )
-    parser.add_argument("trace", metavar="TRACE", type=Path, help="a trace file")
+    parser.add_argument("trace", metavar="TRACE", help="a trace file or the id of a session")
     parser.add_argument("--format", required=True, choices=FORMATS, help="jsonl: ECS objects, one a line")
     parser.add_argument("-o", "--output", metavar="OUT", type=Path, help="a file (default: stdout)")
     parser.add_argument("--only", choices=("violations",), help="leave out everything else")
@@ -33,18 +34,18 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Export what is intact, and say on stderr when that is not all."""
-    with open_trace(args.trace) as trace:
-        _refuse_to_overwrite(args.trace, args.output)
+    path = find_trace(args.trace)
+    with open_trace(path) as trace:
+        _refuse_to_overwrite(path, args.output)
         try:
             with _output(args.output) as out:
                 summary = export(trace, out, only_violations=args.only == "violations")
         except BrokenPipeError:  # the reader has seen enough, as in `rubicon export ... | head`
-            _silence_stdout()
-            return EXIT_OK
+            raise
         except OSError as error:
             raise RubiconError(f"cannot export to {_name(args.output)}: {error.strerror}") from error
     for fault in _faults(summary.closing):
-        print(f"rubicon: {_name(args.trace)}: {printable(fault)}", file=sys.stderr)
+        print(f"rubicon: {_name(path)}: {printable(fault)}", file=sys.stderr)
     return EXIT_OK
 
 
@@ -88,13 +89,6 @@ def _output(path: Path | None) -> Iterator[TextIO]:
 
 def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
-
-
-def _silence_stdout() -> None:
-    """Send what is still buffered nowhere: at exit Python would complain that it cannot be written."""
-    nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
 
 
 def _name(path: Path | None) -> str:

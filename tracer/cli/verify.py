@@ -10,7 +10,7 @@ from typing import Any
 
 from tracer.errors import EXIT_OK, EXIT_USAGE
 from tracer.text import printable, valid_unicode
-from tracer.trace import Verdict, verify
+from tracer.trace import Verdict, find_trace, verify
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -20,15 +20,16 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         description="Say whether a trace is intact, live, cut, torn or altered, and where. "
         "Exit status 0 for intact and live, otherwise 2.",
     )
-    parser.add_argument("trace", metavar="TRACE", type=Path, help="a trace file")
+    parser.add_argument("trace", metavar="TRACE", help="a trace file or the id of a session")
     parser.add_argument("--json", action="store_true", help="the verdict as one JSON object")
     parser.set_defaults(handler=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the verdict. Raises TraceError when the file is not a trace."""
-    verdict = verify(args.trace)
-    print(json.dumps(verdict_document(verdict, args.trace)) if args.json else describe(verdict, args.trace))
+    path = find_trace(args.trace)
+    verdict = verify(path)
+    print(json.dumps(verdict_document(verdict, path)) if args.json else describe(verdict, path))
     return EXIT_OK if verdict.trustworthy else EXIT_USAGE
 
 
