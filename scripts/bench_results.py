@@ -1,0 +1,51 @@
+"""What scripts/bench measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run: its own elapsed time, and user and system time and peak memory of it and its tracer."""
+
+    elapsed_ns: int
+    cpu_seconds: float
+    peak_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    events: int
+    lost: int
+    trace_bytes: int
+
+
+@dataclass(slots=True)
+class Row:
+    """Of one workload, an entry a round."""
+
+    title: str
+    size: int
+    bare: list[Run] = field(default_factory=list)
+    watched: list[Run] = field(default_factory=list)
+    strace: list[Run] = field(default_factory=list)
+    recorded: list[Recorded] = field(default_factory=list)
+
+    def ratios(self, of: Sequence[Run]) -> list[float]:
+        return [each.elapsed_ns / bare.elapsed_ns for each, bare in zip(of, self.bare, strict=True)]
+
+    def cpu_ratios(self, startup_seconds: float) -> list[float]:
+        """Of workload and tracer together, without what the tracer takes to start."""
+        pairs = zip(self.watched, self.bare, strict=True)
+        return [(each.cpu_seconds - startup_seconds) / bare.cpu_seconds for each, bare in pairs]
+
+
+@dataclass(slots=True)
+class Results:
+    rows: dict[str, Row] = field(default_factory=dict)
+    beside: dict[str, Row] = field(default_factory=dict)
+    flood: list[tuple[Run, Recorded]] = field(default_factory=list)
+    startup_seconds: list[float] = field(default_factory=list)
+    startup_cpu_seconds: list[float] = field(default_factory=list)
