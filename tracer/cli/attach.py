@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import argparse
 import signal
-import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 from tracer.cli.live import Live, add_options, verdict_status
-from tracer.cli.screen import has_terminal, start_screen
+from tracer.cli.screen import Screen, has_terminal, start_screen
 from tracer.errors import UsageError
 from tracer.targets import Target, parse_target
 
 _POLL_SECONDS = 0.2  # how late the end of a target or of the screen may be noticed
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -37,37 +37,34 @@ def run(args: argparse.Namespace) -> int:
     if args.tui and not has_terminal():
         raise UsageError("--tui needs a terminal")
     targets = [parse_target(word) for word in args.targets]
-    with Live(args, args.targets) as live:
-        _watch(live, targets, tui=not args.no_tui and has_terminal())
+    with _signals() as ended, Live(args, args.targets) as live:
+        _watch(live, targets, ended, tui=not args.no_tui and has_terminal())
         outcome = live.finish()
     return verdict_status(outcome, args.fail_on)
 
 
-def _watch(live: Live, targets: list[Target], *, tui: bool) -> None:
-    ended = threading.Event()
-    with _signals(ended):
-        joined = sum(live.session.watch(target) for target in targets)
-        live.session.start()
-        screen = start_screen(live.trace) if tui else None
-        live.voice.quiet = screen is not None
-        if screen is None:
-            names = ", ".join(target.name for target in targets)
-            live.voice.notice(f"watching {names}: {joined} processes (interrupt to stop)")
-        try:
-            _await_end(live, targets, screen, ended)
-        finally:
-            _close(screen)
-            live.voice.quiet = False
+def _watch(live: Live, targets: list[Target], ended: threading.Event, *, tui: bool) -> None:
+    joined = sum(live.session.watch(target) for target in targets)
+    live.session.start()
+    screen = start_screen(live.trace) if tui else None
+    live.voice.quiet = screen is not None
+    if screen is None:
+        names = ", ".join(target.name for target in targets)
+        live.voice.notice(f"watching {names}: {joined} processes (interrupt to stop)")
+    try:
+        _await_end(live, targets, screen, ended)
+    finally:
+        if screen:
+            screen.close()
+        live.voice.quiet = False
 
 
-def _await_end(
-    live: Live, targets: list[Target], screen: subprocess.Popen[bytes] | None, ended: threading.Event
-) -> None:
+def _await_end(live: Live, targets: list[Target], screen: Screen | None, ended: threading.Event) -> None:
     """Until the user quits, or nothing is left to watch. A screen that crashed is not the end."""
     lasting = any(target.cgroup_id for target in targets)  # something may still be moved into a cgroup
     told = False
     while not (ended.wait(_POLL_SECONDS) or live.session.failed()):
-        if screen is not None and (status := screen.poll()) is not None:
+        if screen is not None and (status := screen.ended()) is not None:
             if status == 0:
                 return
             screen, live.voice.quiet = None, False
@@ -80,21 +77,18 @@ def _await_end(
                 live.session.notice("ended", "all that was watched has ended; q closes the screen")
 
 
-def _close(screen: subprocess.Popen[bytes] | None) -> None:
-    if screen is not None and screen.poll() is None:
-        screen.terminate()
-        screen.wait()
-
-
 @contextmanager
-def _signals(ended: threading.Event) -> Iterator[None]:
+def _signals() -> Iterator[threading.Event]:
+    """Set by the signals that end programs, until all is closed; what was ignored (nohup) stays so."""
+    ended = threading.Event()
+
     def end(_number: int, _frame: FrameType | None) -> None:
         ended.set()
 
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, end) for number in numbers}
+    heeded = [each for each in _ENDING if signal.getsignal(each) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, end) for number in heeded}
     try:
-        yield
+        yield ended
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

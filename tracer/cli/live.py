@@ -7,13 +7,14 @@ import os
 import sys
 import threading
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TextIO
 
+from tracer.capture import Source
 from tracer.capture.preflight import open_source
-from tracer.errors import EXIT_INCOMPLETE, EXIT_OK, EXIT_VIOLATION, RubiconError
+from tracer.errors import EXIT_INCOMPLETE, EXIT_OK, EXIT_VIOLATION, RubiconError, UsageError
 from tracer.events import Level, Violation
 from tracer.export import Closing, SessionFacts, Summary, session_facts
 from tracer.export.ecs import ProcessDocuments, violation_document
@@ -110,6 +111,35 @@ class Voice:
             self.notice(f"no more JSON lines: {error}")
 
 
+class _Loading:
+    """The probes, loaded in a thread while the rules are read here: each takes a fifth of a second, and the
+    kernel verifies without Python's lock.
+    """
+
+    def __init__(self) -> None:
+        self._source: Source | None = None
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="load")
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._source = open_source()
+        except BaseException as error:  # noqa: BLE001  raised where the probes are asked for
+            self._error = error
+
+    def result(self) -> Source:
+        self._thread.join()
+        if self._source is None:
+            raise self._error or AssertionError("no probes and no reason")
+        return self._source
+
+    def discard(self) -> None:
+        self._thread.join()
+        if self._source is not None:
+            self._source.close()
+
+
 def describe(violation: Violation, *, coloured: bool = False) -> str:
     """A violation in one line: level, rule, what happened, and the processes that led to it."""
     level = violation.rule.level
@@ -134,23 +164,25 @@ def _summary(outcome: Outcome) -> Summary:
 class Live:
     """A session from its options to its end: probes, rules, trace and voice. A context manager.
 
-    What is wrong with the user's files is told before anything is loaded. Raises what those raise.
+    What is wrong with the user's files is told first; no target has been touched then, and nothing written.
+    Raises what those raise. A session that cannot begin leaves no more than a trace with its first records.
     """
 
     def __init__(self, args: argparse.Namespace, targets: Sequence[str], command: Sequence[str] = ()) -> None:
-        rules = load_rules(args.policy, args.rules)
-        self._jsonl = open_jsonl(args.jsonl)
         self.session_id = new_session_id()
-        source = open_source()
-        try:
+        loading = _Loading()
+        with ExitStack() as undo:
+            undo.callback(loading.discard)
+            rules = load_rules(args.policy, args.rules)
+            source = loading.result()
             first = first_records(self.session_id, source, rules, targets, command)
+            jsonl = undo.enter_context(open_jsonl(args.jsonl)) if args.jsonl else None
             self.trace: Path = args.trace or new_trace_path(self.session_id)
-            self.voice = Voice(self._jsonl, session_facts(first[0]))
+            self.voice = Voice(jsonl, session_facts(first[0]))
             callbacks = Callbacks(self.voice.violations, self.voice.notice)
             self.session = Session(source, self.trace, rules, first, callbacks)
-        except BaseException:
-            source.close()
-            raise
+            undo.pop_all()  # from here on `__exit__` closes what was opened
+        self._jsonl = jsonl
 
     def finish(self) -> Outcome:
         """End the session and say what it came to."""
@@ -164,17 +196,20 @@ class Live:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.session.__exit__(kind, error, trace)
-        if self._jsonl is not None and self._jsonl is not sys.stdout:
-            self._jsonl.close()
+        try:
+            self.session.__exit__(kind, error, trace)
+        finally:
+            if self._jsonl is not None:
+                with suppress(OSError):  # told when it was written
+                    self._jsonl.close()
 
 
-def open_jsonl(name: str | None) -> TextIO | None:
-    """Raises RubiconError when it cannot be written."""
-    if name is None:
-        return None
+def open_jsonl(name: str) -> TextIO:
+    """A file, or stdout ("-"). Raises RubiconError when it cannot be written."""
     if name == "-":
-        return sys.stdout
+        if sys.stdout is None:
+            raise UsageError("--jsonl -: stdout is closed")
+        return open(sys.stdout.fileno(), "w", encoding="ascii", closefd=False)
     try:
         return open(name, "w", encoding="ascii", opener=_private)
     except OSError as error:

@@ -44,5 +44,13 @@ def run(args: argparse.Namespace) -> int:
                     print(describe(violation))
         print(f"rubicon: {found} violation{'' if found == 1 else 's'}", file=sys.stderr)
         if trace.damage:
-            print(f"rubicon: {args.trace}: {printable(trace.damage.message)}", file=sys.stderr)
+            _say(args.trace, trace.damage.message)
+        elif not trace.ended:
+            _say(args.trace, "no end record: the session was cut off, or it still runs")
+        if trace.bad_records:
+            _say(args.trace, f"records that cannot be read: {trace.bad_records}")
     return EXIT_OK
+
+
+def _say(trace: str, what: str) -> None:
+    print(f"rubicon: {printable(trace)}: {printable(what)}", file=sys.stderr)

@@ -5,10 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
+from types import TracebackType
+from typing import Self
 
 from tracer.cli.live import Live, add_options, verdict_status
 from tracer.targets import Target
@@ -16,6 +14,9 @@ from tracer.targets.cgroups import Leaf
 from tracer.targets.command import Command, find_program
 
 _POLL_SECONDS = 0.2  # how late the end of what the command left running may be noticed
+_ENDING = frozenset({signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP})
+_REQUESTS = frozenset({signal.SIGTERM, signal.SIGHUP})
+_SI_KERNEL = 0x80  # include/uapi/asm-generic/siginfo.h: sent by the kernel, as for a key of the terminal
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -42,70 +43,107 @@ def run(args: argparse.Namespace) -> int:
         args.parser.error("no command: give one after --")
     find_program(command[0], os.environ)  # a command that is not there is told before anything is set up
     with Live(args, ["run"], command) as live:
-        child = Command(command, os.environ)
-        leaf = Leaf.make(live.session_id)
-        try:
-            status = _watch(live, child, leaf, wait=not args.no_wait)
-        finally:
-            if leaf:
-                leaf.close()
-        outcome = live.finish()
+        child = Command(command, os.environ)  # before the signals are blocked: that would be handed on
+        with Signals() as signals:
+            status = _watch(live, child, signals, wait=not args.no_wait)
+            outcome = live.finish()
     return verdict_status(outcome, args.fail_on) or status
 
 
-def _watch(live: Live, child: Command, leaf: Leaf | None, *, wait: bool) -> int:
+class Signals:
+    """The signals that end programs, taken one by one instead of interrupting; and the word of a child's end.
+
+    Blocked while this is open, in the threads that are started meanwhile as well. So is SIGTTOU: a command
+    may have the terminal for itself (a shell with jobs), and what we say there must not stop us.
+    """
+
+    def __init__(self) -> None:
+        heeded = {each for each in _ENDING if signal.getsignal(each) is not signal.SIG_IGN}  # as under nohup
+        self._taken = heeded | {signal.SIGCHLD}
+        self._before: set[int | signal.Signals] = set()
+
+    def next(self, timeout_seconds: float | None = None) -> signal.struct_siginfo | None:
+        """Wait for one; None after the timeout."""
+        if timeout_seconds is None:
+            return signal.sigwaitinfo(self._taken)
+        return signal.sigtimedwait(self._taken, timeout_seconds)
+
+    def __enter__(self) -> Self:
+        self._before = signal.pthread_sigmask(signal.SIG_BLOCK, self._taken | {signal.SIGTTOU})
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """What came too late to be heeded does not interrupt what follows."""
+        while self.next(0) is not None:
+            pass
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._before)
+
+
+def _watch(live: Live, child: Command, signals: Signals, *, wait: bool) -> int:
     """Let the command run to its end, and what it left running to its own."""
+    leaf = Leaf.make(live.session_id)
+    try:
+        _start(live, child, leaf)
+        child.let_go()
+        status, asked_to_end = _await_command(live, child, signals)
+        if wait and not asked_to_end:
+            _await_the_rest(live, signals)
+    finally:
+        if leaf:
+            leaf.close()
+    return status
+
+
+def _start(live: Live, child: Command, leaf: Leaf | None) -> None:
     try:
         live.session.watch(Target("run", pid=child.pid), silent=True)
         if leaf:
             leaf.add(child.pid)
+        live.session.start()
     except BaseException:
         child.give_up()
         raise
-    interrupted = threading.Event()
-    with _signals(child, interrupted):
-        live.session.start()
-        child.let_go()
-        status = child.wait()
-        if wait:
-            _await_the_rest(live, interrupted)
-    return status
 
 
-def _await_the_rest(live: Live, interrupted: threading.Event) -> None:
+def _await_command(live: Live, child: Command, signals: Signals) -> tuple[int, bool]:
+    """The status of the command, and whether somebody outside asked us to end.
+
+    A key of the terminal reaches the command without us, as it is in the same process group; what is sent to
+    us alone is handed on. What the command itself sends us is not heeded.
+    """
+    requested = False
+    while (status := child.poll()) is None:
+        sent = signals.next()
+        if sent is not None and _is_for_us(sent, live) and sent.si_code != _SI_KERNEL:
+            child.signal(sent.si_signo)
+            requested = requested or sent.si_signo in _REQUESTS
+    return status, requested
+
+
+def _is_for_us(sent: signal.struct_siginfo, live: Live) -> bool:
+    return sent.si_signo in _ENDING and not (sent.si_pid and live.session.watches(sent.si_pid))
+
+
+def _await_the_rest(live: Live, signals: Signals) -> None:
+    if _was_asked_meanwhile(live, signals):
+        return
     told = False
-    while not (live.session.is_empty() or live.session.failed() or interrupted.wait(_POLL_SECONDS)):
+    while not (live.session.is_empty() or live.session.failed()):
         if not told:
             told = True
             live.voice.notice(
                 "the command has ended, what it started still runs: watching on (interrupt to stop)"
             )
+        sent = signals.next(_POLL_SECONDS)
+        if sent is not None and _is_for_us(sent, live):
+            return
 
 
-@contextmanager
-def _signals(child: Command, interrupted: threading.Event) -> Iterator[None]:
-    """While the command runs, an interrupt of the terminal is for it (it is in the same process group), and
-    a request to end is handed on to it; after that both end the watch.
-    """
-
-    def on_terminal(_number: int, _frame: FrameType | None) -> None:
-        if child.ended:
-            interrupted.set()
-
-    def on_request(number: int, _frame: FrameType | None) -> None:
-        child.signal(number)
-        if child.ended:
-            interrupted.set()
-
-    handlers = {
-        signal.SIGINT: on_terminal,
-        signal.SIGQUIT: on_terminal,
-        signal.SIGTERM: on_request,
-        signal.SIGHUP: on_request,
-    }
-    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _was_asked_meanwhile(live: Live, signals: Signals) -> bool:
+    """Take what came while the command ended; a key of the terminal was for the command."""
+    asked = False
+    while (sent := signals.next(0)) is not None:
+        asked = asked or (_is_for_us(sent, live) and sent.si_code != _SI_KERNEL)
+    return asked

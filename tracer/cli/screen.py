@@ -9,7 +9,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import termios
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
+
+_CLOSE_SECONDS = 5.0
+# What a full-screen program switches on, and one that was killed leaves on (xterm control sequences, DECSET):
+# mouse tracking, focus, bracketed paste, the alternate screen; then the cursor and colours.
+_MODES_OFF = (1000, 1002, 1003, 1006, 1015, 1004, 2004, 1049)
+_RESET = "".join(f"\x1b[?{mode}l" for mode in _MODES_OFF) + "\x1b[?25h\x1b[0m"
 
 
 def watch_here(trace: Path) -> int:
@@ -26,10 +35,47 @@ def save_screen(trace: Path, svg: Path, size: tuple[int, int]) -> None:
     save_picture(trace, svg, size)
 
 
-def start_screen(trace: Path) -> subprocess.Popen[bytes]:
+def start_screen(trace: Path) -> Screen:
     """The screen in a process of its own, on this terminal; it ends when the user quits."""
     main = Path(__file__).with_name("__main__.py")
-    return subprocess.Popen([sys.executable, "-I", os.fspath(main), "watch", os.fspath(trace)])
+    before = termios.tcgetattr(sys.stdin.fileno())
+    return Screen(
+        subprocess.Popen([sys.executable, "-I", os.fspath(main), "watch", os.fspath(trace)]), before
+    )
+
+
+class Screen:
+    """A screen that is shown. `before` is the terminal as it was, for when the screen cannot put it back."""
+
+    def __init__(self, process: subprocess.Popen[bytes], before: list[Any]) -> None:
+        self._process = process
+        self._before = before
+
+    def ended(self) -> int | None:
+        """Its exit status, None while it is there. Not 0: it crashed, and the terminal is put in order."""
+        status = self._process.poll()
+        if status:
+            self._restore_terminal()
+        return status
+
+    def close(self) -> None:
+        """Nothing when it has ended already."""
+        if self._process.poll() is not None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(_CLOSE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        if self._process.returncode:
+            self._restore_terminal()
+
+    def _restore_terminal(self) -> None:
+        with suppress(OSError, termios.error, ValueError):
+            sys.stdout.write(_RESET)
+            sys.stdout.flush()
+            termios.tcsetattr(sys.stdin.fileno(), termios.TCSADRAIN, self._before)
 
 
 def has_terminal() -> bool:

@@ -6,6 +6,7 @@
   behind while nothing is lost.
 - `judge` follows the trace as any reader does, and appends what broke a rule.
 - `resolver` (a thread, when a policy allows domains by name) asks where they are, and has that recorded.
+- `outbox` keeps what these have to say until the next block is written.
 - `record` makes the records with which a trace begins.
 
 Imported by `tracer.cli`. Nothing here prints: what is to be said is handed to the callbacks of `Session`.
@@ -15,8 +16,9 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -25,10 +27,12 @@ from tracer.capture import Source, Wanted
 from tracer.errors import CaptureError, TargetError
 from tracer.events import Action, Level, Violation
 from tracer.rules import RuleSet
-from tracer.session.drain import Drain, Outbox
+from tracer.session.drain import Drain
 from tracer.session.judge import Judging
+from tracer.session.outbox import Outbox
 from tracer.session.resolver import Resolver
 from tracer.targets import Target, processes
+from tracer.text import printable
 from tracer.trace import MEMORY_LIMIT_BYTES, Writer, WriterState
 
 SCOPE = 1
@@ -45,16 +49,18 @@ class Outcome:
     """What a session came to.
 
     actions     events by kind
-    losses      by ring
+    losses      by ring; what a full disk made us drop is among them
     unjudged    records that could not be read, and events on which a rule failed
     left        processes that still ran when the watch ended
+    written     the trace holds all of it
     """
 
     actions: Mapping[Action, int]
     violations: Mapping[Level, int]
     losses: Mapping[str, int]
-    unjudged: int
-    left: int
+    unjudged: int = 0
+    left: int = 0
+    written: bool = True
 
     @property
     def events(self) -> int:
@@ -62,8 +68,8 @@ class Outcome:
 
     @property
     def complete(self) -> bool:
-        """Whether everything was seen and judged."""
-        return not self.unjudged and not any(self.losses.values())
+        """Whether everything was seen, judged and written down."""
+        return self.written and not self.unjudged and not any(self.losses.values())
 
     def worst(self) -> Level | None:
         """The highest level that was violated."""
@@ -73,7 +79,8 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Callbacks:
-    """What the session tells. Called from its threads, one at a time each; an exception ends the session."""
+    """What the session tells. Called from its threads, which must not be kept long; an exception in
+    `on_violations` ends the judging, one in `on_notice` is passed over."""
 
     on_violations: Callable[[Sequence[Violation]], object] = lambda _: None
     on_notice: Callable[[str], object] = lambda _: None
@@ -89,6 +96,8 @@ class Session:
     """From the first record to the end record. `first` is the session record and whatever follows it.
 
     A context manager: `start` on entry is explicit, `stop` on exit is certain.
+
+    The source is closed by `stop`; when the session cannot be made, by who made the source.
     """
 
     def __init__(
@@ -105,19 +114,26 @@ class Session:
         self._callbacks = callbacks
         self._tally = _Tally()
         self._outcome: Outcome | None = None
-        self.outbox = Outbox()
+        self._error: BaseException | None = None
+        self._outbox = Outbox()
+        self._wake: Callable[[], object] = lambda: None
         self._writer = Writer(
             trace,
             memory_limit_bytes=memory_limit_bytes,
-            on_append=lambda: self._wake(),
+            on_append=self._appended,
             on_state=self._writer_changed,
         )
-        self._wake: Callable[[], object] = lambda: None
-        self._writer.append(first)
-        self._drain = Drain(source, self._writer, self.outbox)
-        self._judging = Judging(self._writer, rules.judge, first[0], self.outbox, self._count)
+        try:
+            self._writer.append(first)
+            self._judging = Judging(
+                self._writer, rules.judge, first[0], self._outbox, self._count, on_error=self._failed
+            )
+        except BaseException:
+            self._writer.close()
+            raise
         self._wake = self._judging.wake
-        self._resolver = Resolver(rules.domains, self.outbox.add) if rules.domains else None
+        self._drain = Drain(source, self._writer, self._outbox, on_error=self._failed)
+        self._resolver = Resolver(rules.domains, self._outbox.add) if rules.domains else None
 
     def watch(self, target: Target, *, silent: bool = False) -> int:
         """Add a target; the number of processes in it. Raises TargetError when it has gone meanwhile."""
@@ -126,12 +142,12 @@ class Session:
         else:
             joined = self._source.add_process(Wanted(target.pid, silent), SCOPE)
             if not joined:
-                raise TargetError(f"{target.name} ended while attaching")
+                raise TargetError(f"{printable(target.name)} ended while attaching")
         self._describe(target)
         return joined
 
     def _describe(self, target: Target) -> None:
-        """What /proc says of those that are there already and of those above: the kernel's records lack it."""
+        """What /proc says of those that are there already and of those above: no kernel record has it."""
         if not processes.sees_all_pids():
             return
         known: dict[int, Mapping[str, Any]] = {}
@@ -142,7 +158,7 @@ class Session:
                     break
                 known[above["pid"]] = above
         for record in known.values():
-            self.outbox.add(record)
+            self._outbox.add(record)
 
     def start(self) -> None:
         """Begin to drain and to judge."""
@@ -157,47 +173,96 @@ class Session:
         """Whether nobody is watched any more."""
         return not list(self._source.members())
 
+    def watches(self, pid: int) -> bool:
+        """Whether the process is watched; false where pids here are not those of the kernel's records."""
+        return processes.sees_all_pids() and pid in self._source.members()
+
     def failed(self) -> bool:
         """Whether a thread has ended by an error; `stop` raises it."""
         return bool(self._drain.error or self._judging.error)
+
+    def _failed(self, what: str, error: BaseException) -> None:
+        self.notice("failed", f"{what} has failed, what follows is not a full account: {error!r}")
+
+    def _appended(self) -> None:
+        self._wake()
 
     def _writer_changed(self, state: WriterState) -> None:
         self.notice(f"disk-{state.value}", _STATES[state])
 
     def notice(self, code: str, message: str) -> None:
         """Say something to the user and in the trace."""
-        self.outbox.add({"type": "notice", "code": code, "message": message})
-        self._callbacks.on_notice(message)
+        self._outbox.add({"type": "notice", "code": code, "message": message})
+        with suppress(Exception):
+            self._callbacks.on_notice(message)
 
     def stop(self) -> Outcome:
-        """Drain and judge what is there, write the end record, and close the trace.
+        """Drain and judge what is there, write the end record, and close the trace and the source.
 
-        Raises CaptureError when a thread had failed; the trace is closed then, too.
+        Raises CaptureError when something had failed, now or before; all is closed then, too, but the trace
+        has no end record. Asked again it answers the same.
         """
-        if self._outcome is not None:
-            return self._outcome
-        left = len(list(self._source.members()))
+        if self._outcome is None:
+            self._outcome = self._wind_up()
+        if self._error is not None:
+            raise CaptureError(f"the session failed: {self._error!r}") from self._error
+        return self._outcome
+
+    def _wind_up(self) -> Outcome:
+        """Every step is taken, whatever became of those before it."""
+        left: list[int] = []
         if self._resolver:
             self._resolver.stop()
-        self._source.detach()
-        self._drain.stop()
-        self._judging.stop()
-        losses = {"critical": self._drain.lost_critical, "bulk": self._drain.lost_bulk}
-        self._outcome = Outcome(
-            dict(self._tally.actions),
-            dict(self._tally.violations),
-            losses,
-            self._judging.bad_records + self._judging.judge_errors,
-            left,
+        with self._keeping_error():
+            left = list(self._source.members())
+        with self._keeping_error():
+            self._source.detach()
+        with self._keeping_error():
+            self._drain.stop()
+        with self._keeping_error():
+            self._judging.stop()
+        outcome = self._outcome_now(len(left))
+        with self._keeping_error():
+            outcome = replace(outcome, written=self._close_trace(outcome))
+        with self._keeping_error():
+            self._source.close()
+        return outcome
+
+    @contextmanager
+    def _keeping_error(self) -> Iterator[None]:
+        """The first error is the one to tell; those of the threads come first of all."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001  `stop` raises it when everything is closed
+            self._error = self._error or error
+        self._error = self._drain.error or self._judging.error or self._error
+
+    def _outcome_now(self, left: int) -> Outcome:
+        lost_critical, lost_bulk = self._judging.lost
+        return Outcome(
+            actions=dict(self._tally.actions),
+            violations=dict(self._tally.violations),
+            losses={
+                "critical": max(lost_critical, self._drain.lost_critical),
+                "bulk": max(lost_bulk, self._drain.lost_bulk),
+            },
+            unjudged=self._judging.bad_records + self._judging.judge_errors,
+            left=left,
         )
-        self._writer.append([*self.outbox.take(), self._end_record(self._outcome)])
-        complete = self._writer.close()
-        self._source.close()
-        if error := self._drain.error or self._judging.error:
-            raise CaptureError(f"the session failed: {error!r}") from error
-        if not complete:
-            self._callbacks.on_notice("the trace is not complete: not all of it could be written to disk")
-        return self._outcome
+
+    def _close_trace(self, outcome: Outcome) -> bool:
+        """Whether all of it is on disk. A session that failed gets no end: its trace must not look whole."""
+        try:
+            while records := self._outbox.take():
+                self._writer.append(records)
+            if self._error is None:
+                self._writer.append([self._end_record(outcome)])
+        finally:
+            written = self._writer.close()
+        if not written:
+            with suppress(Exception):
+                self._callbacks.on_notice("the trace is not complete: not all of it could be written to disk")
+        return written
 
     def _end_record(self, outcome: Outcome) -> dict[str, Any]:
         return {
@@ -227,7 +292,5 @@ class Session:
         if kind is None:
             self.stop()
             return
-        try:
+        with suppress(CaptureError):  # the first error is the one to tell
             self.stop()
-        except CaptureError:  # the first error is the one to tell
-            return

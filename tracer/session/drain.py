@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable
 
 from tracer.capture import Source
+from tracer.session.outbox import Outbox
 from tracer.targets import processes
 from tracer.trace import Writer
 
@@ -15,40 +15,17 @@ REST_SECONDS = 0.002  # after a wake-up, so that a block holds more than one rec
 SWEEP_SECONDS = 1.0
 
 
-class Outbox:
-    """Context records that go into the next block. May be filled from any thread."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._records: list[Mapping[str, Any]] = []
-        self._judged: int | None = None
-
-    def add(self, record: Mapping[str, Any]) -> None:
-        with self._lock:
-            self._records.append(record)
-
-    def judged(self, block: int) -> None:
-        """All events up to this block were judged; only the newest such word is kept."""
-        with self._lock:
-            self._judged = block
-
-    def take(self) -> list[Mapping[str, Any]]:
-        with self._lock:
-            records, self._records = self._records, []
-            if self._judged is not None:
-                records.append(judged_record(self._judged))
-                self._judged = None
-            return records
-
-
-def judged_record(block: int) -> dict[str, Any]:
-    return {"type": "judged", "block": block}
-
-
 class Drain:
-    """The thread. After `stop` the `lost_*` are final; `error` is what ended it early."""
+    """The thread. After `stop` the `lost_*` are final; `error` is what ended it early, told to `on_error`."""
 
-    def __init__(self, source: Source, writer: Writer, outbox: Outbox) -> None:
+    def __init__(
+        self,
+        source: Source,
+        writer: Writer,
+        outbox: Outbox,
+        *,
+        on_error: Callable[[str, BaseException], object] = lambda _what, _error: None,
+    ) -> None:
         self.error: BaseException | None = None
         self.lost_critical = 0
         self.lost_bulk = 0
@@ -57,6 +34,7 @@ class Drain:
         self._source = source
         self._writer = writer
         self._outbox = outbox
+        self._on_error = on_error
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="drain", daemon=True)
 
@@ -73,22 +51,26 @@ class Drain:
             while self._drain():
                 pass
         self.losses = self._source.losses()
-        self.usage = processes.Usage().measure()
+        self.usage = processes.own_usage()
 
     def _run(self) -> None:
         try:
-            since_sweep = 0.0
-            while not self._stop.is_set():
-                woken = self._source.wait(WAIT_SECONDS)
-                since_sweep += REST_SECONDS if woken else WAIT_SECONDS
-                if woken:
-                    self._stop.wait(REST_SECONDS)
-                if since_sweep >= SWEEP_SECONDS:
-                    self._source.sweep()
-                    since_sweep = 0.0
-                self._drain()
+            self._drain_until_stopped()
         except BaseException as error:  # noqa: BLE001  kept for `Session.stop`, which raises it
             self.error = error
+            self._on_error("recording", error)
+
+    def _drain_until_stopped(self) -> None:
+        since_sweep = 0.0
+        while not self._stop.is_set():
+            woken = self._source.wait(WAIT_SECONDS)
+            since_sweep += REST_SECONDS if woken else WAIT_SECONDS
+            if woken:
+                self._stop.wait(REST_SECONDS)
+            if since_sweep >= SWEEP_SECONDS:
+                self._source.sweep()
+                since_sweep = 0.0
+            self._drain()
 
     def _drain(self) -> bool:
         """One block, if there is anything to put into it."""
@@ -96,4 +78,4 @@ class Drain:
         context = self._outbox.take()
         self.lost_critical, self.lost_bulk = drained.lost_critical, drained.lost_bulk
         self._writer.append(context, drained.critical, drained.bulk, drained.lost_critical, drained.lost_bulk)
-        return bool(drained.critical.records or drained.bulk.records)
+        return bool(context or drained.critical.records or drained.bulk.records)

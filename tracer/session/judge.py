@@ -1,4 +1,4 @@
-"""Trace -> violations, and those back into the trace: a reader of the trace like any other, one block behind."""
+"""Trace -> violations, and those back into the trace: a reader like any other, one block behind."""
 
 from __future__ import annotations
 
@@ -9,29 +9,39 @@ from typing import Any
 
 from tracer.events import Action, Event, Violation
 from tracer.pipeline import Judge, Pipeline, violation_record
-from tracer.session.drain import Outbox, judged_record
+from tracer.session.outbox import Outbox, judged_record, portions
 from tracer.trace import Block, Follower, Writer
 
 Take = Callable[[Counter[Action], Sequence[Violation]], object]
 
 
 class Judging:
-    """The thread. `take(actions, violations)` is called for each block, after its violations are in the trace:
-    how many events of each kind it held, and what broke a rule.
+    """The thread. `take(actions, violations)` is called for each block, once its violations are in the trace,
+    with how many events of each kind it held, and what broke a rule.
 
-    `error` is what ended it early, `judge_errors` how often a rule failed on an event (which then counts as
-    not judged), `bad_records` how many records could not be read.
+    `error` is what ended it early, told to `on_error`; `judge_errors` how often a rule failed on an event
+    (which then counts as not judged), `bad_records` how many records could not be read, and `lost` the losses
+    (critical, bulk) by the trace's own account, which knows what a full disk made the writer drop.
     """
 
     def __init__(
-        self, writer: Writer, judge: Judge, session: Mapping[str, Any], outbox: Outbox, take: Take
+        self,
+        writer: Writer,
+        judge: Judge,
+        session: Mapping[str, Any],
+        outbox: Outbox,
+        take: Take,
+        *,
+        on_error: Callable[[str, BaseException], object] = lambda _what, _error: None,
     ) -> None:
         self.error: BaseException | None = None
         self.judge_errors = 0
+        self.lost = (0, 0)
         self._judge_event = judge
         self._writer = writer
         self._outbox = outbox
         self._take = take
+        self._on_error = on_error
         self._appended = threading.Event()
         self._drained = False
         self._last_look = False
@@ -54,8 +64,11 @@ class Judging:
         """Judge all that is in the trace, and end. Nothing may be drained any more."""
         self._drained = True
         self._appended.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        if (
+            self._thread.ident is None
+        ):  # the session ended before it began: what is there is judged all the same
+            self._thread.start()
+        self._thread.join()
 
     def _run(self) -> None:
         try:
@@ -68,6 +81,7 @@ class Judging:
                 )
         except BaseException as error:  # noqa: BLE001  kept for `Session.stop`, which raises it
             self.error = error
+            self._on_error("judging", error)
 
     def _wait(self, timeout_seconds: float) -> None:
         """Called when there is nothing to read; what came just before the end is still to be looked for."""
@@ -80,18 +94,25 @@ class Judging:
         self._appended.clear()
 
     def _judge(self, block: Block) -> None:
+        self.lost = block.header.lost_critical, block.header.lost_bulk
         actions: Counter[Action] = Counter()
         violations: list[Violation] = []
         for event, found in self._pipeline.push(block):
             actions[event.action] += 1
             violations += found
-        if violations:
-            records = [violation_record(violation) for violation in violations]
-            self._writer.append([*records, judged_record(block.header.sequence)])
-        elif block.critical or block.bulk:
-            self._outbox.judged(block.header.sequence)
+        self._record(block, [violation_record(violation) for violation in violations])
         if actions:
             self._take(actions, violations)
+
+    def _record(self, block: Block, violations: Sequence[Mapping[str, Any]]) -> None:
+        """The word that the block is judged goes with the last of its violations; without any it can wait."""
+        written = list(portions(violations))
+        if written:
+            written[-1].append(judged_record(block.header.sequence))
+        elif block.critical or block.bulk:
+            self._outbox.judged(block.header.sequence)
+        for portion in written:
+            self._writer.append(portion)
 
     def _guarded(self, event: Event) -> tuple[Violation, ...]:
         """No event, however made, may end the judging of those after it."""

@@ -19,7 +19,7 @@ from tracer.text import printable
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """`name` is as the user wrote it. One of the others is set: a pid of this pid namespace, a cgroup v2 id."""
+    """`name` is as the user wrote it. One other is set: a pid of this pid namespace, or a cgroup v2 id."""
 
     name: str
     pid: int = 0

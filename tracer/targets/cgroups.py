@@ -18,14 +18,23 @@ _SCAN_MAX = 10_000
 
 
 def mount_point() -> Path | None:
-    """Where the v2 hierarchy is mounted (on hybrid machines a folder beside the others), from mountinfo."""
+    """Where the v2 hierarchy is mounted: on hybrid machines a folder beside the others."""
+    return _mount()[0]
+
+
+def _mount() -> tuple[Path | None, str]:
+    """The mount point, and the cgroup that is its root: "/", but when a part is mounted (mountinfo(5))."""
     with open("/proc/self/mountinfo", "rb") as mounts:
         for line in mounts:
             before, _dash, after = line.partition(b" - ")
             if after.startswith(b"cgroup2 "):
-                place = _OCTAL.sub(lambda found: bytes([int(found[1], 8)]), before.split()[4])
-                return Path(os.fsdecode(place))
-    return None
+                root, place = (_unescaped(field) for field in before.split()[3:5])
+                return Path(place), root
+    return None, ""
+
+
+def _unescaped(field: bytes) -> str:
+    return os.fsdecode(_OCTAL.sub(lambda found: bytes([int(found[1], 8)]), field))
 
 
 def find(text: str) -> int:
@@ -39,7 +48,7 @@ def find(text: str) -> int:
     for path in (root / text.lstrip("/"), Path(text)):
         if path.is_dir() and (path == root or root in path.parents):
             return cgroup_id(path)
-    raise TargetError(f"there is no cgroup {printable(text)} under {root}{_near(text, root)}")
+    raise TargetError(f"there is no cgroup {printable(text)} under {printable(str(root))}{_near(text, root)}")
 
 
 def cgroup_id(path: Path) -> int:
@@ -74,13 +83,12 @@ class Leaf:
     @classmethod
     def make(cls, name: str) -> Leaf | None:
         """None when there is no v2 hierarchy here, or it may not be written."""
-        root = mount_point()
-        if root is None:
-            return None
-        parent = root / _current().lstrip("/")
-        _remove_abandoned(parent)
-        path = parent / f"{_LEAF_PREFIX}{os.getpid()}-{name}"
         try:
+            parent = _own_folder()
+            if parent is None:
+                return None
+            _remove_abandoned(parent)
+            path = parent / f"{_LEAF_PREFIX}{os.getpid()}-{name}"
             path.mkdir()
             return cls(path)
         except OSError:
@@ -99,17 +107,26 @@ class Leaf:
             for pid in (self.path / "cgroup.procs").read_text().split():
                 with suppress(OSError):
                     (self.path.parent / "cgroup.procs").write_text(pid)
-        with suppress(OSError):
-            self.path.rmdir()
+        _remove(self.path)
 
 
-def _current() -> str:
+def _own_folder() -> Path | None:
+    """Our own cgroup as a folder; None when it is not below what is mounted here (a namespace hides it)."""
+    place, root = _mount()
+    current = _current()
+    if place is None or current is None or ".." in Path(current).parts:
+        return None
+    below = os.path.relpath(current, root)
+    return None if below.startswith("..") else place / below
+
+
+def _current() -> str | None:
     """Our own place in the v2 hierarchy, from its root."""
     with open("/proc/self/cgroup", "rb") as lines:
         for line in lines:
             if line.startswith(b"0::"):
                 return os.fsdecode(line[3:].rstrip(b"\n"))
-    return "/"
+    return None
 
 
 def _remove_abandoned(parent: Path) -> None:
@@ -117,5 +134,11 @@ def _remove_abandoned(parent: Path) -> None:
     for path in parent.glob(f"{_LEAF_PREFIX}*-*"):
         pid = path.name.removeprefix(_LEAF_PREFIX).partition("-")[0]
         if pid.isdigit() and not os.path.exists(f"/proc/{pid}"):
-            with suppress(OSError):  # not empty: what it watched still runs
-                path.rmdir()
+            _remove(path)
+
+
+def _remove(leaf: Path) -> None:
+    """With the empty cgroups that the command made in it. Where something still runs nothing is removed."""
+    for folder, _folders, _files in os.walk(leaf, topdown=False):
+        with suppress(OSError):
+            os.rmdir(folder)

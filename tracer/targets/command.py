@@ -14,25 +14,28 @@ from tracer.errors import EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND, CommandError
 from tracer.text import printable
 
 _SHELL = "/bin/sh"
-# Python ignores these from its start; a command must find them as a shell would hand them on.
-_RESTORED = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP)
+# Python ignores these from its start; all others are still as they were given to us, ignored ones included.
+_RESTORED = (signal.SIGPIPE, signal.SIGXFSZ)
 
 
 def find_program(name: str, environment: Mapping[str, str]) -> str:
-    """The path that a shell would run. Raises CommandError, with a shell's exit status, when there is none."""
+    """The path that a shell would run. Raises CommandError with a shell's exit status when there is none."""
     found = shutil.which(name, path=environment.get("PATH", os.defpath))
     if found and os.path.isfile(found):
         return found
-    if os.sep in name and os.path.exists(name):
-        reason = "is a directory" if os.path.isdir(name) else "cannot be executed"
-        raise CommandError(f"{printable(name)}: {reason}", EXIT_NOT_EXECUTABLE)
+    if os.sep in name and os.path.isdir(name):
+        raise CommandError(f"{printable(name)}: is a directory", EXIT_NOT_EXECUTABLE)
+    folders = [""] if os.sep in name else environment.get("PATH", os.defpath).split(os.pathsep)
+    if any(os.path.isfile(os.path.join(folder, name)) for folder in folders):
+        raise CommandError(f"{printable(name)}: cannot be executed", EXIT_NOT_EXECUTABLE)
     raise CommandError(f"{printable(name)}: command not found", EXIT_NOT_FOUND)
 
 
 class Command:
     """A child process that waits, and then becomes the command. To be made before there are threads.
 
-    Raises CommandError when the program cannot be found.
+    It gets what we were given: descriptors, signals that are ignored or blocked, process group and terminal.
+    Raises CommandError when the program cannot be found, or no process can be made.
     """
 
     def __init__(self, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
@@ -41,17 +44,21 @@ class Command:
         self._environment = dict(environment)
         self.ended = False
         self._gate, self._report = os.pipe(), os.pipe()  # closed on exec, as all that Python opens
-        self.pid = os.fork()
+        try:
+            self.pid = os.fork()
+        except OSError as error:
+            self._close(*self._gate, *self._report)
+            raise CommandError(f"cannot start a process: {error.strerror}", EXIT_NOT_EXECUTABLE) from None
         if self.pid == 0:
             self._become()
-        os.close(self._gate[0])
-        os.close(self._report[1])
+        self._close(self._gate[0], self._report[1])
+        # Had our parent ignored it, the kernel would not keep the status of a child for us.
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
     def _become(self) -> NoReturn:
         """In the child: wait, then exec; or tell why not, and end."""
         try:
-            os.close(self._gate[1])
-            os.close(self._report[0])
+            self._close(self._gate[1], self._report[0])
             if os.read(self._gate[0], 1):
                 self._exec()
         except OSError as error:
@@ -63,28 +70,29 @@ class Command:
         for number in _RESTORED:
             signal.signal(number, signal.SIG_DFL)
         try:
-            os.execve(self._program, self._arguments, self._environment)
+            os.execve(self._program, self._arguments, self._environment)  # noqa: S606  this is the command
         except OSError as error:
             if error.errno != errno.ENOEXEC:
                 raise
-            os.execve(_SHELL, [_SHELL, self._program, *self._arguments[1:]], self._environment)
+            script = [_SHELL, self._program, *self._arguments[1:]]
+            os.execve(_SHELL, script, self._environment)  # noqa: S606  as a shell does with a text file
 
     def let_go(self) -> None:
         """Let it run. Raises CommandError when the kernel will not run it."""
-        os.write(self._gate[1], b"x")
+        with suppress(BrokenPipeError):  # somebody ended it while it waited: `poll` tells its status
+            os.write(self._gate[1], b"x")
         os.close(self._gate[1])
         with open(self._report[0], "rb") as report:
             said = report.read()
         if said:
-            self.wait()
+            self._reap()
             reason = os.strerror(int(said))
             raise CommandError(f"{printable(self._program)}: {reason}", EXIT_NOT_EXECUTABLE)
 
     def give_up(self) -> None:
         """End it before it ran; for when the watch cannot be set up."""
-        os.close(self._gate[1])
-        os.close(self._report[0])
-        self.wait()
+        self._close(self._gate[1], self._report[0])
+        self._reap()
 
     def signal(self, number: int) -> None:
         """Nothing once it has ended: its pid may be another's by then."""
@@ -92,10 +100,19 @@ class Command:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, number)
 
-    def wait(self) -> int:
-        """Wait for its end; its exit status, 128 + n for a signal."""
-        os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
-        self.ended = True
+    def poll(self) -> int | None:
+        """Its exit status once it has ended, 128 + n for a signal; None before. Not to be asked again."""
+        if os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+            return None
+        return self._reap()
+
+    def _reap(self) -> int:
         _pid, status = os.waitpid(self.pid, 0)
+        self.ended = True
         code = os.waitstatus_to_exitcode(status)
         return code if code >= 0 else 128 - code
+
+    @staticmethod
+    def _close(*descriptors: int) -> None:
+        for descriptor in descriptors:
+            os.close(descriptor)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
+import resource
 from collections.abc import Container, Iterator
 from typing import Any
-
-import psutil
 
 from tracer.errors import TargetError
 from tracer.text import printable
@@ -14,6 +13,7 @@ from tracer.text import printable
 ARGS_MAX_BYTES = 131_072  # as RB_ARGS_MAX in abi.h
 OUTSIDE_ARGS_MAX_BYTES = 256
 _NEAR_MAX = 5
+_ENDED = (b"Z", b"X")  # proc_pid_status(5): of the first thread, others may still run
 _TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 _INITIAL_PID_NS = 0xEFFFFFFC  # include/linux/proc_ns.h: PROC_PID_INIT_INO
 
@@ -24,23 +24,29 @@ def find(text: str) -> int:
         raise TargetError(
             f"pid:{printable(text)} is not a process: give its number, as in pid:42{_near(text)}"
         )
-    pid = int(text)
-    if not psutil.pid_exists(pid) or _is_thread(pid):
-        raise TargetError(f"there is no process {pid}{_near(text)}")
-    return pid
+    number = text.lstrip("0")
+    if not _is_running(number):
+        raise TargetError(f"there is no process {number or text}{_near(number)}")
+    return int(number)
 
 
-def _is_thread(pid: int) -> bool:
-    """A thread other than the first answers in /proc, too; its Tgid is another number."""
+def _is_running(pid: str) -> bool:
+    """A thread other than the first answers in /proc, too, but its Tgid is another number; and a process that
+    has ended does until it is waited for.
+    """
     try:
         with open(f"/proc/{pid}/status", "rb") as status:
-            return f"\nTgid:\t{pid}\n".encode() not in status.read()
+            facts = dict(line.split(b":\t", 1) for line in status if b":\t" in line)
     except OSError:
         return False
+    ended = facts[b"State"][:1] in _ENDED and int(facts[b"Threads"]) <= 1
+    return facts.get(b"Tgid", b"").strip() == pid.encode() and not ended
 
 
 def _near(text: str) -> str:
     """Processes the user may have meant: by number, or by name when a name was given."""
+    import psutil  # asked for only when something is wrong: it takes longer to import than /proc to read
+
     found = [
         f"{process.info['pid']} ({printable(process.info['name'] or '?')})"
         for process in psutil.process_iter(["pid", "name"])
@@ -51,7 +57,8 @@ def _near(text: str) -> str:
 
 def _is_near(text: str, pid: int, name: str) -> bool:
     if text.isdigit():
-        return str(pid).startswith(text) or (text.startswith(str(pid)) and pid > 1)
+        number = str(pid)
+        return number != text and (number.startswith(text) or (text.startswith(number) and pid > 1))
     return bool(text) and text.lower() in name.lower()
 
 
@@ -79,7 +86,8 @@ def lineage(pid: int, watched: Container[int]) -> Iterator[dict[str, Any]]:
 def describe(pid: int, args_max_bytes: int) -> dict[str, Any] | None:
     """A `process` context record from /proc, or None when the process is gone.
 
-    `args_total` is the true length of the arguments in bytes, of which at most `args_max_bytes` are kept. Start times there are in clock ticks: `start_ns` is rounded down to one, and says so in `start_tick_ns`.
+    `args_total` is the true length of the arguments in bytes, of which at most `args_max_bytes` are kept.
+    Start times there are in clock ticks: `start_ns` is rounded down to one, and says so in `start_tick_ns`.
     """
     try:
         fields = _stat(pid)
@@ -135,15 +143,11 @@ def _ids(pid: int) -> dict[str, int]:
     return {"user_id": real, "effective_user_id": effective, "group_id": int(lines[b"Gid"].split()[0])}
 
 
-class Usage:
-    """What this process itself takes: for the engine to say of itself."""
-
-    def __init__(self) -> None:
-        self._process = psutil.Process()
-
-    def measure(self) -> dict[str, float]:
-        """CPU seconds since the start and resident bytes."""
-        with self._process.oneshot():
-            times = self._process.cpu_times()
-            memory = self._process.memory_info()
-        return {"cpu_seconds": times.user + times.system, "rss_bytes": memory.rss}
+def own_usage() -> dict[str, float]:
+    """What this process itself takes, for the engine to say of itself: CPU seconds since the start, resident
+    bytes.
+    """
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    with open("/proc/self/statm", "rb") as statm:
+        pages = int(statm.read().split()[1])
+    return {"cpu_seconds": used.ru_utime + used.ru_stime, "rss_bytes": pages * resource.getpagesize()}

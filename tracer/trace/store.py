@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from tracer.text import printable
 from tracer.trace.read import Reader, is_being_written, open_trace_file
 
 SUFFIX = ".trace"
+_NAMED_MAX = 5  # sessions, in an error
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,13 @@ def stored_sessions(folder: Path | None = None) -> list[StoredSession]:
     """The newest first; files that are no traces are left out."""
     folder = folder or default_folder()
     found = [session for path in folder.glob(f"*{SUFFIX}") if (session := _stored(path)) is not None]
-    return sorted(found, key=lambda each: (each.session.get("start_ns") or 0, each.id), reverse=True)
+    return sorted(found, key=_age, reverse=True)
+
+
+def _age(session: StoredSession) -> tuple[int, str]:
+    """Sorts by the start, as far as the trace tells one."""
+    start_ns = session.session.get("start_ns")
+    return (start_ns if isinstance(start_ns, int) else 0), session.id
 
 
 def _stored(path: Path) -> StoredSession | None:
@@ -92,8 +99,12 @@ def find_trace(word: str | None, folder: Path | None = None) -> Path:
     if len(matching) == 1 or (matching and matching[0].id == word):
         return matching[0].path
     if matching:
-        raise TraceError(f"{printable(word)} may be {', '.join(each.id for each in matching[:5])}")
-    near = ", ".join(each.id for each in sessions[:5])
+        raise TraceError(f"{printable(word)} may be {_ids(matching)}")
+    near = _ids(sessions)
     raise TraceError(
         f"there is no trace or session {printable(word)}" + (f"; there are {near}" if near else "")
     )
+
+
+def _ids(sessions: Sequence[StoredSession]) -> str:
+    return ", ".join(printable(each.id) for each in sessions[:_NAMED_MAX])
