@@ -1,0 +1,64 @@
+"""A Rubicon of the test's own, and things to watch; all of it is gone when the test ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .driver import SECONDS_MAX, Rubicon, until
+
+Spawn = Callable[..., subprocess.Popen[bytes]]
+
+
+@pytest.fixture
+def rubicon(tmp_path: Path) -> Iterator[Rubicon]:
+    rubicon = Rubicon(tmp_path.resolve())
+    rubicon.work.mkdir()
+    yield rubicon
+    rubicon.close()
+
+
+@pytest.fixture
+def spawn() -> Iterator[Spawn]:
+    """Starts programs in sessions of their own; what is left of these is killed."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(*argv: Any, **options: Any) -> subprocess.Popen[bytes]:
+        options.setdefault("stdin", subprocess.PIPE)
+        process = subprocess.Popen(argv, start_new_session=True, **options)
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(SECONDS_MAX)
+        for stream in (process.stdin, process.stdout):
+            if stream:
+                with suppress(BrokenPipeError):
+                    stream.close()
+
+
+@pytest.fixture
+def cgroup() -> Iterator[Path]:
+    """A cgroup v2 leaf; it and what runs in it are gone at the end."""
+    from tracer.targets.cgroups import Leaf
+
+    leaf = Leaf.make("test")
+    if leaf is None:
+        pytest.skip("this machine has no cgroup v2 hierarchy that can be written")
+    try:
+        yield leaf.path
+    finally:
+        with suppress(OSError):
+            (leaf.path / "cgroup.kill").write_text("1")
+        until(lambda: not (leaf.path / "cgroup.procs").read_text(), "the cgroup to be empty")
+        leaf.path.rmdir()

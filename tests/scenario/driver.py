@@ -1,0 +1,195 @@
+"""Rubicon as a user has it: started as a program, and looked at through what it leaves and says."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+ROOT = Path(__file__).parents[2]
+MAIN = [sys.executable, "-I", str(ROOT / "tracer/cli/__main__.py")]
+PYTHON = os.path.realpath(sys.executable)
+PROGRAMS = Path(__file__).parent / "programs"
+SECONDS_MAX = 40  # for what hangs; nothing here takes more than a few seconds
+
+Document = dict[str, Any]
+T = TypeVar("T")
+
+
+def until(ask: Callable[[], T], what: str) -> T:
+    """Ask until the answer is one; what it was. Fails when that takes too long."""
+    deadline = time.monotonic() + SECONDS_MAX
+    while not (answer := ask()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited in vain for {what}")
+        time.sleep(0.01)
+    return answer
+
+
+class Started:
+    """A program that runs, with its output in files that can be read meanwhile."""
+
+    def __init__(self, argv: list[str | bytes | Path], folder: Path, name: str, **options: Any) -> None:
+        self._out, self._err = folder / f"{name}.out", folder / f"{name}.err"
+        with open(self._out, "wb") as out, open(self._err, "wb") as err:
+            options = {"stdin": subprocess.DEVNULL, "stdout": out, "stderr": err} | options
+            self.process = subprocess.Popen(argv, **options)
+        self.pid = self.process.pid
+
+    @property
+    def out(self) -> str:
+        return self._out.read_text("utf-8", "surrogateescape")
+
+    @property
+    def err(self) -> str:
+        return self._err.read_text("utf-8", "surrogateescape")
+
+    def says(self, text: str) -> str:
+        """Wait until stderr holds it; all of stderr."""
+
+        def said() -> str:
+            assert self.process.poll() is None or text in self.err, f"it ended and had said {self.err!r}"
+            return self.err if text in self.err else ""
+
+        return until(said, f"{text!r} in {self._err}")
+
+    def end(self) -> int:
+        """Wait for its end; its exit status."""
+        return self.process.wait(SECONDS_MAX)
+
+    def kill(self) -> None:
+        with suppress(ProcessLookupError):
+            self.process.kill()
+        self.process.wait()
+
+
+@dataclass
+class Rubicon:
+    """Runs commands of Rubicon in an environment and a folder of the test's own."""
+
+    folder: Path
+    started: list[Started] = field(default_factory=list)
+
+    @property
+    def traces(self) -> Path:
+        return self.folder / "traces"
+
+    @property
+    def trace(self) -> Path:
+        """Where `run` and `attach` put theirs, if the test does not say otherwise."""
+        return self.folder / "the.trace"
+
+    @property
+    def work(self) -> Path:
+        """Where the watched programs work."""
+        return self.folder / "work"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.folder),
+            "LANG": "C.UTF-8",
+            "RUBICON_TRACES": str(self.traces),
+        }
+
+    def do(self, *argv: str | bytes | Path, **options: Any) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end."""
+        settings: dict[str, Any] = {
+            "cwd": self.work,
+            "env": self.environment,
+            "stdin": None if "input" in options else subprocess.DEVNULL,
+            "capture_output": True,
+            "text": True,
+            "errors": "surrogateescape",
+            "timeout": SECONDS_MAX,
+        }
+        if "stdout" in options or "stderr" in options:
+            settings["capture_output"] = False
+        return subprocess.run([*MAIN, *argv], check=False, **(settings | options))
+
+    def run(self, *command: str | bytes | Path, **options: Any) -> subprocess.CompletedProcess[str]:
+        """`rubicon run` with the trace at `trace`."""
+        return self.do("run", "--trace", self.trace, "--", *command, **options)
+
+    def start(self, *argv: str | bytes | Path, **options: Any) -> Started:
+        """Start a command; it is killed at the end of the test if it still runs."""
+        options = {"cwd": self.work, "env": self.environment} | options
+        started = Started([*MAIN, *argv], self.folder, f"rubicon{len(self.started)}", **options)
+        self.started.append(started)
+        return started
+
+    def export(self, trace: Path | None = None, *options: str) -> list[Document]:
+        """All objects of a trace, the summary last."""
+        done = self.do("export", trace or self.trace, "--format", "jsonl", *options)
+        assert done.returncode == 0, done.stderr
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    def events(self, trace: Path | None = None) -> Events:
+        """The events of a session that is over and whole."""
+        *documents, summary = self.export(trace)
+        assert summary["rubicon"]["summary"]["losses"] == {"critical": 0, "bulk": 0}
+        assert "damage" not in summary["rubicon"]["summary"]
+        return Events([each for each in documents if each["event"]["kind"] != "alert"])
+
+    def verify(self, trace: Path | None = None) -> tuple[int, str]:
+        """Exit status, and the state in one word."""
+        done = self.do("verify", "--json", trace or self.trace)
+        return done.returncode, json.loads(done.stdout)["state"]
+
+    def close(self) -> None:
+        for each in self.started:
+            each.kill()
+
+
+class Events(list[Document]):
+    """Exported events, and ways to pick from them."""
+
+    def of(self, action: str, outcome: str = "") -> Events:
+        return Events(
+            each
+            for each in self
+            if each["event"]["action"] == action and outcome in ("", each["event"]["outcome"])
+        )
+
+    def by(self, pid: int) -> Events:
+        return Events(each for each in self if each["process"]["pid"] == pid)
+
+    @property
+    def actions(self) -> Counter[str]:
+        return Counter(each["event"]["action"] for each in self)
+
+    @property
+    def paths(self) -> list[str]:
+        return [each["file"]["path"] for each in self]
+
+    @property
+    def args(self) -> list[list[str]]:
+        return [each["process"]["args"] for each in self]
+
+
+def has_no_controls(data: bytes) -> bool:
+    """Nothing but line ends that could do something to a terminal; C1 controls as UTF-8 count, too."""
+    text = data.decode("utf-8")  # and it is valid
+    return all(character == "\n" or character.isprintable() for character in text)
+
+
+def compile_c(name: str, folder: Path) -> Path:
+    program = folder / name
+    command = ["gcc", "-O1", "-Wall", "-Werror", "-o", program, PROGRAMS / f"{name}.c"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return program
+
+
+def counted(items: Iterable[T]) -> Counter[T]:
+    """For comparing without regard to order."""
+    return Counter(items)
