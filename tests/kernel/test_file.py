@@ -5,11 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.kernel.watching import Watch, closed, flags, opened, where, where_to
+from tests.kernel.conftest import Triggers
+from tests.kernel.watching import Gated, Watch, closed, flags, opened, python, where, where_to
+from tracer.capture import Wanted
 from tracer.records import CloseRecord, Flag, Kind, OpenRecord
 
 KERNEL, USER = Flag(0), Flag.USER_EVIDENCE
@@ -69,7 +72,9 @@ for fd in fds: os.close(fd)
     ]
     assert [each.created for each in run.opens] == [1, 1, 1, 1, 0, 1, 0, 1]
     assert [each.open_flags & os.O_ACCMODE for each in run.opens] == [1, 1, 2, 2, 1, 0, 2, 1]
-    writable = [name for name in names if name != "empty"]  # what is only created is not followed to its close
+    writable = [
+        name for name in names if name != "empty"
+    ]  # what is only created is not followed to its close
     assert [each.path for each in run.closes] == [f"{here}/{name}" for name in writable]
 
 
@@ -235,26 +240,21 @@ def test_an_interrupted_open_is_one_act(watch: Watch, here: Path) -> None:
     """The kernel begins it again after a signal; only the one that ends is reported."""
     run = watch.python(
         """
-import signal, threading
-os.mkfifo("pipe")
-hits = []
-signal.signal(signal.SIGALRM, lambda *_: hits.append(0))
-signal.siginterrupt(signal.SIGALRM, False)
-signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
-read, written = os.pipe()
-pid = os.fork()
-if pid == 0:
-    os.read(read, 1)
+import signal
+def interrupt(pid, wait):
+    for _ in range(5):
+        wait()
+        os.kill(pid, signal.SIGUSR1)
+    wait()
     os.open("pipe", os.O_RDONLY)
-    os._exit(0)
-wake = threading.Timer(0.1, lambda: os.write(written, b"x"))
-wake.start()
+os.mkfifo("pipe")
+signal.signal(signal.SIGUSR1, lambda *_: None)
+signal.siginterrupt(signal.SIGUSR1, False)
+when_in_call(2, interrupt)
 fd = call(2, b"pipe", os.O_WRONLY, 0)
 assert fd >= 0, fd
-signal.setitimer(signal.ITIMER_REAL, 0)
 os.close(fd)
-os.waitpid(pid, 0)
-wake.join()
+os.wait()
 """,
         cwd=here,
     )
@@ -277,7 +277,8 @@ fd = new("pwritev"); os.pwritev(fd, [b"12", b"345"], 100); os.close(fd)
 fd = new("pwritev2"); os.pwritev(fd, [b"12", b"345"], 100, os.RWF_SYNC); os.close(fd)
 fd = new("sendfile"); assert os.sendfile(fd, source, 0, 997) == 997; os.close(fd)
 fd = new("copy"); assert os.copy_file_range(source, fd, 991, 0) == 991; os.close(fd)
-fd = new("splice"); read, written = os.pipe(); os.write(written, b"p" * 983); assert os.splice(read, fd, 4096) == 983; os.close(fd)
+read, written = os.pipe(); os.write(written, b"p" * 983)
+fd = new("splice"); assert os.splice(read, fd, 4096) == 983; os.close(fd)
 fd = os.open("source", os.O_RDONLY); fails(os.write, fd, b"x"); os.close(fd)
 fd = new("closed"); os.close(fd); fails(os.write, fd, b"x")
 """,
@@ -400,9 +401,7 @@ def test_left_open_at_exit(watch: Watch, here: Path) -> None:
         "for fd in fds: os.write(fd, b'x' * fd)\nprint(*fds)",
         cwd=here,
     )
-    assert closed(run.closes) == [
-        (f"{here}/f{i}", int(fd), 1) for i, fd in enumerate(run.output.split())
-    ]
+    assert closed(run.closes) == [(f"{here}/f{i}", int(fd), 1) for i, fd in enumerate(run.output.split())]
     assert {flags(each) for each in run.closes} == {KERNEL}
 
 
@@ -414,7 +413,7 @@ def test_left_open_by_a_killed_process(watch: Watch, here: Path) -> None:
 
 def test_closed_by_exec_is_found_by_the_sweep(watch: Watch, here: Path) -> None:
     run = watch.python(
-        "fd = os.open('file', os.O_WRONLY | os.O_CREAT); os.write(fd, b'12345')\nos.execv('/bin/true', ['true'])",
+        "os.write(os.open('file', os.O_WRONLY | os.O_CREAT), b'12345')\nos.execv('/bin/true', ['true'])",
         cwd=here,
     )
     (close,) = run.closes
@@ -442,17 +441,37 @@ os.close(fd)
     assert (close.inode, close.bytes, flags(close)) == (run.opens[0].inode, 4096, Flag.LATE)
 
 
-def test_the_sweep_leaves_open_files_alone(watch: Watch, here: Path) -> None:
+def test_the_sweep_leaves_open_files_alone(watch: Watch, triggers: Triggers, here: Path) -> None:
     reading, writing = os.pipe()
-    code = "fd = os.open('f', os.O_WRONLY | os.O_CREAT); os.write(fd, b'1')\nos.read(int(args[0]), 1); os.close(fd)"
-    try:
-        os.write(writing, b"x")
-        watch.source.sweep()
-        run = watch.python(code, str(reading), cwd=here, pass_fds=[reading])
-    finally:
-        os.close(reading)
-        os.close(writing)
-    assert closed(run.closes) == [(f"{here}/f", 1, 1)]
+    code = """
+fds = [os.open(f"f{i}", os.O_WRONLY | os.O_CREAT) for i in range(11)]
+for fd in fds: os.write(fd, b"x")
+os.write(int(args[0]), b"written")
+os.close(int(args[0]))
+sys.stdin.read()
+for fd in fds: os.close(fd)
+"""
+    with os.fdopen(reading, "rb") as written:
+        gated = Gated(
+            triggers("gate"),
+            [*python(code), str(writing)],
+            cwd=here,
+            stdin=subprocess.PIPE,
+            pass_fds=[writing],
+        )
+        try:
+            os.close(writing)
+            watch.source.add_process(Wanted(gated.pid, silent=True), watch.scope)
+            gated.open()
+            assert written.read() == b"written"
+            before = watch.records()
+            gated.finish()
+        finally:
+            gated.end()
+    assert [each.kind for each in before] == [Kind.EXEC, *[Kind.OPEN] * 11]
+    closes = [each for each in watch.records() if isinstance(each, CloseRecord)]
+    assert closed(closes) == [(f"{here}/f{i}", 1, 1) for i in range(11)]
+    assert {flags(each) for each in closes} == {KERNEL}
 
 
 def test_threads_that_exit_at_once_with_files_open(watch: Watch, here: Path) -> None:
@@ -473,7 +492,7 @@ def test_opened_before_the_watch(watch: Watch, here: Path) -> None:
 
 
 def test_a_stale_address_is_not_mixed_up(watch: Watch, here: Path) -> None:
-    """Struct files are used again at once; closes that go unseen must not lend their totals to the next file."""
+    """Struct files are used again at once; a close that went unseen lends nothing to the next file."""
     run = watch.python(
         """
 for i in range(29):
@@ -488,16 +507,22 @@ for i in range(29):
     )
     inodes = {each.inode: i for i, each in enumerate(run.opens)}
     assert len(run.opens) == len(run.closes) == 29
-    assert sorted((inodes[each.inode], each.bytes) for each in run.closes) == [
-        (i, i + 1) for i in range(29)
-    ]
+    assert sorted((inodes[each.inode], each.bytes) for each in run.closes) == [(i, i + 1) for i in range(29)]
 
 
 # ---- paths
 
 
 def test_hostile_names(watch: Watch, here: Path) -> None:
-    names = [b"new\nline", b"\x1b[2J\x1b[1;1H", b"\xff\xfe\x80", b"tab\t", b" ", "\u202egnp.exe".encode(), b"\\"]
+    names = [
+        b"new\nline",
+        b"\x1b[2J\x1b[1;1H",
+        b"\xff\xfe\x80",
+        b"tab\t",
+        b" ",
+        "\u202egnp.exe".encode(),
+        b"\\",
+    ]
     run = watch.python("for each in sys.argv[1:]: write(each); os.unlink(each)", *names, cwd=here)
     expected = [os.fsdecode(os.fsencode(here) + b"/" + each) for each in names]
     assert [each.path for each in run.opens] == expected

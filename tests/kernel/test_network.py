@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import ipaddress
-import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -206,7 +205,8 @@ def test_unreachable_is_what_the_caller_asked_for(watch: Watch) -> None:
 CLONE_NEWNET = 0x40000000
 assert call(272, CLONE_NEWNET) == 0
 assert fails(socket.socket().connect, ("192.0.2.7", 4444)) == errno.ENETUNREACH
-assert fails(socket.socket(socket.AF_INET6).connect, ("2001:db8::7", 4444)) in (errno.ENETUNREACH, errno.EADDRNOTAVAIL)
+six = fails(socket.socket(socket.AF_INET6).connect, ("2001:db8::7", 4444))
+assert six in (errno.ENETUNREACH, errno.EADDRNOTAVAIL)
 """
     )
     four, six = run.connects
@@ -216,43 +216,40 @@ assert fails(socket.socket(socket.AF_INET6).connect, ("2001:db8::7", 4444)) in (
     assert {flags(each) for each in run.connects} == {Flag.USER_EVIDENCE}
 
 
-def test_interrupted_by_a_signal(watch: Watch) -> None:
-    """The call ends with EINTR, or is begun again by the kernel; the attempt goes on. One record either way."""
+@pytest.fixture
+def silent_port() -> Iterator[str]:
+    """A port whose backlog is full: the next SYN gets no answer, and connect(2) waits."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
-        port = full.getsockname()[1]
-        with socket.create_connection(("127.0.0.1", port)):  # fills the backlog: the next SYN gets no answer
-            run = watch.python(
-                """
+        with socket.create_connection(full.getsockname()):
+            yield str(full.getsockname()[1])
+
+
+SIGNALLED = """
 import signal
-signal.signal(signal.SIGALRM, lambda *_: None)
-signal.siginterrupt(signal.SIGALRM, True)
+def interrupt(pid, wait):
+    for number in signals:
+        wait()
+        os.kill(pid, number)
+signal.signal(signal.SIGUSR1, lambda *_: None)
+signal.siginterrupt(signal.SIGUSR1, interrupts)
+when_in_call(42, interrupt)
 client = socket.socket()
-address = struct.pack("!H4s8x", int(args[0]), socket.inet_aton("127.0.0.1"))
-signal.setitimer(signal.ITIMER_REAL, 0.05)
-assert call(42, client.fileno(), struct.pack("H", socket.AF_INET) + address, 16) == -errno.EINTR
-""",
-                str(port),
-            )
-    assert [to(each) for each in run.connects] == [("127.0.0.1", port, -errno.EINTR)]
-
-
-def test_killed_while_connecting(watch: Watch) -> None:
-    """A thread that dies in connect(2) still returns from it, and leaves nothing behind."""
-    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
-        port = full.getsockname()[1]
-        with socket.create_connection(("127.0.0.1", port)):
-            run = watch.run(
-                *python(
-                    """
-import signal
-signal.setitimer(signal.ITIMER_REAL, 0.05)
-socket.socket().connect(("127.0.0.1", int(args[0])))
+loopback = struct.pack("!H4s8x", int(args[0]), socket.inet_aton("127.0.0.1"))
+assert call(42, client.fileno(), struct.pack("H", socket.AF_INET) + loopback, 16) == -errno.EINTR
 """
-                ),
-                str(port),
-            )
-    assert run.status == -14
-    assert [to(each) for each in run.connects] == [("127.0.0.1", port, -errno.EINTR)]
+
+
+def test_interrupted_by_a_signal(watch: Watch, silent_port: str) -> None:
+    """The attempt goes on."""
+    run = watch.python("signals, interrupts = [10], True" + SIGNALLED, silent_port)
+    assert [to(each) for each in run.connects] == [("127.0.0.1", int(silent_port), -errno.EINTR)]
+
+
+def test_begun_again_after_signals_and_killed(watch: Watch, silent_port: str) -> None:
+    """The kernel begins the call again, which is no act; a thread that dies in it leaves nothing behind."""
+    run = watch.run(*python("signals, interrupts = [10] * 5 + [9], False" + SIGNALLED), silent_port)
+    assert run.status == -9
+    assert [to(each) for each in run.connects] == [("127.0.0.1", int(silent_port), -errno.EINTR)]
     assert under_way(watch) == []
 
 
@@ -266,7 +263,8 @@ def test_the_kernel_sees_through_another_family_in_the_callers_memory(watch: Wat
     run = watch.python("""
 import threading
 client = socket.socket(type=socket.SOCK_DGRAM)
-address = ctypes.create_string_buffer(struct.pack("H", socket.AF_INET) + struct.pack("!H4s8x", 53, b"\\x7f\\0\\0\\1"))
+loopback = struct.pack("!H4s8x", 53, socket.inet_aton("127.0.0.1"))
+address = ctypes.create_string_buffer(struct.pack("H", socket.AF_INET) + loopback)
 done = False
 def overwrite():
     while not done:
@@ -390,35 +388,31 @@ pair = socket.socketpair()
     assert run.acts == []
 
 
-def test_another_thread_closes_the_descriptor(watch: Watch) -> None:
+def test_another_thread_closes_the_descriptor(watch: Watch, silent_port: str) -> None:
     """The caller cannot hide a connect by closing the socket while it is under way."""
-    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
-        port = full.getsockname()[1]
-        with socket.create_connection(("127.0.0.1", port)):
-            run = watch.python(
-                """
-import signal, threading, time
-client = socket.socket()
-fd = client.fileno()
-signal.signal(signal.SIGALRM, lambda *_: None)
-signal.siginterrupt(signal.SIGALRM, True)
-address = struct.pack("H", socket.AF_INET) + struct.pack("!H4s8x", int(args[0]), socket.inet_aton("127.0.0.1"))
-def connecting():
-    # in the call already: wchan and syscall of a thread are to be read from /proc
-    return open(f"/proc/self/task/{main}/syscall").read().split()[0] == "42"
-main = threading.get_native_id()
+    run = watch.python(
+        """
+import signal, threading
+def interrupt(pid, wait):
+    wait()
+    os.write(written, b"x")
+    os.read(done, 1)
+    os.kill(pid, signal.SIGUSR1)
 def close():
-    while not connecting():
-        os.sched_yield()
-    os.close(fd)
-    signal.pthread_kill(threading.main_thread().ident, signal.SIGALRM)
+    os.read(read, 1)
+    client.close()
+    os.write(closed, b"x")
+(read, written), (done, closed) = os.pipe(), os.pipe()
+signal.signal(signal.SIGUSR1, lambda *_: None)
+signal.siginterrupt(signal.SIGUSR1, True)
+client = socket.socket()
 thread = threading.Thread(target=close)
+when_in_call(42, interrupt)
 thread.start()
-assert call(42, fd, address, 16) == -errno.EINTR
+loopback = struct.pack("!H4s8x", int(args[0]), socket.inet_aton("127.0.0.1"))
+assert call(42, client.fileno(), struct.pack("H", socket.AF_INET) + loopback, 16) == -errno.EINTR
 thread.join()
-client.detach()
 """,
-                str(port),
-            )
-    assert [to(each) for each in run.connects] == [("127.0.0.1", port, -errno.EINTR)]
-    assert os.getpid() != run.pid
+        silent_port,
+    )
+    assert [to(each) for each in run.connects] == [("127.0.0.1", int(silent_port), -errno.EINTR)]

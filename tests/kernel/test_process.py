@@ -120,7 +120,8 @@ os.waitpid(pid, 0)
 def test_stdio(watch: Watch) -> None:
     run = watch.python("""
 left, right = socket.socketpair(socket.AF_UNIX)
-for target in (os.openpty()[1], left.fileno(), os.open("/etc/passwd", os.O_RDONLY), os.open("/dev/null", os.O_RDONLY)):
+file, null = os.open("/etc/passwd", os.O_RDONLY), os.open("/dev/null", os.O_RDONLY)
+for target in (os.openpty()[1], left.fileno(), file, null):
     if os.fork() == 0:
         os.dup2(target, 0)
         os.close(2)

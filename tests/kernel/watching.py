@@ -108,7 +108,8 @@ class Watch:
     def run(self, *argv: str | bytes | Path, lossy: bool = False, **options: Any) -> Run:
         """Run a program and all it starts to the end; its exit status is the caller's to look at.
 
-        `options` are those of Popen. Asserts that nothing was lost, if not `lossy`, and nobody is left in scope.
+        `options` are those of Popen. Asserts that nobody is left in scope, and if not `lossy` that nothing
+        was lost.
         """
         options.setdefault("stdin", subprocess.DEVNULL)
         trigger = Gated(self.triggers("gate"), argv, **options)
@@ -139,7 +140,9 @@ class Watch:
         if not lossy:
             assert self.source.losses() == {}
             assert (drained.lost_critical, drained.lost_bulk) == (0, 0)
-        return self.decode(drained)
+        found = self.decode(drained)
+        assert {each.scope for each in found} <= {self.scope}
+        return found
 
     def decode(self, drained: Drained) -> list[Record]:
         found = [
@@ -148,7 +151,6 @@ class Watch:
             for each in ring_records(section.data)
         ]
         assert len(found) == drained.critical.records + drained.bulk.records
-        assert {each.scope for each in found} <= {self.scope}
         return sorted(found, key=lambda record: record.time_ns)
 
 
@@ -176,7 +178,13 @@ class Gated:
 
     def go(self) -> bytes:
         """Open the gate and wait for the end: of the program, and of all that hold its output."""
+        self.open()
+        return self.finish()
+
+    def open(self) -> None:
         self._ours.send(b"x")
+
+    def finish(self) -> bytes:
         output, _ = self._process.communicate(timeout=SECONDS_MAX)
         return output or b""
 
