@@ -19,11 +19,14 @@ def report(results: Results, rounds: int) -> Iterator[str]:
         "Median of the rounds, lowest and highest in brackets."
     )
     yield ""
-    yield "| workload | Rubicon : bare | strace : bare | overhead, strace : Rubicon | events | lost |"
-    yield "|---|---|---|---|---|---|"
+    yield (
+        "| workload | Rubicon : bare | strace : bare | overhead, strace : Rubicon "
+        "| its own CPU, Rubicon : bare | events | lost |"
+    )
+    yield "|---|---|---|---|---|---|---|"
     yield from map(compared, results.rows.values())
     for row in results.beside.values():
-        yield f"| {row.title} | {spread(row.ratios(row.watched))} | | | | |"
+        yield f"| {row.title} | {spread(row.ratios(row.watched))} | | | {spread(row.own_cpu_ratios())} | | |"
     yield ""
     yield "| | |"
     yield "|---|---|"
@@ -36,7 +39,7 @@ def compared(row: Row) -> str:
     lost = max(each.lost for each in row.recorded)
     return (
         f"| {row.title} | {spread(watched)} | {spread(strace)} | {times_less(watched, strace)} "
-        f"| {events:,.0f} | {lost:,} |"
+        f"| {spread(row.own_cpu_ratios())} | {events:,.0f} | {lost:,} |"
     )
 
 
@@ -59,7 +62,7 @@ def counts(results: Results) -> Iterator[str]:
         startup_cpu = statistics.median(results.startup_cpu_seconds)
         yield f"| CPU of agent's work and Rubicon together : bare | {spread(agent.cpu_ratios(startup_cpu))} |"
     if results.flood:
-        rates = [recorded.events / (run.elapsed_ns / 1e9) for run, recorded in results.flood]
+        rates = [recorded.events / (run.times * run.elapsed_ns / 1e9) for run, recorded in results.flood]
         lost = [recorded.lost for _run, recorded in results.flood]
         least, most = min(rates), max(rates)
         yield (

@@ -8,11 +8,17 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run: its own elapsed time, and user and system time and peak memory of it and its tracer."""
+    """One run of a workload, which did its work `times` over.
+
+    elapsed_ns, own_cpu_ns      medians over those times, as the workload itself has measured them
+    cpu_seconds, peak_bytes     of all of it and its tracer
+    """
 
     elapsed_ns: int
+    own_cpu_ns: int
     cpu_seconds: float
     peak_bytes: int
+    times: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +41,10 @@ class Row:
 
     def ratios(self, of: Sequence[Run]) -> list[float]:
         return [each.elapsed_ns / bare.elapsed_ns for each, bare in zip(of, self.bare, strict=True)]
+
+    def own_cpu_ratios(self) -> list[float]:
+        pairs = zip(self.watched, self.bare, strict=True)
+        return [each.own_cpu_ns / bare.own_cpu_ns for each, bare in pairs]
 
     def cpu_ratios(self, startup_seconds: float) -> list[float]:
         """Of workload and tracer together, without what the tracer takes to start."""

@@ -2,8 +2,9 @@
 
 Every workload runs bare, watched and under `strace -f --seccomp-bpf` in turn, round after round, so that what
 else the machine does meets all three alike. A ratio is taken within a round; quoted are the median of the
-rounds and, in brackets, the lowest and the highest. Workloads time themselves: the start of a tracer is not
-in it, and is measured by itself.
+rounds and, in brackets, the lowest and the highest. Workloads time themselves, most of them five times in a
+row, of which the median counts: the start of a tracer is not in it, and is measured by itself. Before each turn
+the machine is given some time to come to rest, but for --quick.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import json
 import os
 import resource
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -37,6 +39,7 @@ SAME_EVENTS = (
     "fchownat"
 )
 STRACE = ("strace", "-f", "--seccomp-bpf", "-qq", "-e", f"trace={SAME_EVENTS}")
+REST_SECONDS, REST_BUSY_SHARE, PATIENCE_SECONDS = 0.5, 0.1, 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +54,16 @@ class Workload:
 
 WORKLOADS = (
     Workload("agent", "agent's work: git, compileall, tar, gcc", 1, 1),
-    Workload("exec", "fork and exec", 500, 100),
-    Workload("write", "open, write, close", 50_000, 5_000),
-    Workload("connect", "connect", 5_000, 1_000),
-    Workload("read", "read (nothing recorded)", 2_000_000, 200_000),
+    Workload("exec", "fork and exec", 500, 50),
+    Workload("write", "open, write, close", 20_000, 2_000),
+    Workload("connect", "connect", 5_000, 500),
+    Workload("read", "read (nothing recorded)", 1_000_000, 100_000),
 )
 BESIDE = (
-    Workload("write", "open, write, close by an unwatched process", 50_000, 5_000),
-    Workload("read", "read by an unwatched process", 2_000_000, 200_000),
+    Workload("write", "open, write, close by an unwatched process", 20_000, 2_000),
+    Workload("read", "read by an unwatched process", 1_000_000, 100_000),
 )
-FLOOD = Workload("flood", "two writers as fast as they can", 200_000, 20_000)
+FLOOD = Workload("flood", "two writers as fast as they can", 50_000, 5_000)
 
 
 def main() -> int:
@@ -68,7 +71,7 @@ def main() -> int:
     if os.geteuid() != 0:
         print("bench: needs root, for the probes: sudo scripts/bench", file=sys.stderr)
         return 1
-    rounds = args.rounds or (2 if args.quick else 7)
+    rounds = args.rounds or (2 if args.quick else 11)
     with tempfile.TemporaryDirectory(prefix="rubicon-bench-") as folder:
         results = Bench(Path(folder), quick=args.quick, only=args.only).measure(rounds)
     print("\n".join(report(results, rounds)))
@@ -83,7 +86,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--quick", action="store_true", help="small workloads, two rounds: does it work at all"
     )
-    parser.add_argument("--rounds", metavar="N", type=int, help="default 7, with --quick 2")
+    parser.add_argument("--rounds", metavar="N", type=int, help="default 11, with --quick 2")
     parser.add_argument("--only", metavar="NAME", choices=names, help=f"one workload: {', '.join(names)}")
     parser.add_argument("--json", metavar="FILE", type=Path, help="every single run")
     return parser.parse_args()
@@ -118,6 +121,7 @@ class Bench:
         return results
 
     def _compare(self, row: Row, workload: Workload) -> None:
+        come_to_rest(0 if self._quick else PATIENCE_SECONDS)
         with self._command(workload) as command:
             row.bare.append(timed(command))
         run, recorded = self._watched(workload)
@@ -137,6 +141,7 @@ class Bench:
         return run, recorded
 
     def _beside(self, row: Row, workload: Workload) -> None:
+        come_to_rest(0 if self._quick else PATIENCE_SECONDS)
         with self._command(workload) as command:
             row.bare.append(timed(command))
         with watched_idler(self._folder / "bench.trace"), self._command(workload) as command:
@@ -171,9 +176,11 @@ def row_of(rows: dict[str, Row], workload: Workload, quick: bool) -> Row:
 
 
 def timed(command: Sequence[str]) -> Run:
-    """Run a workload, which prints its elapsed nanoseconds and nothing else."""
+    """Run a workload, which prints lines of its own elapsed and CPU nanoseconds."""
     _seconds, usage, said = run(command)
-    return Run(int(said), usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
+    times = [[int(word) for word in line.split()] for line in said.splitlines()]
+    elapsed_ns, own_cpu_ns = (statistics.median_low(column) for column in zip(*times, strict=True))
+    return Run(elapsed_ns, own_cpu_ns, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024, len(times))
 
 
 def wall(command: Sequence[str]) -> tuple[float, float]:
@@ -214,6 +221,26 @@ def read(trace: Path) -> Recorded:
     if not verdict.trustworthy:
         raise RuntimeError(f"the trace is not intact: {verdict.message}")
     return Recorded(verdict.events, verdict.lost_critical + verdict.lost_bulk, verdict.size_bytes)
+
+
+def come_to_rest(patience_seconds: float) -> None:
+    """Wait until the CPUs have been idle, nearly, for a moment; not for ever."""
+    deadline = time.monotonic() + patience_seconds
+    while time.monotonic() < deadline and busy_share(REST_SECONDS) > REST_BUSY_SHARE:
+        pass
+
+
+def busy_share(seconds: float) -> float:
+    """What part of all CPU time went to work (proc_stat(5))."""
+    before = cpu_times()
+    time.sleep(seconds)
+    spent = [after - earlier for after, earlier in zip(cpu_times(), before, strict=True)]
+    return 1 - (spent[3] + spent[4]) / max(1, sum(spent))
+
+
+def cpu_times() -> list[int]:
+    with open("/proc/stat", encoding="ascii") as file:
+        return [int(word) for word in file.readline().split()[1:9]]
 
 
 def say(line: str) -> None:
