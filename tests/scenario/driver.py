@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import pty
+import select
 import subprocess
 import sys
 import time
@@ -12,7 +14,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 ROOT = Path(__file__).parents[2]
 MAIN = [sys.executable, "-I", str(ROOT / "tracer/cli/__main__.py")]
@@ -95,7 +97,7 @@ class Rubicon:
     @property
     def environment(self) -> dict[str, str]:
         return {
-            "PATH": os.environ["PATH"],
+            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
             "HOME": str(self.folder),
             "LANG": "C.UTF-8",
             "RUBICON_TRACES": str(self.traces),
@@ -193,3 +195,54 @@ def compile_c(name: str, folder: Path) -> Path:
 def counted(items: Iterable[T]) -> Counter[T]:
     """For comparing without regard to order."""
     return Counter(items)
+
+
+class Terminal:
+    """A command of Rubicon on a terminal of its own, as its controlling one."""
+
+    def __init__(self, rubicon: Rubicon, *argv: str | bytes | Path) -> None:
+        self.seen = ""
+        self._master, slave = pty.openpty()
+        try:
+            self.process = subprocess.Popen(
+                ["setsid", "--ctty", *MAIN, *argv],
+                cwd=rubicon.work,
+                env=rubicon.environment | {"TERM": "xterm"},
+                stdin=slave,
+                stdout=slave,
+                stderr=slave,
+            )
+        finally:
+            os.close(slave)
+
+    def type(self, keys: str) -> None:
+        os.write(self._master, keys.encode())
+
+    def shows(self, text: str) -> None:
+        """Wait until it was written."""
+        while text not in self.seen:
+            assert self._read(), f"it ended and had shown {self.seen!r}"
+
+    def end(self) -> int:
+        while self._read():
+            pass
+        return self.process.wait(SECONDS_MAX)
+
+    def _read(self) -> bool:
+        """More of what is shown; false when nobody will write any more."""
+        assert select.select([self._master], [], [], SECONDS_MAX)[0], f"nothing more came after {self.seen!r}"
+        try:
+            more = os.read(self._master, 65536)
+        except OSError:  # EIO: the other end is closed
+            return False
+        self.seen += more.decode("utf-8", "replace")
+        return bool(more)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._master)
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
