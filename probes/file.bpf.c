@@ -236,19 +236,50 @@ static __always_inline int dup2_enter(struct call *c, int oldfd, int newfd)
 	return close_enter(c, newfd);
 }
 
+/* Over the open descriptors of a table; `bits` are those still to visit of the 64 that begin at `base`. */
 struct fd_scan {
 	struct fdtable *fdt;
+	unsigned long *open_fds;
+	u64 bits;
 	u64 start_ns;
-	u32 first;
+	u32 base;
 	u32 last;
 	u32 scope;
 };
 
+/* The number of the lowest bit; BPF has no instruction for it. */
+static __always_inline u32 lowest_bit(u64 bits)
+{
+	u64 bit = bits & -bits;
+
+	return (bit & 0xaaaaaaaaaaaaaaaa ? 1 : 0) | (bit & 0xcccccccccccccccc ? 2 : 0) |
+	       (bit & 0xf0f0f0f0f0f0f0f0 ? 4 : 0) | (bit & 0xff00ff00ff00ff00 ? 8 : 0) |
+	       (bit & 0xffff0000ffff0000 ? 16 : 0) | (bit & 0xffffffff00000000 ? 32 : 0);
+}
+
+static __always_inline void fd_scan_word(struct fd_scan *scan, u32 base)
+{
+	unsigned long word = 0;
+
+	bpf_probe_read_kernel(&word, sizeof(word), scan->open_fds + base / 64);
+	scan->base = base;
+	scan->bits = word;
+}
+
+/* One step takes the next open descriptor, or the next word of the bitmap. */
 static long fd_scan_step(u32 index, struct fd_scan *scan)
 {
-	u32 fd = scan->first + index;
+	u32 fd;
 
-	if (fd > scan->last || fd < scan->first)
+	if (!scan->bits) {
+		if (scan->base + 64 > scan->last)
+			return 1;
+		fd_scan_word(scan, scan->base + 64);
+		return 0;
+	}
+	fd = scan->base + lowest_bit(scan->bits);
+	scan->bits &= scan->bits - 1;
+	if (fd > scan->last)
 		return 1;
 	let_go(file_in(scan->fdt, fd), scan->scope, scan->start_ns);
 	return 0;
@@ -259,11 +290,14 @@ static __noinline int let_go_range(u32 first, u32 last, u32 scope, u64 start_ns)
 	struct task_struct *task = (void *)bpf_get_current_task();
 	struct fdtable *fdt = BPF_CORE_READ(task, files, fdt);
 	u32 max = BPF_CORE_READ(fdt, max_fds);
-	struct fd_scan scan = { .fdt = fdt, .start_ns = start_ns, .first = first, .scope = scope };
+	struct fd_scan scan = { .fdt = fdt, .start_ns = start_ns, .scope = scope };
 
 	if (!max || first >= max)
 		return 0;
+	scan.open_fds = BPF_CORE_READ(fdt, open_fds);
 	scan.last = last < max ? last : max - 1;
+	fd_scan_word(&scan, first & ~63u);
+	scan.bits &= ~0ULL << (first & 63);
 	bpf_loop(FD_SCAN_MAX, fd_scan_step, &scan, 0);
 	return 0;
 }
