@@ -106,6 +106,11 @@ class Process:
     def command_line(self) -> str:
         return " ".join(self.args)
 
+    @property
+    def watched(self) -> bool:
+        """Whether it is in a scope; what is known of the others comes from /proc."""
+        return self.namespace_pid != 0
+
     def lineage(self) -> Iterator[Process]:
         """The process, its parent, and so on up to the oldest known ancestor."""
         process: Process | None = self

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
+from itertools import takewhile
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TextIO
@@ -141,12 +142,13 @@ class _Loading:
 
 
 def describe(violation: Violation, *, coloured: bool = False) -> str:
-    """A violation in one line: level, rule, what happened, and the processes that led to it."""
+    """A violation in one line: level, rule, what happened, and the watched processes that led to it."""
     level = violation.rule.level
     label = f"{level.value.upper():<8}"
     if coloured:
         label = f"\x1b[{_COLOURS[level]}m{label}\x1b[0m"
-    lineage = " < ".join(printable(process.name) for process in violation.event.process.lineage())
+    watched = takewhile(lambda process: process.watched, violation.event.process.lineage())
+    lineage = " < ".join(printable(process.name) for process in watched)
     return f"{label} {printable(violation.rule.name)}: {printable(violation.summary)} [{lineage}]"
 
 
