@@ -69,7 +69,8 @@ static __always_inline bool emit_late_close(struct written *w, struct scratch *s
 
 /* --- open -------------------------------------------------------------------------------- */
 
-static __always_inline struct written *follow(struct file *file, u32 scope, u64 start_ns)
+/* A frame of its own: kernels before 6.13 add up the stack of a whole chain of calls, and allow 512 bytes. */
+static __noinline struct written *follow(struct file *file, u32 scope, u64 start_ns)
 {
 	u64 key = (u64)file;
 	struct written new = {

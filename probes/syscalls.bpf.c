@@ -75,15 +75,14 @@ static __always_inline int at_exit(struct call *c, struct path_call *p, u32 flag
 	return first || p->dirfd == AT_FDCWD ? path_exit(c, p) : path_fd_exit(c, p);
 }
 
-#define BY_NAME(...) path_exit(&c, &(struct path_call){ .dirfd = AT_FDCWD, .dirfd2 = AT_FDCWD, __VA_ARGS__ })
-#define BY_NAME_AT(...) path_exit(&c, &(struct path_call){ __VA_ARGS__ })
-#define BY_FD(...) path_fd_exit(&c, &(struct path_call){ __VA_ARGS__ })
-#define BY_EITHER(flags, ...) at_exit(&c, &(struct path_call){ __VA_ARGS__ }, flags)
+#define BY_NAME(...) path_exit(c, &(struct path_call){ .dirfd = AT_FDCWD, .dirfd2 = AT_FDCWD, __VA_ARGS__ })
+#define BY_NAME_AT(...) path_exit(c, &(struct path_call){ __VA_ARGS__ })
+#define BY_FD(...) path_fd_exit(c, &(struct path_call){ __VA_ARGS__ })
+#define BY_EITHER(flags, ...) at_exit(c, &(struct path_call){ __VA_ARGS__ }, flags)
 
-static __always_inline int name_exit(struct call *call, u32 act)
+static __always_inline int name_exit(struct call *c, u32 act)
 {
-	struct call c = *call;
-	u64 *a = c.args;
+	u64 *a = c->args;
 
 	switch (act) {
 	case ACT_RENAME:
@@ -93,7 +92,7 @@ static __always_inline int name_exit(struct call *call, u32 act)
 	case ACT_UNLINK:
 		return BY_NAME(.kind = RB_UNLINK, .name = a[0]);
 	case ACT_UNLINKAT:
-		return unlinkat_exit(&c);
+		return unlinkat_exit(c);
 	case ACT_RMDIR:
 		return BY_NAME(.kind = RB_RMDIR, .name = a[0]);
 	case ACT_LINK:
@@ -116,10 +115,9 @@ static __always_inline int name_exit(struct call *call, u32 act)
 	return 0;
 }
 
-static __always_inline int attribute_exit(struct call *call, u32 act)
+static __always_inline int attribute_exit(struct call *c, u32 act)
 {
-	struct call c = *call;
-	u64 *a = c.args;
+	u64 *a = c->args;
 
 	switch (act) {
 	case ACT_FTRUNCATE:
