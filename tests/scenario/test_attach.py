@@ -99,7 +99,7 @@ def test_a_tree_that_runs_already(spawn: Spawn, rubicon: Rubicon) -> None:
     assert seen["process"]["args"] == ["/usr/bin/python3", "-I", "-S", "-c", program, "top"]
     assert seen["process"]["executable"] == os.path.realpath("/usr/bin/python3")
     assert seen["process"]["working_directory"] == str(rubicon.work)
-    assert seen["user"] == {"id": str(NOBODY.pw_uid), "name": "nobody"}
+    assert (seen["user"]["id"], seen["user"]["name"]) == (str(NOBODY.pw_uid), "nobody")
     assert seen["process"]["parent"]["pid"] == os.getpid()
     below = states[child]["process"]
     assert below["args"][-2:] == ["a child", "two words"]
