@@ -154,7 +154,10 @@ __noinline int open_exit(struct call *c, int dirfd, u64 name, u32 open_flags)
 		return 0;
 	}
 	mode = BPF_CORE_READ(file, f_mode);
-	if (!(mode & (FMODE_WRITE | FMODE_CREATED)) || !is_lasting(file))
+	/* O_TRUNC empties a file even when it is opened for reading. */
+	if (!(mode & (FMODE_WRITE | FMODE_CREATED)) && !(open_flags & O_TRUNC && !(open_flags & O_PATH)))
+		return 0;
+	if (!is_lasting(file))
 		return 0;
 	if (mode & FMODE_WRITE)
 		follow(file, c->scope, c->start_ns);
@@ -171,7 +174,8 @@ static __noinline struct written *first_write(struct call *c, struct file *file,
 	if (!(BPF_CORE_READ(file, f_mode) & FMODE_WRITE) || file_type(file) == S_IFIFO || !is_lasting(file))
 		return NULL;
 	w = follow(file, c->scope, c->start_ns);
-	emit_open(c, file, fd, BPF_CORE_READ(file, f_flags), false);
+	if (w)	/* else each write would be a first one */
+		emit_open(c, file, fd, BPF_CORE_READ(file, f_flags), false);
 	return w;
 }
 

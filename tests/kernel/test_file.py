@@ -405,6 +405,36 @@ def test_left_open_at_exit(watch: Watch, here: Path) -> None:
     assert {flags(each) for each in run.closes} == {KERNEL}
 
 
+def test_emptied_by_opening_it_for_reading(watch: Watch, here: Path) -> None:
+    (here / "file").write_text("text")
+    run = watch.python("os.close(os.open('file', os.O_RDONLY | os.O_TRUNC))", cwd=here)
+    (open_,) = run.acts
+    assert isinstance(open_, OpenRecord)
+    assert (open_.path, open_.open_flags & os.O_TRUNC) == (f"{here}/file", os.O_TRUNC)
+    assert (here / "file").read_text() == ""
+
+
+def test_all_of_a_large_table_is_let_go(watch: Watch, here: Path) -> None:
+    """The table of descriptors is a bitmap of words of 64."""
+    numbers = [63, 64, 65, 127, 128, 700, 1000]
+    run = watch.python(
+        """
+numbers = [int(each) for each in args]
+for number in numbers:
+    fd = os.open(f"f{number}", os.O_WRONLY | os.O_CREAT)
+    os.dup2(fd, number)
+    os.close(fd)
+assert call(436, 64, 127, 0) == 0
+""",
+        *map(str, numbers),
+        cwd=here,
+    )
+    assert [each.path for each in run.closes] == [
+        f"{here}/f{number}" for number in (64, 65, 127, 63, 128, 700, 1000)
+    ]
+    assert {flags(each) for each in run.closes} == {KERNEL}
+
+
 def test_left_open_by_a_killed_process(watch: Watch, here: Path) -> None:
     run = watch.shell("exec 3>file; echo text >&3; kill -9 $$", cwd=here)
     assert run.status == -9

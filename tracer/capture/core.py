@@ -32,7 +32,7 @@ PROGRAMS = (
 )
 # What tier B cannot see on any kernel; `rubicon doctor` and the trace say so.
 UNSEEN = (
-    "file and network operations through io_uring",
+    "file operations, and UDP and unix connects, through io_uring",
     "datagrams sent without connect",
     "writes through shared mappings",
 )
