@@ -108,15 +108,17 @@ static __always_inline bool is_inet(u16 family)
 }
 
 /*
- * What is no new act: asking a TCP socket how an earlier connect went, and dissolving an association
- * (AF_UNSPEC), which shows in the socket: it has no peer although the call succeeded.
+ * What is no new act of a call that did not set off: asking a stream how an earlier connect went, and
+ * dissolving an association (AF_UNSPEC), which shows in the socket: no peer although the call succeeded.
  */
 static __always_inline bool is_no_act(struct connecting *w, struct sock *sk, s64 result)
 {
 	u16 family = BPF_CORE_READ(sk, __sk_common.skc_family), asked = 0;
 
-	if (is_inet(family) && w->type == SOCK_STREAM)
-		return w->again || result >= 0;
+	if (is_inet(family) && w->type == SOCK_STREAM && w->again)
+		return true;
+	if (result >= 0 && is_inet(family) && BPF_CORE_READ(sk, sk_protocol) == IPPROTO_TCP)
+		return true;
 	if (result >= 0 && is_inet(family))
 		return BPF_CORE_READ(sk, __sk_common.skc_state) != TCP_ESTABLISHED;
 	if (result >= 0 && family == AF_UNIX)
