@@ -16,9 +16,10 @@ from typing import Any
 
 _CLOSE_SECONDS = 5.0
 # What a full-screen program switches on, and one that was killed leaves on (xterm control sequences, DECSET):
-# mouse tracking, focus, bracketed paste, the alternate screen; then the cursor and colours.
+# mouse tracking, focus, bracketed paste, the alternate screen; then what it switches off: the cursor and the
+# wrapping of lines.
 _MODES_OFF = (1000, 1002, 1003, 1006, 1015, 1004, 2004, 1049)
-_RESET = "".join(f"\x1b[?{mode}l" for mode in _MODES_OFF) + "\x1b[?25h\x1b[0m"
+_RESET = "".join(f"\x1b[?{mode}l" for mode in _MODES_OFF) + "\x1b[?25h\x1b[?7h\x1b[0m"
 
 
 def watch_here(trace: Path) -> int:

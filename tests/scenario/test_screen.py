@@ -1,0 +1,176 @@
+"""The screen on a live session, in a real terminal: tmux, with a server of the test's own."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .conftest import Spawn
+from .driver import MAIN, PROGRAMS, PYTHON, Rubicon, until
+
+SIZES = [(80, 24), (200, 50)]
+
+
+class Tmux:
+    """A terminal of a given size in which one command runs. `shown` is what a person sees."""
+
+    def __init__(self, folder: Path, size: tuple[int, int]) -> None:
+        self._socket = folder / "tmux"
+        self._folder, self.size = folder, size
+        self.status_file = folder / "status"
+
+    def start(self, rubicon: Rubicon, *argv: str | Path) -> None:
+        """What it says on stderr goes to the terminal; its exit status into a file."""
+        command = shlex.join([*MAIN, *map(str, argv)])
+        columns, rows = self.size
+        self._do(
+            *("new-session", "-d", "-x", str(columns), "-y", str(rows), "-c", str(rubicon.work)),
+            f"{command}; echo $? >{shlex.quote(str(self.status_file))}; echo the rest; exec cat",
+            env=rubicon.environment | {"TERM": "screen-256color"},
+        )
+
+    def shown(self) -> list[str]:
+        return self._do("capture-pane", "-p").splitlines()
+
+    def shows(self, *words: str) -> list[str]:
+        def all_there() -> list[str]:
+            lines = self.shown()
+            return lines if all(any(word in line for line in lines) for word in words) else []
+
+        try:
+            return until(all_there, f"{words} on the screen")
+        except AssertionError as error:
+            raise AssertionError("\n".join([str(error), *self.shown()])) from None
+
+    def press(self, *keys: str) -> None:
+        self._do("send-keys", *keys)
+
+    def status(self) -> int:
+        text = until(lambda: self.status_file.exists() and self.status_file.read_text(), "it to end")
+        return int(text)
+
+    def _do(self, *words: str, env: dict[str, str] | None = None) -> str:
+        command = ["tmux", "-f", "/dev/null", "-S", self._socket, *words]
+        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def close(self) -> None:
+        subprocess.run(["tmux", "-S", self._socket, "kill-server"], capture_output=True, check=False)
+
+
+@pytest.fixture(params=SIZES, ids=["80x24", "200x50"])
+def terminal(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Tmux]:
+    terminal = Tmux(tmp_path.resolve(), request.param)
+    yield terminal
+    terminal.close()
+
+
+@pytest.fixture
+def policy(rubicon: Rubicon) -> Path:
+    path = rubicon.folder / "policy.yaml"
+    path.write_text(f"files:\n  write: ['{rubicon.work}/ok*']\n")
+    return path
+
+
+def frame(lines: list[str]) -> list[str]:
+    """What must stay where it is whatever is shown in between: the first line and the last."""
+    return [lines[0].split()[0], lines[-1].strip()]
+
+
+def test_a_live_session(terminal: Tmux, policy: Path, rubicon: Rubicon, spawn: Spawn) -> None:
+    target = spawn("sh", cwd=rubicon.work, env=rubicon.environment)
+    assert target.stdin
+
+    def does(line: str) -> None:
+        assert target.stdin
+        target.stdin.write(f"{line}\n".encode())
+        target.stdin.flush()
+
+    terminal.start(rubicon, "attach", f"pid:{target.pid}", "--policy", policy, "--trace", rubicon.trace)
+    terminal.shows(f"pid:{target.pid}", "● live")
+    does("echo >ok-first; sleep 1000 & pid=$!; echo >broken")
+    lines = terminal.shows("ok-first", "broken", "sleep", "VIOLATED")
+    before = frame(lines)
+
+    does(f"{PYTHON} -I -S {PROGRAMS / 'hostile.py'}; echo >ok-second")
+    lines = terminal.shows("ok-second", "\\x1b[2J")
+    assert frame(lines) == before
+    assert len(lines) <= terminal.size[1]
+    assert not any("\x1b" in line or "\u202e" in line for line in lines)
+    assert not any(line.startswith("rubicon: 0 events") for line in lines)
+
+    does("kill $pid; echo >ok-third")
+    terminal.shows("ok-third")
+    terminal.press("q")
+    lines = terminal.shows("the rest")
+    assert terminal.status() == 0
+    (summary,) = (line for line in lines if line.startswith("rubicon: "))
+    assert "violations, 0 lost" in summary
+    assert rubicon.verify() == (0, "intact")
+    assert target.poll() is None
+
+
+def test_watch_beside_a_session(terminal: Tmux, policy: Path, rubicon: Rubicon) -> None:
+    """A second process follows the newest session and ends without ending that."""
+    os.mkfifo(rubicon.work / "gate")
+    program = "echo >broken; read line <gate; echo >ok-later; read line <gate"
+    session = rubicon.start("run", "--policy", policy, "--", "sh", "-c", program)
+    session.says("broken")
+    terminal.start(rubicon, "watch")
+    terminal.shows("● live", "VIOLATED", "broken")
+    (rubicon.work / "gate").write_text("on\n")
+    terminal.shows("ok-later")
+    terminal.press("q")
+    assert terminal.status() == 0
+    assert session.process.poll() is None
+    (rubicon.work / "gate").write_text("on\n")
+    assert session.end() == 0
+
+
+def test_the_end_of_what_is_watched_is_shown(terminal: Tmux, rubicon: Rubicon, spawn: Spawn) -> None:
+    target = spawn("cat", cwd=rubicon.work)
+    terminal.start(rubicon, "attach", f"pid:{target.pid}", "--trace", rubicon.trace)
+    terminal.shows("● live", "cat")
+    target.communicate()
+    terminal.shows("all that was watched has ended")
+    terminal.press("q")
+    assert terminal.status() == 0
+
+
+def test_a_screen_that_crashed(terminal: Tmux, policy: Path, rubicon: Rubicon, spawn: Spawn) -> None:
+    target = spawn("sh", cwd=rubicon.work, env=rubicon.environment)
+    assert target.stdin
+    terminal.start(rubicon, "attach", f"pid:{target.pid}", "--policy", policy, "--trace", rubicon.trace)
+    terminal.shows("● live")
+    (screen,) = screens(rubicon.trace)
+    os.kill(screen, 9)
+    terminal.shows("the screen ended with status -9")
+    target.stdin.write(b"echo >broken\n")
+    target.stdin.flush()
+    until(lambda: f"{rubicon.work}/broken" in "".join(terminal.shown()), "the violation, in wrapped lines")
+    target.stdin.close()
+    assert terminal.status() == 0
+    terminal.shows("1 violation, 0 lost")
+    terminal.press("typed", "Enter")  # and the terminal takes lines again
+    terminal.shows("typed")
+
+
+def screens(trace: Path) -> list[int]:
+    """The processes that show this trace."""
+    wanted = [b"watch", os.fsencode(trace)]
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                words = Path(f"/proc/{name}/cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if words[-3:-1] == wanted:
+                found.append(int(name))
+    return found
