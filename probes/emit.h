@@ -151,6 +151,17 @@ static __always_inline void record_cut(struct scratch *s, u16 flag, u32 true_byt
 	head->cut_bytes = true_bytes;
 }
 
+/* Bytes read, the NUL among them; negative when they cannot be read. Until 6.11 the helper gave 0 for "". */
+static __always_inline long read_user_string(u8 *to, u32 size, const void *address)
+{
+	long n = bpf_probe_read_user_str(to, size, address);
+
+	if (n)
+		return n;
+	*to = 0;
+	return 1;
+}
+
 /* The string functions below append to the record and return the stored length. */
 
 static __always_inline u32 put_user_name(struct scratch *s, const void *address)
@@ -161,7 +172,7 @@ static __always_inline u32 put_user_name(struct scratch *s, const void *address)
 
 	if (len > STRINGS_MAX - RB_PATH_MAX)
 		return 0;
-	n = bpf_probe_read_user_str(s->data + len, RB_PATH_MAX, address);
+	n = read_user_string(s->data + len, RB_PATH_MAX, address);
 	if (n <= 0) {
 		record_flag(s, RB_UNREADABLE);
 		return 0;

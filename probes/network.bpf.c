@@ -158,7 +158,7 @@ static __always_inline u32 put_unix_name(struct scratch *s, u64 address, u32 add
 		return 0;
 	bpf_probe_read_user(&first, 1, (void *)address);
 	if (first)
-		n = bpf_probe_read_user_str(s->data + len, size + 1, (void *)address) - 1;
+		n = read_user_string(s->data + len, size + 1, (void *)address) - 1;
 	else
 		n = bpf_probe_read_user(s->data + len, size, (void *)address) ? -1 : (long)size;
 	if (n < 0 || n > SUN_PATH_BYTES) {

@@ -20,8 +20,8 @@ struct walk {
 	u32 slot;
 	u32 begin;
 	u32 total;
+	u32 limit;
 	u32 complete;
-	u32 full;
 	u32 nameless;
 };
 
@@ -37,8 +37,12 @@ static __always_inline void append_name(struct scratch *s, struct walk *w, struc
 	u64 len = s->len;
 
 	w->total += size + 1;
-	if (w->full || len > STRINGS_MAX - 2 * NAME_BYTES_MAX || len - w->begin + size + 1 > RB_PATH_MAX) {
-		w->full = 1;	/* for good: a shorter name further up would close the gap unseen */
+	/*
+	 * The first that does not fit ends it: a shorter name further up would close the gap unseen. Not a flag,
+	 * as kernel 6.1 verifies a callback for its first call only, and takes a branch that is dead there out.
+	 */
+	if (len > STRINGS_MAX - 2 * NAME_BYTES_MAX || len - w->begin + size + 1 > w->limit) {
+		w->limit = 0;
 		return;
 	}
 	if (bpf_probe_read_kernel(s->data + len, size, name))
@@ -105,6 +109,7 @@ __noinline u32 walk_path(struct scratch *s, u64 vfsmount, u64 dentry_at)
 	w.mnt_root = (u64)BPF_CORE_READ((struct vfsmount *)vfsmount, mnt_root);
 	w.slot = s->slot;
 	w.begin = s->len;
+	w.limit = RB_PATH_MAX;
 	bpf_loop(WALK_STEPS_MAX, walk_step, &w, 0);
 	if (!w.complete || s->len - w.begin != w.total)
 		record_cut(s, RB_PATH_CUT, w.total);

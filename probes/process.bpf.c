@@ -195,21 +195,21 @@ struct argv_walk {
 	u64 argv;
 	u32 slot;
 	u32 begin;
-	u32 pointer_bytes;
+	u32 compat;	/* as it came, and not what follows from it: see append_name() */
 	u32 complete;
 };
 
 static long argv_step(u32 index, struct argv_walk *w)
 {
 	struct scratch *s = scratch_at(w->slot);
+	u32 bytes = w->compat ? 4 : 8;
 	u64 address = 0;
 	u64 len;
 	long n;
 
 	if (!s)
 		return 1;
-	if (bpf_probe_read_user(&address, w->pointer_bytes == 4 ? 4 : 8,
-				(void *)(w->argv + (u64)index * w->pointer_bytes)))
+	if (bpf_probe_read_user(&address, bytes, (void *)(w->argv + (u64)index * bytes)))
 		return 1;
 	if (!address) {
 		w->complete = 1;
@@ -218,7 +218,7 @@ static long argv_step(u32 index, struct argv_walk *w)
 	len = s->len;
 	if (len > STRINGS_MAX + RB_ARGS_MAX / 2)
 		return 1;
-	n = bpf_probe_read_user_str(s->data + len, RB_ARGS_MAX / 2, (void *)address);
+	n = read_user_string(s->data + len, RB_ARGS_MAX / 2, (void *)address);
 	if (n <= 0)
 		return 1;
 	s->len = len + n;
@@ -246,7 +246,7 @@ __noinline int exec_failed(struct call *c, u64 name, u64 argv, int dirfd)
 	r->name_len = put_user_name(s, (void *)name);
 	w.slot = s->slot;
 	w.begin = s->len;
-	w.pointer_bytes = c->compat ? 4 : 8;
+	w.compat = c->compat;
 	w.complete = !argv;	/* Linux takes no vector for an empty one */
 	if (argv)
 		bpf_loop(ARGV_MAX, argv_step, &w, 0);
