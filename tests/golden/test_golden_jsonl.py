@@ -1,6 +1,6 @@
 """The JSON lines of the sample session, byte for byte: the format is an interface.
 
-After a deliberate change: `python -m tests.golden.test_golden_jsonl > new`, move it over session.jsonl, read the
+After a deliberate change: `python -m tests.golden.test_golden_jsonl > new`, move it there, read the
 difference, and name it in CHANGELOG.md.
 """
 

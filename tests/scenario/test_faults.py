@@ -148,7 +148,7 @@ def test_without_fail_on_the_status_is_the_commands(rubicon: Rubicon) -> None:
 # ---- the disk is full
 
 ON_A_SMALL_DISK = """
-mkdir disk && mount -t tmpfs -o size=64k tmpfs disk && head -c 57344 /dev/zero >disk/filler || exit 77
+mkdir disk && mount -t tmpfs -o size=512k tmpfs disk && head -c 516096 /dev/zero >disk/filler || exit 77
 "$@"
 status=$?
 cp disk/the.trace "$TRACE"

@@ -12,7 +12,7 @@ import pytest
 
 from .checkout import ROOT, Checkout, make_checkout
 
-UNREADABLE = "rubicon: cannot read the trace nothing: No such file or directory\n"
+UNREADABLE = "rubicon: there is no trace or session nothing\n"
 
 
 @pytest.fixture
