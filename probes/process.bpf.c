@@ -270,7 +270,8 @@ static __always_inline void emit_exit(struct task_struct *task, struct member *m
 		return;
 	r = (void *)s->data;
 	record_head(&r->head, RB_EXIT, member->scope, member->start_ns, 0);
-	r->status = group ? BPF_CORE_READ(task, signal, group_exit_code) : BPF_CORE_READ(task, group_leader, exit_code);
+	r->status = group ? BPF_CORE_READ(task, signal, group_exit_code) :
+			    BPF_CORE_READ(task, group_leader, exit_code);
 	r->reserved = 0;
 	record_end(s, &critical);
 }

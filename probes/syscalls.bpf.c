@@ -137,7 +137,8 @@ static __always_inline int attribute_exit(struct call *c, u32 act)
 	case ACT_FCHOWN:
 		return BY_FD(.kind = RB_CHOWN, .dirfd = a[0], .value = (u32)a[1], .value2 = (u32)a[2]);
 	case ACT_FCHOWNAT:
-		return BY_EITHER(a[4], .kind = RB_CHOWN, .dirfd = a[0], .name = a[1], .value = (u32)a[2], .value2 = (u32)a[3]);
+		return BY_EITHER(a[4], .kind = RB_CHOWN, .dirfd = a[0], .name = a[1],
+				 .value = (u32)a[2], .value2 = (u32)a[3]);
 	}
 	return 0;
 }
