@@ -3,8 +3,8 @@
 Every workload runs bare, watched and under `strace -f --seccomp-bpf` in turn, round after round, so that what
 else the machine does meets all three alike. A ratio is taken within a round; quoted are the median of the
 rounds and, in brackets, the lowest and the highest. Workloads time themselves, most of them five times in a
-row, of which the median counts: the start of a tracer is not in it, and is measured by itself. Before each turn
-the machine is given some time to come to rest, but for --quick.
+row, of which the median counts: the start of a tracer is not in it, and is measured by itself. Before each
+turn the machine is given some time to come to rest, but for --quick.
 """
 
 from __future__ import annotations
