@@ -222,7 +222,7 @@ static long argv_step(u32 index, struct argv_walk *w)
 	if (n <= 0)
 		return 1;
 	s->len = len + n;
-	return 0;
+	return n == RB_ARGS_MAX / 2;	/* it did not fit; this leaves the vector incomplete */
 }
 
 /* An exec that failed; the kernel keeps nothing of it, so all is read from the caller. */

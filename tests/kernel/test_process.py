@@ -259,6 +259,13 @@ def test_failed_exec_of_more_arguments_than_are_read(watch: Watch) -> None:
     assert flags(failed) == Flag.USER_EVIDENCE | Flag.ARGS_CUT
 
 
+def test_failed_exec_with_an_argument_that_is_too_long(watch: Watch) -> None:
+    run = watch.python("assert fails(os.execv, '/missing', ['x', 'y' * 102_400, 'z']) == errno.ENOENT")
+    (failed,) = run.failed_execs
+    assert failed.args == ("x", "y" * 65_535)
+    assert flags(failed) == Flag.USER_EVIDENCE | Flag.ARGS_CUT
+
+
 # ---- arguments
 
 
