@@ -50,13 +50,19 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fail-on",
         metavar="LEVEL",
-        type=Level,
-        choices=list(Level),
+        type=_level,
         help="exit 3 on a violation at or above it, 4 when losses leave it open",
     )
     parser.add_argument(
         "--loader", choices=("auto", "core"), default="auto", help="how the probes are loaded"
     )
+
+
+def _level(text: str) -> Level:
+    try:
+        return Level(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"give one of {', '.join(Level)}") from None
 
 
 class Voice:

@@ -51,10 +51,17 @@ class Resolver:
     def refresh(self) -> None:
         for domain in self._domains:
             known = self._known.get(domain, frozenset())
-            addresses = frozenset(self._resolve(domain))
+            addresses = self._ask(domain)
             if addresses - known:
                 self._known[domain] = known | addresses
                 self._add({"type": "name", "domain": domain, "addresses": sorted(addresses)})
+
+    def _ask(self, domain: str) -> frozenset[str]:
+        """None when the answer is an error, of whatever kind: the next round asks again."""
+        try:
+            return frozenset(self._resolve(domain))
+        except Exception:  # noqa: BLE001  a name that cannot be looked up must not end the others
+            return frozenset()
 
     def _run(self) -> None:
         self.refresh()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
@@ -23,13 +23,20 @@ def mount_point() -> Path | None:
 
 
 def _mount() -> tuple[Path | None, str]:
-    """The mount point, and the cgroup that is its root: "/", but when a part is mounted (mountinfo(5))."""
     with open("/proc/self/mountinfo", "rb") as mounts:
-        for line in mounts:
-            before, _dash, after = line.partition(b" - ")
-            if after.startswith(b"cgroup2 "):
-                root, place = (_unescaped(field) for field in before.split()[3:5])
-                return Path(place), root
+        return parse_mounts(mounts)
+
+
+def parse_mounts(mounts: Iterable[bytes]) -> tuple[Path | None, str]:
+    """The mount point, and the cgroup that is its root: "/", but when a part is mounted.
+
+    `mounts` are lines of proc_pid_mountinfo(5).
+    """
+    for line in mounts:
+        before, _dash, after = line.partition(b" - ")
+        if after.startswith(b"cgroup2 "):
+            root, place = (_unescaped(field) for field in before.split()[3:5])
+            return Path(place), root
     return None, ""
 
 
@@ -114,9 +121,14 @@ def _own_folder() -> Path | None:
     """Our own cgroup as a folder; None when it is not below what is mounted here (a namespace hides it)."""
     place, root = _mount()
     current = _current()
-    if place is None or current is None or ".." in Path(current).parts:
+    return folder_of(current, place, root) if place and current else None
+
+
+def folder_of(cgroup: str, place: Path, root: str) -> Path | None:
+    """Where a cgroup is when `root` is mounted at `place`."""
+    if ".." in Path(cgroup).parts:
         return None
-    below = os.path.relpath(current, root)
+    below = os.path.relpath(cgroup, root)
     return None if below.startswith("..") else place / below
 
 

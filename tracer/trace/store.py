@@ -96,8 +96,9 @@ def find_trace(word: str | None, folder: Path | None = None) -> Path:
             return chosen[0].path
         raise TraceError(f"there is no session yet: {printable(str(folder or default_folder()))} holds none")
     matching = [each for each in sessions if each.id.startswith(word)]
-    if len(matching) == 1 or (matching and matching[0].id == word):
-        return matching[0].path
+    exact = [each for each in matching if each.id == word]
+    if len(chosen := exact or matching) == 1:
+        return chosen[0].path
     if matching:
         raise TraceError(f"{printable(word)} may be {_ids(matching)}")
     near = _ids(sessions)
