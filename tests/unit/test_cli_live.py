@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from tests.export_samples import SESSION, items
-from tracer.cli import live
-from tracer.cli.live import Live, Voice, add_options, describe, open_jsonl, verdict_status
+from tracer.cli import loading
+from tracer.cli.live import Live, Voice, describe, open_jsonl, verdict_status
+from tracer.cli.loading import Loading, add_options
 from tracer.errors import KernelError, RubiconError, RuleFileError, TraceError, UsageError
 from tracer.events import Action, Level, Violation
 from tracer.session import Outcome
@@ -159,7 +160,7 @@ class Source:
 @pytest.fixture
 def source(monkeypatch: pytest.MonkeyPatch) -> Source:
     source = Source()
-    monkeypatch.setattr(live, "open_source", lambda: source)
+    monkeypatch.setattr(loading, "open_source", lambda: source)
     return source
 
 
@@ -176,7 +177,7 @@ def options(tmp_path: Path) -> Options:
 def test_bad_rules_begin_nothing(source: Source, options: Options, tmp_path: Path) -> None:
     (tmp_path / "policy").write_text("nonsense: 1\n")
     with pytest.raises(RuleFileError):
-        Live(options("--policy", tmp_path / "policy", "--jsonl", tmp_path / "lines"), ["run"])
+        Live(options("--policy", tmp_path / "policy", "--jsonl", tmp_path / "lines"), Loading(), ["run"])
     assert source.closed == 1
     assert os.listdir(tmp_path) == ["policy"]
 
@@ -184,7 +185,7 @@ def test_bad_rules_begin_nothing(source: Source, options: Options, tmp_path: Pat
 def test_a_trace_that_cannot_be_made(source: Source, options: Options, tmp_path: Path) -> None:
     (tmp_path / "t.trace").write_text("precious")
     with pytest.raises(TraceError, match="File exists"):
-        Live(options(), ["run"])
+        Live(options(), Loading(), ["run"])
     assert source.closed == 1
     assert (tmp_path / "t.trace").read_text() == "precious"
 
@@ -192,7 +193,7 @@ def test_a_trace_that_cannot_be_made(source: Source, options: Options, tmp_path:
 def test_probes_that_cannot_be_used(source: Source, options: Options, tmp_path: Path) -> None:
     source.abi["version"] = 99
     with pytest.raises(RubiconError):
-        Live(options(), ["run"])
+        Live(options(), Loading(), ["run"])
     assert source.closed == 1
 
 
@@ -200,12 +201,12 @@ def test_no_probes(options: Options, monkeypatch: pytest.MonkeyPatch, tmp_path: 
     def fail() -> Source:
         raise KernelError("no BTF")
 
-    monkeypatch.setattr(live, "open_source", fail)
+    monkeypatch.setattr(loading, "open_source", fail)
     with pytest.raises(KernelError, match="no BTF"):
-        Live(options(), ["run"])
+        Live(options(), Loading(), ["run"])
     (tmp_path / "policy").write_text("nonsense: 1\n")
     with pytest.raises(RuleFileError):  # what the user can mend comes first
-        Live(options("--policy", tmp_path / "policy"), ["run"])
+        Live(options("--policy", tmp_path / "policy"), Loading(), ["run"])
     assert os.listdir(tmp_path) == ["policy"]
 
 

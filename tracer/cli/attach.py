@@ -8,11 +8,15 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import TYPE_CHECKING
 
-from tracer.cli.live import Live, add_options, verdict_status
+from tracer.cli.loading import Loading, add_options
 from tracer.cli.screen import Screen, has_terminal, start_screen
 from tracer.errors import UsageError
 from tracer.targets import Target, parse_target
+
+if TYPE_CHECKING:
+    from tracer.cli.live import Live
 
 _POLL_SECONDS = 0.2  # how late the end of a target or of the screen may be noticed
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -37,7 +41,10 @@ def run(args: argparse.Namespace) -> int:
     if args.tui and not has_terminal():
         raise UsageError("--tui needs a terminal")
     targets = [parse_target(word) for word in args.targets]
-    with _signals() as ended, Live(args, args.targets) as live:
+    loading = Loading()
+    from tracer.cli.live import Live, verdict_status  # meanwhile: this brings in all that reads rules
+
+    with _signals() as ended, Live(args, loading, args.targets) as live:
         _watch(live, targets, ended, tui=not args.no_tui and has_terminal())
         outcome = live.finish()
     return verdict_status(outcome, args.fail_on)

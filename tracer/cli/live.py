@@ -1,4 +1,4 @@
-"""What `run` and `attach` have in common: their options, and a session with its voices."""
+"""What `run` and `attach` have in common: a session with its voices, and what it comes to."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TextIO
 
-from tracer.capture import Source
-from tracer.capture.preflight import open_source
+from tracer.cli.loading import Loading
 from tracer.errors import EXIT_INCOMPLETE, EXIT_OK, EXIT_VIOLATION, RubiconError, UsageError
 from tracer.events import Level, Violation
 from tracer.export import Closing, SessionFacts, Summary, session_facts
@@ -33,36 +32,6 @@ _COLOURS = {
     Level.LOW: "36",
     Level.INFORMATIONAL: "2",
 }
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--policy", metavar="FILE", type=Path, help="what the sandbox may do")
-    parser.add_argument(
-        "--rules",
-        metavar="PATH",
-        type=Path,
-        action="append",
-        default=[],
-        help="Sigma rules: a file or a folder; may be given again. The shipped pack is always in force",
-    )
-    parser.add_argument("--trace", metavar="FILE", type=Path, help="where the trace goes; must not exist yet")
-    parser.add_argument("--jsonl", metavar="FILE", help="violations as JSON lines as they come; - is stdout")
-    parser.add_argument(
-        "--fail-on",
-        metavar="LEVEL",
-        type=_level,
-        help="exit 3 on a violation at or above it, 4 when losses leave it open",
-    )
-    parser.add_argument(
-        "--loader", choices=("auto", "core"), default="auto", help="how the probes are loaded"
-    )
-
-
-def _level(text: str) -> Level:
-    try:
-        return Level(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"give one of {', '.join(Level)}") from None
 
 
 class Voice:
@@ -118,35 +87,6 @@ class Voice:
             self.notice(f"no more JSON lines: {error}")
 
 
-class _Loading:
-    """The probes, loaded in a thread while the rules are read here: each takes a fifth of a second, and the
-    kernel verifies without Python's lock.
-    """
-
-    def __init__(self) -> None:
-        self._source: Source | None = None
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="load")
-        self._thread.start()
-
-    def _run(self) -> None:
-        try:
-            self._source = open_source()
-        except BaseException as error:  # noqa: BLE001  raised where the probes are asked for
-            self._error = error
-
-    def result(self) -> Source:
-        self._thread.join()
-        if self._source is None:
-            raise self._error or AssertionError("no probes and no reason")
-        return self._source
-
-    def discard(self) -> None:
-        self._thread.join()
-        if self._source is not None:
-            self._source.close()
-
-
 def describe(violation: Violation, *, coloured: bool = False) -> str:
     """A violation in one line: level, rule, what happened, and the watched processes that led to it."""
     level = violation.rule.level
@@ -176,9 +116,14 @@ class Live:
     Raises what those raise. A session that cannot begin leaves no more than a trace with its first records.
     """
 
-    def __init__(self, args: argparse.Namespace, targets: Sequence[str], command: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        args: argparse.Namespace,
+        loading: Loading,
+        targets: Sequence[str],
+        command: Sequence[str] = (),
+    ) -> None:
         self.session_id = new_session_id()
-        loading = _Loading()
         with ExitStack() as undo:
             undo.callback(loading.discard)
             rules = load_rules(args.policy, args.rules)

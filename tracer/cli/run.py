@@ -6,12 +6,15 @@ import argparse
 import os
 import signal
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from tracer.cli.live import Live, add_options, verdict_status
+from tracer.cli.loading import Loading, add_options
 from tracer.targets import Target
 from tracer.targets.cgroups import Leaf
 from tracer.targets.command import Command, find_program
+
+if TYPE_CHECKING:
+    from tracer.cli.live import Live
 
 _POLL_SECONDS = 0.2  # how late the end of what the command left running may be noticed
 _ENDING = frozenset({signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP})
@@ -42,7 +45,10 @@ def run(args: argparse.Namespace) -> int:
     if not command:
         args.parser.error("no command: give one after --")
     find_program(command[0], os.environ)  # a command that is not there is told before anything is set up
-    with Live(args, ["run"], command) as live:
+    loading = Loading()
+    from tracer.cli.live import Live, verdict_status  # meanwhile: this brings in all that reads rules
+
+    with Live(args, loading, ["run"], command) as live:
         child = Command(command, os.environ)  # before the signals are blocked: that would be handed on
         with Signals() as signals:
             status = _watch(live, child, signals, wait=not args.no_wait)

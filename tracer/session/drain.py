@@ -11,6 +11,8 @@ from tracer.targets import processes
 from tracer.trace import Writer
 
 WAIT_SECONDS = 0.1  # how late the last records of a burst, or a context record, may be written
+SHORT_WAIT_SECONDS = 0.02  # the same soon after a burst: what comes then is most often the end of the session
+SHORT_WAITS = 25
 REST_SECONDS = 0.002  # after a wake-up, so that a block holds more than one record
 SWEEP_SECONDS = 1.0
 
@@ -61,10 +63,12 @@ class Drain:
             self._on_error("recording", error)
 
     def _drain_until_stopped(self) -> None:
-        since_sweep = 0.0
+        since_sweep, quiet = 0.0, 0
         while not self._stop.is_set():
-            woken = self._source.wait(WAIT_SECONDS)
-            since_sweep += REST_SECONDS if woken else WAIT_SECONDS
+            wait_seconds = SHORT_WAIT_SECONDS if quiet < SHORT_WAITS else WAIT_SECONDS
+            woken = self._source.wait(wait_seconds)
+            quiet = 0 if woken else quiet + 1
+            since_sweep += REST_SECONDS if woken else wait_seconds
             if woken:
                 self._stop.wait(REST_SECONDS)
             if since_sweep >= SWEEP_SECONDS:

@@ -12,7 +12,7 @@ sys.path.insert(0, sys.argv[1])
 from tracer import cli
 from tracer.capture import Drained
 from tracer.capture.core import CoreSource
-from tracer.cli import live
+from tracer.cli import loading
 
 
 class Overflowing(CoreSource):
@@ -27,5 +27,5 @@ class Overflowing(CoreSource):
         self._draining = True
 
 
-live.open_source = lambda: Overflowing(ring_bytes=(4096, 4096))
+loading.open_source = lambda: Overflowing(ring_bytes=(4096, 4096))
 sys.exit(cli.main(sys.argv[2:]))

@@ -1,0 +1,73 @@
+"""The probes, loaded in the background from the first moment of `run` and `attach`.
+
+The kernel takes a fifth of a second to verify them and does not need Python for that; reading the rules, and
+importing what reads them, takes as long. So this imports little, and is imported before the rest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import threading
+from pathlib import Path
+
+from tracer.capture import Source
+from tracer.capture.preflight import open_source
+from tracer.events import Level
+
+
+class Loading:
+    """The thread. Whoever made it takes the `result`, or lets it `discard` what was loaded."""
+
+    def __init__(self) -> None:
+        self._source: Source | None = None
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="load", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._source = open_source()
+        except BaseException as error:  # noqa: BLE001  raised where the probes are asked for
+            self._error = error
+
+    def result(self) -> Source:
+        """The probes. Raises what loading them raised."""
+        self._thread.join()
+        if self._source is None:
+            raise self._error or AssertionError("no probes and no reason")
+        return self._source
+
+    def discard(self) -> None:
+        self._thread.join()
+        if self._source is not None:
+            self._source.close()
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--policy", metavar="FILE", type=Path, help="what the sandbox may do")
+    parser.add_argument(
+        "--rules",
+        metavar="PATH",
+        type=Path,
+        action="append",
+        default=[],
+        help="Sigma rules: a file or a folder; may be given again. The shipped pack is always in force",
+    )
+    parser.add_argument("--trace", metavar="FILE", type=Path, help="where the trace goes; must not exist yet")
+    parser.add_argument("--jsonl", metavar="FILE", help="violations as JSON lines as they come; - is stdout")
+    parser.add_argument(
+        "--fail-on",
+        metavar="LEVEL",
+        type=_level,
+        help="exit 3 on a violation at or above it, 4 when losses leave it open",
+    )
+    parser.add_argument(
+        "--loader", choices=("auto", "core"), default="auto", help="how the probes are loaded"
+    )
+
+
+def _level(text: str) -> Level:
+    try:
+        return Level(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"give one of {', '.join(Level)}") from None
