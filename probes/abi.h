@@ -63,6 +63,7 @@ enum rb_flag {
 	RB_NAME_CUT = 1 << 4,
 	RB_ARGS_CUT = 1 << 5,
 	RB_DELETED = 1 << 6,		/* the file has no name any more, or never had one */
+	RB_INHERITED = 1 << 7,		/* opened before the watch, or by a stranger; this is its first write */
 };
 
 enum rb_stdio {
@@ -156,7 +157,7 @@ struct rb_connect {
 	__u32 reserved2;
 };
 
-/* result is the descriptor. Refused: path is the directory, name what was asked for. */
+/* result is the descriptor, also of a file that was INHERITED. Refused: path is the directory, name what was asked for. */
 struct rb_open {
 	struct rb_head head;
 	__u64 inode;

@@ -99,7 +99,7 @@ static __always_inline bool is_about(struct written *w, struct file *file)
 	return BPF_CORE_READ(file, f_inode, i_ino) == w->inode;
 }
 
-static __noinline int emit_open(struct call *c, struct file *file, int fd, u32 open_flags, bool created)
+static __noinline int emit_open(struct call *c, struct file *file, int fd, u32 open_flags, u16 flags)
 {
 	struct scratch *s = record_begin(sizeof(struct rb_open));
 	struct rb_open *r;
@@ -113,7 +113,8 @@ static __noinline int emit_open(struct call *c, struct file *file, int fd, u32 o
 	r->device = file_device(file);
 	r->mode = BPF_CORE_READ(file, f_inode, i_mode);
 	r->open_flags = open_flags;
-	r->created = created;
+	r->head.flags = flags;
+	r->created = !(flags & RB_INHERITED) && BPF_CORE_READ(file, f_mode) & FMODE_CREATED;
 	r->path_len = put_file_path(s, file);
 	record_end(s, &bulk);
 	return 0;
@@ -161,7 +162,7 @@ __noinline int open_exit(struct call *c, int dirfd, u64 name, u32 open_flags)
 		return 0;
 	if (mode & FMODE_WRITE)
 		follow(file, c->scope, c->start_ns);
-	return emit_open(c, file, c->result, open_flags, mode & FMODE_CREATED);
+	return emit_open(c, file, c->result, open_flags, 0);
 }
 
 /* --- write --------------------------------------------------------------------------------- */
@@ -175,7 +176,7 @@ static __noinline struct written *first_write(struct call *c, struct file *file,
 		return NULL;
 	w = follow(file, c->scope, c->start_ns);
 	if (w)	/* else each write would be a first one */
-		emit_open(c, file, fd, BPF_CORE_READ(file, f_flags), false);
+		emit_open(c, file, fd, BPF_CORE_READ(file, f_flags), RB_INHERITED);
 	return w;
 }
 

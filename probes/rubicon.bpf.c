@@ -7,4 +7,4 @@
 
 struct rb_layout *rb_layout;	/* never used: it puts the type into the BTF */
 
-char LICENSE[] SEC("license") = "Dual MIT/GPL";
+char LICENSE[] SEC("license") = "GPL";

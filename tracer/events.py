@@ -203,6 +203,8 @@ class File:
     original_path   rename: the old name; link: the name that existed; else ""
     target_path     symlink: what it points to, as given; else ""
     flags           open(2) flags of `file_write`, else 0
+    descriptor      of `file_write`: the number it is open under; -1 when refused
+    inherited       `file_write`: it was opened before the watch or by a stranger, and is now first written
     mode            permission and type bits: of the file, or those asked for (chmod, mkdir)
     size            bytes: the length asked for by truncate, else 0
     bytes_written, writes   totals of `file_close`, else 0
@@ -222,6 +224,8 @@ class File:
     writes: int = 0
     owner_id: int = -1
     group_id: int = -1
+    descriptor: int = -1
+    inherited: bool = False
 
 
 Detail = Exec | Exit | Network | File | None

@@ -47,6 +47,7 @@ class Flag(IntFlag):
     NAME_CUT = 1 << 4
     ARGS_CUT = 1 << 5
     DELETED = 1 << 6
+    INHERITED = 1 << 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +171,7 @@ class ConnectRecord(Record):
 
 @dataclass(slots=True, eq=False)
 class OpenRecord(Record):
-    """result: the descriptor. Refused: `path` is the directory, `name` what was asked for."""
+    """result: the descriptor, also of a file that was INHERITED. Refused: `path` is the directory, `name` what was asked for."""
 
     inode: int
     device: int

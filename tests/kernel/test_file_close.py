@@ -218,7 +218,9 @@ def test_opened_before_the_watch(watch: Watch, here: Path) -> None:
     """The first write reports it; what is never written to is not reported."""
     with open(here / "out", "wb") as out, open(here / "unused", "wb") as unused:
         run = watch.shell("echo 1234; echo 56", stdout=out, pass_fds=[unused.fileno()])
-    assert [(each.path, each.result, each.created) for each in run.opens] == [(f"{here}/out", 1, 0)]
+    assert [(each.path, each.result, each.created, each.flags) for each in run.opens] == [
+        (f"{here}/out", 1, 0, Flag.INHERITED)
+    ]
     assert run.closes == []  # the test itself still held it
 
 

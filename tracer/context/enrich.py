@@ -47,8 +47,9 @@ from tracer.records import (
 PATHS_KEPT = 65_536  # of files open for writing: as many as the probes follow
 
 # Plain numbers: an operation on an enum costs as much as all else that is done for a record.
-_USER_EVIDENCE, _UNREADABLE, _DELETED, _LATE = (
-    int(flag) for flag in (Flag.USER_EVIDENCE, Flag.UNREADABLE, Flag.DELETED, Flag.LATE)
+_USER_EVIDENCE, _UNREADABLE, _DELETED, _LATE, _INHERITED = (
+    int(flag)
+    for flag in (Flag.USER_EVIDENCE, Flag.UNREADABLE, Flag.DELETED, Flag.LATE, Flag.INHERITED)
 )
 _CONNECT, _PROCESS = int(Kind.CONNECT), int(Kind.PROCESS)
 
@@ -191,13 +192,13 @@ class Context:
             path = _path(record.path, record.name, record.flags)
         return File(
             path,
-            "",
-            "",
-            record.inode,
-            record.device,
-            record.open_flags,
-            record.mode,
-            record.created != 0,
+            inode=record.inode,
+            device=record.device,
+            flags=record.open_flags,
+            mode=record.mode,
+            created=record.created != 0,
+            descriptor=max(record.result, -1),
+            inherited=record.flags & _INHERITED != 0,
         )
 
     def _closed(self, record: CloseRecord) -> File:

@@ -300,6 +300,8 @@ def _add_file(document: dict[str, Any], detail: File, action: Action) -> None:
     document["file"] = file
     if action is Action.FILE_WRITE:
         document["rubicon"]["file"] = {"created": detail.created, "flags": open_flags(detail.flags)}
+        if detail.inherited:
+            document["rubicon"]["file"] |= {"inherited": True, "descriptor": detail.descriptor}
     elif action is Action.FILE_CLOSE:
         document["rubicon"]["file"] = {"bytes_written": detail.bytes_written, "writes": detail.writes}
 

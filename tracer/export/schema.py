@@ -170,6 +170,8 @@ class ExecFields(_JsonModel):
 
 class Written(_Model):
     created: bool | None = None
+    inherited: bool | None = None
+    descriptor: Number | None = None
     flags: list[Name] | None = None
     bytes_written: Number | None = None
     writes: Number | None = None

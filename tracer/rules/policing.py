@@ -15,6 +15,7 @@ from tracer.rules.policy import Policy
 PolicyCheck = Callable[[Event], Violation | None]
 
 _HARMLESS = ("/dev/null", "/dev/zero", "/dev/full", "/dev/tty", "/dev/ptmx", "/dev/pts/**")
+_STDIO = range(3)
 _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR})
 _UNCHANGED = _ABSENT | {errno.EEXIST}
 
@@ -93,6 +94,11 @@ def _rooted(name: str) -> str:
     return f"!/{name[1:]}" if name.startswith("!") else f"/{name}"
 
 
+def _is_redirection(file: File) -> bool:
+    """Where whoever started the sandbox sent its output, as in `rubicon run -- agent >log`."""
+    return file.inherited and file.descriptor in _STDIO
+
+
 def _clean(path: str) -> str:
     """`path` without `.` and `..`, which only the names of failed attempts can have."""
     if "/." in path or "//" in path:
@@ -106,7 +112,7 @@ def _file_checks(rule: Rule, allowed: Matcher) -> dict[Action, PolicyCheck]:
 
     def written(event: Event) -> Violation | None:
         detail = event.detail
-        if not isinstance(detail, File) or allowed(_clean(detail.path)):
+        if not isinstance(detail, File) or allowed(_clean(detail.path)) or _is_redirection(detail):
             return None
         return violation(event, Match("file.path", detail.path))
 

@@ -15,7 +15,8 @@ A section, or a list, that is not there is not judged; an empty list allows noth
 
 files.write     `tracer.rules.globs`; every name an act creates, changes or removes must be allowed. A pattern
                 that begins with "!" takes away what others allow, wherever it stands. Terminals, and devices
-                that keep nothing (/dev/null, /dev/zero, /dev/full), need no entry.
+                that keep nothing (/dev/null, /dev/zero, /dev/full), need no entry; nor does a file to which
+                the sandbox's standard output was sent before the watch.
 network.connect `tracer.rules.endpoints`. A name is compared with the domain the address was resolved from;
                 of exact names the engine knows the addresses, of names under "*." only those seen resolved.
 process.exec    paths as in `files.write`, or a name without a slash, which allows a program of that base name

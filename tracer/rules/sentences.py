@@ -53,6 +53,8 @@ def _forms(event: Event) -> tuple[str, str]:
             pending = event.outcome is Outcome.UNKNOWN
             return ("began to connect to {}" if pending else "connected to {}"), "connect to {}"
         case File() as detail if event.action is Action.FILE_WRITE:
+            if detail.inherited:
+                return "wrote to {}, which was open before", "write to {}"
             created = ("created {}", "create {}")
             return created if detail.created else ("opened {} for writing", "open {} for writing")
         case File():

@@ -286,10 +286,16 @@ def test_unix_peer(context: Context, path: str, name: str, shown: str) -> None:
 
 def test_open(context: Context) -> None:
     assert file(context.event(opened(100, "/work/a"))) == Equal(
-        File("/work/a", inode=7, device=8, flags=0o1101, mode=0o100644, created=True)
+        File("/work/a", inode=7, device=8, flags=0o1101, mode=0o100644, created=True, descriptor=3)
     )
     refused = opened(100, "/work", name="../etc/shadow", result=-13, flags=1, inode=0, created=0)
-    assert file(context.event(refused)).path == "/etc/shadow"
+    found = file(context.event(refused))
+    assert (found.path, found.descriptor) == ("/etc/shadow", -1)
+
+
+def test_open_before_the_watch(context: Context) -> None:
+    found = file(context.event(opened(100, "/log", result=1, flags=int(Flag.INHERITED), created=0)))
+    assert (found.inherited, found.descriptor, found.created) == (True, 1, False)
 
 
 def test_close(context: Context) -> None:

@@ -144,8 +144,18 @@ def file(
     target: str = "",
     created: bool = False,
     mode: int = 0,
+    descriptor: int = -1,
+    inherited: bool = False,
 ) -> Event:
-    detail = File(path, original_path=original, target_path=target, created=created, mode=mode)
+    detail = File(
+        path,
+        original_path=original,
+        target_path=target,
+        created=created,
+        mode=mode,
+        descriptor=descriptor,
+        inherited=inherited,
+    )
     return event(action, detail, who, error)
 
 

@@ -242,3 +242,10 @@ def test_a_section_that_is_not_there_is_not_judged(files: RuleSet, network: Rule
     assert network.judge(file("/etc/passwd")) == ()
     assert files.judge(event(Action.EXIT, Exit(0, 9))) == ()
     assert files.judge(event(Action.FORK, None)) == ()
+
+
+def test_where_the_output_was_sent_before_the_watch_is_the_operators_business(files: RuleSet) -> None:
+    for descriptor in (0, 1, 2):
+        assert files.judge(file("/log", inherited=True, descriptor=descriptor)) == ()
+    for inherited, descriptor in ((True, 3), (False, 1)):
+        assert len(files.judge(file("/log", inherited=inherited, descriptor=descriptor))) == 1
