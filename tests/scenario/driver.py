@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -68,9 +69,27 @@ class Started:
         return self.process.wait(SECONDS_MAX)
 
     def kill(self) -> None:
+        """It and all that it started. Nothing when it has ended."""
+        if self.process.poll() is None:
+            end_with_descendants(self.process)
+
+
+def end_with_descendants(process: subprocess.Popen[bytes]) -> None:
+    below = descendants(process.pid)
+    process.kill()
+    process.wait()
+    for pid in below:
         with suppress(ProcessLookupError):
-            self.process.kill()
-        self.process.wait()
+            os.kill(pid, signal.SIGKILL)
+
+
+def descendants(pid: int) -> list[int]:
+    """All below a process that runs."""
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        return []
+    return [each for child in map(int, children) for each in (child, *descendants(child))]
 
 
 @dataclass
@@ -79,6 +98,7 @@ class Rubicon:
 
     folder: Path
     started: list[Started] = field(default_factory=list)
+    adopted: list[int] = field(default_factory=list)  # pidfds of what an engine that is killed leaves
 
     @property
     def traces(self) -> Path:
@@ -147,9 +167,17 @@ class Rubicon:
         done = self.do("verify", "--json", trace or self.trace)
         return done.returncode, json.loads(done.stdout)["state"]
 
+    def adopt(self, started: Started) -> None:
+        """Before its engine is killed: the command is ended with the test."""
+        self.adopted += [os.pidfd_open(pid) for pid in descendants(started.pid)]
+
     def close(self) -> None:
         for each in self.started:
             each.kill()
+        for pidfd in self.adopted:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+            os.close(pidfd)
 
 
 class Events(list[Document]):
@@ -242,7 +270,6 @@ class Terminal:
         return self
 
     def __exit__(self, *_: object) -> None:
-        os.close(self._master)
         if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
+            end_with_descendants(self.process)
+        os.close(self._master)

@@ -252,6 +252,7 @@ def test_a_killed_engine(rubicon: Rubicon) -> None:
     assert all(is_loaded(*each) for each in held)
     leaves = own_leaves(started.pid)
 
+    rubicon.adopt(started)
     started.process.kill()
     started.process.wait()
     until(lambda: not any(is_loaded(*each) for each in held), "the probes to be gone")

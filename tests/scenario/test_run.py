@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from .driver import MAIN, PYTHON, Rubicon, Terminal, until
+from .driver import MAIN, PYTHON, Rubicon, Terminal, descendants, until
 
 WATCHING_ON = "what it started still runs"
 
@@ -256,11 +256,15 @@ def remains(rubicon: Rubicon) -> object:
     """Ends what the command left running."""
     yield
     path = rubicon.work / "left"
-    if path.exists() and (text := path.read_text().strip()):
-        try:
-            os.kill(int(text), signal.SIGKILL)
-        except ProcessLookupError:
-            return
+    if path.exists() and (text := path.read_text().strip()) and name_of(int(text)) in {"sh", "sleep"}:
+        os.kill(int(text), signal.SIGKILL)
+
+
+def name_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
 
 
 def test_what_the_command_left_is_watched_to_its_end(rubicon: Rubicon, remains: object) -> None:
@@ -373,17 +377,6 @@ def test_a_shell_with_jobs_has_the_terminal_for_itself(rubicon: Rubicon) -> None
         assert terminal.end() == 4
 
 
-def running_below(pid: int) -> str:
+def running_below(pid: int) -> list[str]:
     """The names of all descendants."""
-    found, above = [], [pid]
-    while above:
-        done = subprocess.run(
-            ["ps", "-o", "pid=,comm=", "--ppid", ",".join(map(str, above))],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        lines = [line.split() for line in done.stdout.splitlines()]
-        found += [name for _pid, name in lines]
-        above = [int(child) for child, _name in lines]
-    return " ".join(found)
+    return [name_of(each) for each in descendants(pid)]

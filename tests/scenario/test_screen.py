@@ -61,6 +61,7 @@ class Tmux:
         return done.stdout
 
     def close(self) -> None:
+        """The pane's own programs end with it (SIGHUP)."""
         subprocess.run(["tmux", "-S", self._socket, "kill-server"], capture_output=True, check=False)
 
 
