@@ -171,7 +171,10 @@ class ConnectRecord(Record):
 
 @dataclass(slots=True, eq=False)
 class OpenRecord(Record):
-    """result: the descriptor, also of a file that was INHERITED. Refused: `path` is the directory, `name` what was asked for."""
+    """result: the descriptor, also of a file that was INHERITED.
+
+    Refused: `path` is the directory, `name` what was asked for.
+    """
 
     inode: int
     device: int
