@@ -41,19 +41,21 @@ _time_ns = attrgetter("time_ns")
 class Pipeline:
     """Feed it every block of a trace, from the first, in order.
 
+    `failed_judgements` counts the events on which a rule failed: they have no verdict.
     `decoder` replaces the one that the session record's layout calls for, in tests. Raises AbiMismatch when
     the records are of another version, TraceError when the session record cannot be used.
     """
 
     def __init__(self, session: Mapping[str, Any], judge: Judge, decoder: Decode | None = None) -> None:
         self.bad_records = 0
+        self.failed_judgements = 0
         self._judge = judge
         self._context = Context(session)
         self._decode = decoder or _decoder(session)
 
     def push(self, block: Block) -> Iterator[Judged]:
         """The events of the block in order. Ask for all of them before the next block."""
-        judge, make_event = self._judge, self._context.event
+        make_event = self._context.event
         self.bad_records += self._context.learn(block.context)
         for record in self._records(block):
             try:
@@ -61,7 +63,15 @@ class Pipeline:
             except TraceError:
                 self.bad_records += 1
                 continue
-            yield event, judge(event)
+            yield event, self._judged(event)
+
+    def _judged(self, event: Event) -> tuple[Violation, ...]:
+        """No event, however made, may end the judging of those after it."""
+        try:
+            return self._judge(event)
+        except Exception:  # noqa: BLE001  a rule that fails is counted; the verdict is then incomplete
+            self.failed_judgements += 1
+            return ()
 
     def _records(self, block: Block) -> list[Record]:
         """Of both sections, by time; those of the same time as they were drained."""
@@ -235,7 +245,7 @@ class RecordedTrace:
     losses        records lost by ring, as far as the trace was read
     damage        why reading stopped early; None at an end that is sound
     ended         the end record was reached: the session was not cut off
-    unjudged      events that the engine did not come to judge
+    unjudged      events without a verdict: the engine did not come to judge them, or a rule failed on them
     bad_records   records that could not be read
 
     All but the session are known when `items` has come to its end.
@@ -243,7 +253,8 @@ class RecordedTrace:
 
     def __init__(self, path: Path, judge: Judge | None = None, decoder: Decode | None = None) -> None:
         self.losses = {"critical": 0, "bulk": 0}
-        self.unjudged = 0
+        self._uncovered = 0
+        self._recorded_failures = 0
         self._verdicts = _Verdicts()
         self._judges = judge is not None
         self._files = ExitStack()
@@ -268,6 +279,10 @@ class RecordedTrace:
         return self._reader.ended
 
     @property
+    def unjudged(self) -> int:
+        return self._uncovered + self._pipeline.failed_judgements + self._recorded_failures
+
+    @property
     def bad_records(self) -> int:
         return self._pipeline.bad_records + self._verdicts.bad_records
 
@@ -279,8 +294,10 @@ class RecordedTrace:
             self.losses = {"critical": header.lost_critical, "bulk": header.lost_bulk}
             covered = self._judges or self._look_ahead(block, ahead)
             for item in self._pipeline.push(block):
-                self.unjudged += not covered
+                self._uncovered += not covered
                 yield item
+            if block.ends_trace and not self._judges:
+                self._recorded_failures = _failed_judgements(block)
 
     def _look_ahead(self, block: Block, ahead: Iterator[Block]) -> bool:
         """Read on to where the block's verdicts are, for them alone; the blocks between are read again."""
@@ -301,6 +318,12 @@ class RecordedTrace:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _failed_judgements(block: Block) -> int:
+    """On how many events a rule failed, as the end record tells."""
+    told = [record.get("unjudged") for record in block.context if record["type"] == "end"]
+    return sum(number for number in told if isinstance(number, int))
 
 
 def open_trace(path: Path, judge: Judge | None = None) -> RecordedTrace:

@@ -287,6 +287,12 @@ def test_a_rule_that_fails_on_an_event(path: Path, told: Told) -> None:
         )
         outcome = session.stop()
     assert (outcome.unjudged, outcome.complete, outcome.violations) == (1, False, {Level.HIGH: 2})
+    with open_trace(path) as trace:
+        assert sum(len(found) for _event, found in trace.items()) == 2
+        assert trace.unjudged == 1
+    with open_trace(path, judge) as trace:  # judged again it fails again, and is counted again
+        assert sum(len(found) for _event, found in trace.items()) == 2
+        assert trace.unjudged == 1
 
 
 def test_records_that_cannot_be_read(path: Path, told: Told) -> None:
@@ -295,7 +301,7 @@ def test_records_that_cannot_be_read(path: Path, told: Told) -> None:
         session.start()
         source._blocks.append(([b"\x01\x02"], []))
         outcome = session.stop()
-    assert (outcome.unjudged, outcome.events) == (1, 0)
+    assert (outcome.bad_records, outcome.events, outcome.complete) == (1, 0, False)
 
 
 @pytest.mark.parametrize("broken", ["wait", "drain"])

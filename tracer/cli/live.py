@@ -99,11 +99,12 @@ def describe(violation: Violation, *, coloured: bool = False) -> str:
 
 
 def _unjudged(outcome: Outcome) -> str:
-    return f", {outcome.unjudged:,} not judged" if outcome.unjudged else ""
+    words = ((outcome.unjudged, "not judged"), (outcome.bad_records, "unreadable"))
+    return "".join(f", {count:,} {word}" for count, word in words if count)
 
 
 def _summary(outcome: Outcome) -> Summary:
-    summary = Summary(closing=Closing(outcome.losses, unjudged=outcome.unjudged))
+    summary = Summary(closing=Closing(outcome.losses, "", outcome.unjudged, outcome.bad_records))
     summary.actions.update({action.value: count for action, count in outcome.actions.items()})
     summary.violations.update({level.value: count for level, count in outcome.violations.items()})
     return summary

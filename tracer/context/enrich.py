@@ -48,8 +48,7 @@ PATHS_KEPT = 65_536  # of files open for writing: as many as the probes follow
 
 # Plain numbers: an operation on an enum costs as much as all else that is done for a record.
 _USER_EVIDENCE, _UNREADABLE, _DELETED, _LATE, _INHERITED = (
-    int(flag)
-    for flag in (Flag.USER_EVIDENCE, Flag.UNREADABLE, Flag.DELETED, Flag.LATE, Flag.INHERITED)
+    int(flag) for flag in (Flag.USER_EVIDENCE, Flag.UNREADABLE, Flag.DELETED, Flag.LATE, Flag.INHERITED)
 )
 _CONNECT, _PROCESS = int(Kind.CONNECT), int(Kind.PROCESS)
 

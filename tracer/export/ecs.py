@@ -72,7 +72,7 @@ def session_facts(record: Mapping[str, Any]) -> SessionFacts:
         session=str(record.get("id") or "unknown"),
         target=" ".join(str(target) for target in record.get("targets") or ()),
         tier=str(record.get("tier") or "unknown"),
-        start_ns=int(record.get("start_ns") or 0),
+        start_ns=start_ns if isinstance(start_ns := record.get("start_ns"), int) else 0,
     )
 
 

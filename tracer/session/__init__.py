@@ -50,7 +50,8 @@ class Outcome:
 
     actions     events by kind
     losses      by ring; what a full disk made us drop is among them
-    unjudged    records that could not be read, and events on which a rule failed
+    unjudged    events on which a rule failed
+    bad_records records that could not be read
     left        processes that still ran when the watch ended
     written     the trace holds all of it
     """
@@ -59,6 +60,7 @@ class Outcome:
     violations: Mapping[Level, int]
     losses: Mapping[str, int]
     unjudged: int = 0
+    bad_records: int = 0
     left: int = 0
     written: bool = True
 
@@ -69,7 +71,8 @@ class Outcome:
     @property
     def complete(self) -> bool:
         """Whether everything was seen, judged and written down."""
-        return self.written and not self.unjudged and not any(self.losses.values())
+        missing = self.unjudged or self.bad_records or any(self.losses.values())
+        return self.written and not missing
 
     def worst(self) -> Level | None:
         """The highest level that was violated."""
@@ -246,7 +249,8 @@ class Session:
                 "critical": max(lost_critical, self._drain.lost_critical),
                 "bulk": max(lost_bulk, self._drain.lost_bulk),
             },
-            unjudged=self._judging.bad_records + self._judging.judge_errors,
+            unjudged=self._judging.unjudged,
+            bad_records=self._judging.bad_records,
             left=left,
         )
 
@@ -273,6 +277,7 @@ class Session:
             "losses": dict(outcome.losses),
             "losses_by_reason": self._drain.losses,
             "unjudged": outcome.unjudged,
+            "bad_records": outcome.bad_records,
             "left": outcome.left,
             "engine": self._drain.usage,
         }

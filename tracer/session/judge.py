@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tracer.events import Action, Event, Violation
+from tracer.events import Action, Violation
 from tracer.pipeline import Judge, Pipeline, violation_record
 from tracer.session.outbox import Outbox, judged_record, portions
 from tracer.trace import Block, Follower, Writer
@@ -19,9 +19,9 @@ class Judging:
     """The thread. `take(actions, violations)` is called for each block, once its violations are in the trace,
     with how many events of each kind it held, and what broke a rule.
 
-    `error` is what ended it early, told to `on_error`; `judge_errors` how often a rule failed on an event
-    (which then counts as not judged), `bad_records` how many records could not be read, and `lost` the losses
-    (critical, bulk) by the trace's own account, which knows what a full disk made the writer drop.
+    `error` is what ended it early, told to `on_error`; `unjudged` on how many events a rule failed,
+    `bad_records` how many records could not be read, and `lost` the losses (critical, bulk) by the trace's
+    own account, which knows what a full disk made the writer drop.
     """
 
     def __init__(
@@ -35,9 +35,7 @@ class Judging:
         on_error: Callable[[str, BaseException], object] = lambda _what, _error: None,
     ) -> None:
         self.error: BaseException | None = None
-        self.judge_errors = 0
         self.lost = (0, 0)
-        self._judge_event = judge
         self._writer = writer
         self._outbox = outbox
         self._take = take
@@ -45,9 +43,13 @@ class Judging:
         self._appended = threading.Event()
         self._drained = False
         self._last_look = False
-        self._pipeline = Pipeline(session, self._guarded)
+        self._pipeline = Pipeline(session, judge)
         self._follower = Follower(writer.path, wait=self._wait, memory=writer.pending_block)
         self._thread = threading.Thread(target=self._run, name="judge", daemon=True)
+
+    @property
+    def unjudged(self) -> int:
+        return self._pipeline.failed_judgements
 
     @property
     def bad_records(self) -> int:
@@ -113,11 +115,3 @@ class Judging:
             self._outbox.judged(block.header.sequence)
         for portion in written:
             self._writer.append(portion)
-
-    def _guarded(self, event: Event) -> tuple[Violation, ...]:
-        """No event, however made, may end the judging of those after it."""
-        try:
-            return self._judge_event(event)
-        except Exception:  # noqa: BLE001  counted and told at the end of the session
-            self.judge_errors += 1
-            return ()
