@@ -30,12 +30,12 @@ PROGRAMS = (
     "on_sys_enter",
     "on_sys_exit",
 )
-# What tier B cannot see on any kernel; `rubicon doctor` and the trace say so.
-UNSEEN = (
-    "file operations, and UDP and unix connects, through io_uring",
-    "datagrams sent without connect",
-    "writes through shared mappings",
-)
+# What tier B cannot see on any kernel, and what would open it; `rubicon doctor` and the trace say so.
+UNSEEN = {
+    "file operations, and UDP and unix connects, through io_uring": "probes on io_uring's own tracepoints",
+    "datagrams sent without connect": "a probe on sendto(2), sendmsg(2) and sendmmsg(2)",
+    "writes through shared mappings": "a hook on mmap(2); the pages themselves are written without a call",
+}
 
 _BULK_KINDS = frozenset(range(Kind.OPEN, Kind.CHOWN + 1))
 _BULK_LOSSES = frozenset({"RB_LOST_FILE"})
@@ -52,7 +52,7 @@ class CoreSource:
     abi: Mapping[str, Any]
     loader: str = "core"
     tier: str = "B"
-    unseen: tuple[str, ...] = UNSEEN
+    unseen: tuple[str, ...] = tuple(UNSEEN)
 
     def __init__(
         self,

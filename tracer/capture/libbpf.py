@@ -10,6 +10,8 @@ import ctypes
 import errno
 import os
 from collections import deque
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from tracer.errors import KernelError
@@ -17,6 +19,7 @@ from tracer.errors import KernelError
 _SONAME = "libbpf.so.1"
 _WARN = 0  # enum libbpf_print_level
 _MESSAGE_BYTES = 1 << 20  # a verifier log is one message
+_RETURN_0 = bytes.fromhex("b7000000000000009500000000000000")  # r0 = 0; exit
 
 _PrintFunction = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
 
@@ -57,6 +60,22 @@ class _TestRunOptions(ctypes.Structure):
     )
 
 
+class _LoadOptions(ctypes.Structure):
+    """struct bpf_prog_load_opts, up to what a program without maps needs."""
+
+    _fields_ = (
+        ("sz", ctypes.c_size_t),
+        ("attempts", ctypes.c_int),
+        ("expected_attach_type", ctypes.c_int),
+        ("prog_btf_fd", ctypes.c_uint32),
+        ("prog_flags", ctypes.c_uint32),
+        ("prog_ifindex", ctypes.c_uint32),
+        ("kern_version", ctypes.c_uint32),
+        ("attach_btf_id", ctypes.c_uint32),
+        ("attach_prog_fd", ctypes.c_uint32),
+    )
+
+
 _POINTER, _INT, _TEXT, _SIZE = ctypes.c_void_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_size_t
 _SIGNATURES: dict[str, tuple[type, list[type]]] = {
     "libbpf_set_print": (_POINTER, [_PrintFunction]),
@@ -85,7 +104,18 @@ _SIGNATURES: dict[str, tuple[type, list[type]]] = {
     "bpf_map_delete_elem": (_INT, [_INT, _POINTER]),
     "bpf_map_get_next_key": (_INT, [_INT, _POINTER, _POINTER]),
     "bpf_prog_test_run_opts": (_INT, [_INT, _POINTER]),
+    "bpf_program__section_name": (_TEXT, [_POINTER]),
+    "libbpf_version_string": (_TEXT, []),
+    "libbpf_find_vmlinux_btf_id": (_INT, [_TEXT, _INT]),
+    "bpf_prog_load": (_INT, [_INT, _TEXT, _TEXT, _POINTER, _SIZE, _POINTER]),
+    "bpf_raw_tracepoint_open": (_INT, [_TEXT, _INT]),
 }
+
+
+@cache
+def library() -> Library:
+    """The loaded library: one, as libbpf keeps one pointer to where it prints. Raises KernelError."""
+    return Library()
 
 
 class Library:
@@ -100,12 +130,17 @@ class Library:
             function = getattr(self._library, name)
             function.restype, function.argtypes = result, arguments
         self.warnings: deque[str] = deque(maxlen=20)
-        self._print = _PrintFunction(self._keep_warning)  # held: libbpf keeps a pointer to it
+        self._print = _PrintFunction(self._keep_warning)
         self._library.libbpf_set_print(self._print)
 
     def __getattr__(self, name: str) -> ctypes._NamedFuncPointer:
         function: ctypes._NamedFuncPointer = getattr(self._library, name)
         return function
+
+    @property
+    def version(self) -> str:
+        text: bytes = self._library.libbpf_version_string()
+        return text.decode("ascii", "replace").removeprefix("v")
 
     def _keep_warning(self, level: int, form: bytes, arguments: int) -> int:
         """Called from C: must not raise."""
@@ -124,6 +159,30 @@ class Library:
         reason = os.strerror(code) if code else "unknown error"
         said = f" ({self.warnings[-1]})" if self.warnings else ""
         return KernelError(f"{what}: {reason}{said}")
+
+
+def try_program(program_type: int, attach_type: int, function: str) -> None:
+    """Load a program that does nothing, attach it to a kernel function, and take it away again.
+
+    Types: enum bpf_prog_type, enum bpf_attach_type of linux/bpf.h. Raises OSError: what the kernel said.
+    """
+    lib = library()
+    lib.warnings.clear()
+    target = lib.libbpf_find_vmlinux_btf_id(function.encode(), attach_type)
+    if target < 0:
+        raise OSError(-target, f"no function {function} in the type information")
+    options = _LoadOptions(sz=ctypes.sizeof(_LoadOptions))
+    options.expected_attach_type, options.attach_btf_id = attach_type, target
+    fd = lib.bpf_prog_load(program_type, b"doctor", b"GPL", _RETURN_0, 2, ctypes.byref(options))
+    if fd < 0:
+        raise OSError(-fd, f"load: {os.strerror(-fd)}")
+    try:
+        link = lib.bpf_raw_tracepoint_open(None, fd)
+        if link < 0:
+            raise OSError(-link, f"attach: {os.strerror(-link)}")
+        os.close(link)
+    finally:
+        os.close(fd)
 
 
 class Map:
@@ -173,7 +232,7 @@ class Object:
     """A BPF object file. To be opened, prepared, loaded, attached, and closed whatever happened."""
 
     def __init__(self, path: Path, kernel_btf: Path | None = None) -> None:
-        self._library = Library()
+        self._library = library()
         options = _OpenOptions(sz=ctypes.sizeof(_OpenOptions))
         if kernel_btf is not None:
             options.btf_custom_path = os.fsencode(kernel_btf)
@@ -216,12 +275,20 @@ class Object:
 
     def instruction_counts(self) -> dict[str, int]:
         """Instructions of each program as compiled."""
-        found: dict[str, int] = {}
+        return {name: int(self._library.bpf_program__insn_cnt(pointer)) for name, pointer in self._programs()}
+
+    def sections(self) -> dict[str, str]:
+        """Where each program wants to go: {"on_fork": "tp_btf/sched_process_fork", ...}."""
+        return {
+            name: self._library.bpf_program__section_name(pointer).decode()
+            for name, pointer in self._programs()
+        }
+
+    def _programs(self) -> Iterator[tuple[str, int]]:
         pointer = None
         while pointer := self._library.bpf_object__next_program(self._pointer, pointer):
             name: bytes = self._library.bpf_program__name(pointer)
-            found[name.decode()] = int(self._library.bpf_program__insn_cnt(pointer))
-        return found
+            yield name.decode(), pointer
 
     def iterate(self, program: str) -> bytes:
         """Run an iterator program over all the kernel has; what it wrote."""

@@ -19,7 +19,7 @@ _NEEDED = {"CAP_PERFMON": 1 << 38, "CAP_BPF": 1 << 39}
 
 def open_source(environment: Mapping[str, str] = os.environ) -> CoreSource:
     """The probes, loaded. Raises PrivilegeError or KernelError, naming what is missing and the remedy."""
-    check_privileges(_effective_capabilities())
+    check_privileges(effective_capabilities())
     btf = check_btf(environment)
     if not OBJECT.is_file():
         raise KernelError(f"the probes are not built: make -C {OBJECT.parents[1]}")
@@ -38,7 +38,7 @@ def check_privileges(capabilities: int) -> None:
         )
 
 
-def _effective_capabilities() -> int:
+def effective_capabilities() -> int:
     with open("/proc/self/status", encoding="ascii", errors="replace") as status:
         for line in status:
             if line.startswith("CapEff:"):

@@ -6,11 +6,14 @@ import platform
 import pwd
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from tracer import __version__
 from tracer.capture import Source
+from tracer.capture.doctor import kernel_facts
 from tracer.rules import RuleSet
+from tracer.targets.machine import cgroup_layout, runtimes
 
 USERS_MAX = 1_000
 
@@ -36,9 +39,19 @@ def first_records(
             "abi": dict(source.abi),
             "rules": {"digest": rules.digest, "sources": list(rules.sources)},
             "unseen": list(source.unseen),
+            "capture": _capture(),
         },
         *_users(),
     ]
+
+
+def _capture() -> dict[str, Any]:
+    """What `rubicon doctor` says of the kernel and the machine, as far as it costs no try."""
+    return {
+        **asdict(kernel_facts()),
+        "cgroups": asdict(cgroup_layout()),
+        "runtimes": [asdict(each) for each in runtimes()],
+    }
 
 
 def boot_offset_ns() -> int:

@@ -35,12 +35,12 @@ def parse_mounts(mounts: Iterable[bytes]) -> tuple[Path | None, str]:
     for line in mounts:
         before, _dash, after = line.partition(b" - ")
         if after.startswith(b"cgroup2 "):
-            root, place = (_unescaped(field) for field in before.split()[3:5])
+            root, place = (unescaped(field) for field in before.split()[3:5])
             return Path(place), root
     return None, ""
 
 
-def _unescaped(field: bytes) -> str:
+def unescaped(field: bytes) -> str:
     return os.fsdecode(_OCTAL.sub(lambda found: bytes([int(found[1], 8)]), field))
 
 

@@ -1,0 +1,182 @@
+"""What is found out about a kernel, from a made-up one; and from this one, whatever privileges there are."""
+
+from __future__ import annotations
+
+import errno
+import gzip
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from tracer.capture import Source, doctor, trials
+from tracer.capture.core import UNSEEN
+from tracer.capture.doctor import NOT_ALLOWED, examine, kernel_facts
+from tracer.capture.preflight import BTF_VARIABLE
+from tracer.errors import KernelError
+
+
+@pytest.mark.parametrize("level", ["none", "integrity", "confidentiality"])
+def test_lockdown_as_the_kernel_says_it(tmp_path: Path, level: str) -> None:
+    file = tmp_path / "sys/kernel/security/lockdown"
+    file.parent.mkdir(parents=True)
+    file.write_text("none integrity confidentiality\n".replace(level, f"[{level}]"))
+    assert kernel_facts({}, tmp_path).lockdown == level
+
+
+@pytest.mark.parametrize("level", ["integrity", "confidentiality"])
+def test_lockdown_that_is_built_in(tmp_path: Path, level: str) -> None:
+    (tmp_path / "proc").mkdir()
+    config = f"# x\nCONFIG_LOCK_DOWN_KERNEL_FORCE_{level.upper()}=y\n"
+    (tmp_path / "proc/config.gz").write_bytes(gzip.compress(config.encode()))
+    assert kernel_facts({}, tmp_path).lockdown == level
+
+
+def test_lockdown_that_nothing_tells(tmp_path: Path) -> None:
+    assert kernel_facts({}, tmp_path).lockdown == ""
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/config.gz").write_bytes(b"no gzip")
+    assert kernel_facts({}, tmp_path).lockdown == ""
+
+
+def test_kprobes(tmp_path: Path) -> None:
+    _io_uring, kprobes = kernel_facts({}, tmp_path).mechanisms
+    assert (kprobes.name, kprobes.yes) == ("kprobes", False)
+    (tmp_path / "sys/bus/event_source/devices/kprobe").mkdir(parents=True)
+    assert kernel_facts({}, tmp_path).mechanisms[1].yes
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "names", "missing"),
+    [
+        (1 << 21, ("CAP_SYS_ADMIN",), ""),
+        (1 << 39, ("CAP_BPF",), "CAP_PERFMON missing"),
+        (0, (), "CAP_PERFMON and CAP_BPF missing"),
+    ],
+)
+def test_privileges(
+    capabilities: int, names: tuple[str, ...], missing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "effective_capabilities", lambda: capabilities)
+    facts = kernel_facts({})
+    assert facts.capabilities == names
+    assert facts.missing.startswith(missing)
+    assert bool(facts.remedy) is bool(missing)
+
+
+def test_no_type_information(tmp_path: Path) -> None:
+    facts = kernel_facts({BTF_VARIABLE: str(tmp_path / "none")})
+    assert (facts.btf, facts.btf_bytes) == ("", 0)
+
+
+class Loaded:
+    """A source, as far as it is asked."""
+
+    loader, tier, unseen = "core", "B", tuple(UNSEEN)
+    closed = False
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def opening(source: Loaded) -> Callable[[Mapping[str, str]], Source]:
+    return lambda _: source  # type: ignore[return-value]
+
+
+def named(path: Path, *names: str) -> dict[str, str]:
+    """An environment with type information that has these names in it."""
+    path.write_bytes(b"\0" + b"".join(name.encode() + b"\0" for name in names))
+    return {BTF_VARIABLE: str(path)}
+
+
+@pytest.fixture
+def unprivileged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "effective_capabilities", lambda: 0)
+
+
+def test_hooks_are_held_against_the_kernels_names(tmp_path: Path, unprivileged: None) -> None:
+    source = Loaded()
+    found = examine(
+        named(tmp_path / "btf", "btf_trace_sys_enter", "btf_trace_sched_process_forks"), opening(source)
+    )
+    hooks = {each.hook: each for each in found.hooks}
+    assert hooks["tp_btf/sys_enter"].yes
+    assert (hooks["tp_btf/sched_process_fork"].yes, hooks["iter/task"].yes) == (False, False)
+    assert hooks["raw_tp/sweep"].yes
+    assert (found.loads, found.problem, found.loader, found.tier) == (True, "", "core", "B")
+    assert source.closed
+
+
+def test_without_names_hooks_are_not_known(tmp_path: Path, unprivileged: None) -> None:
+    found = examine({BTF_VARIABLE: str(tmp_path / "none")}, opening(Loaded()))
+    assert {each.yes for each in found.hooks if each.hook != "raw_tp/sweep"} == {None}
+
+
+def test_probes_that_cannot_be_loaded(tmp_path: Path, unprivileged: None) -> None:
+    def refuse(_: Mapping[str, str]) -> Source:
+        raise KernelError("the kernel refused the probes")
+
+    found = examine(named(tmp_path / "btf"), refuse)
+    assert (found.loads, found.problem) == (False, "the kernel refused the probes")
+    assert (found.loader, found.tier) == ("", "")
+    assert [each.route for each in found.unseen] == list(UNSEEN)
+
+
+def test_kinds_of_programs_are_not_tried_without_privileges(tmp_path: Path, unprivileged: None) -> None:
+    found = examine(named(tmp_path / "btf"), opening(Loaded()))
+    assert {(each.yes, each.why) for each in found.programs} == {(None, NOT_ALLOWED)}
+
+
+def test_every_route_says_what_would_open_it() -> None:
+    assert all(UNSEEN.values())
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "means"),
+    [
+        (errno.EPERM, "load: Operation not permitted", "refuses it"),
+        (524, "attach: Unknown error 524", "cannot do it"),
+        (errno.EMFILE, "load: Too many open files", ""),
+    ],
+)
+def test_what_a_refused_program_means(code: int, said: str, means: str) -> None:
+    def refuse(_type: int, _attach: int, _function: str) -> None:
+        raise OSError(code, said)
+
+    answers = trials.try_programs(refuse)
+    assert [each.name for each in answers] == ["fentry", "fexit", "fmod_ret", "lsm"]
+    assert {each.yes for each in answers} == {False}
+    assert all(each.why.startswith(said) and means in each.why for each in answers)
+
+
+def test_programs_that_are_taken() -> None:
+    assert {each.yes for each in trials.try_programs(lambda *_: None)} == {True}
+
+
+@pytest.mark.parametrize(
+    ("status", "int80", "x32"),
+    [(0, (True, ""), (True, "")), (errno.ENOSYS, (False, "refused"), (False, "this kernel has none"))],
+)
+def test_calls(
+    status: int, int80: tuple[bool, str], x32: tuple[bool, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trials, "_status_of", lambda _: status)
+    found = trials.try_calls("x86_64")
+    for answer, (yes, why) in zip(found, (int80, x32), strict=True):
+        assert answer.yes is yes
+        assert answer.why.startswith(why)
+
+
+def test_a_call_that_ends_in_a_signal_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trials, "_status_of", lambda _: -11)
+    assert [each.yes for each in trials.try_calls("x86_64")] == [False, False]
+
+
+def test_other_machines_have_no_other_tables() -> None:
+    assert trials.try_calls("aarch64") == ()
+
+
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="this machine has one table of calls")
+def test_calls_are_tried_for_real() -> None:
+    assert {each.yes for each in trials.try_calls("x86_64")} <= {True, False}

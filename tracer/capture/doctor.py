@@ -1,0 +1,252 @@
+"""What this kernel allows the probes, and what they cannot see on it: for `rubicon doctor` and the trace.
+
+`kernel_facts` is cheap, and a part of every trace's session record. `examine` adds what takes a try: it loads
+the probes for a moment, with nobody in scope. Neither changes the machine; both say what they could not see.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import zlib
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from tracer.capture.core import OBJECT, UNSEEN
+from tracer.capture.libbpf import Object, library
+from tracer.capture.preflight import (
+    BTF_VARIABLE,
+    KERNEL_BTF,
+    check_privileges,
+    effective_capabilities,
+    open_source,
+)
+from tracer.capture.source import Source
+from tracer.capture.trials import Answer, try_calls, try_programs
+from tracer.errors import KernelError, PrivilegeError, RubiconError
+
+NOT_ALLOWED = "not looked at: needs the privileges to load probes"
+# include/uapi/linux/capability.h
+_CAPABILITIES = {"CAP_SYS_ADMIN": 21, "CAP_SYS_RESOURCE": 24, "CAP_PERFMON": 38, "CAP_BPF": 39}
+_IO_URING_SETUP = 425  # the same number on every machine
+# What a program's section says it needs of the kernel, and the name this has in the kernel's BTF.
+_BTF_NAMES = {
+    "tp_btf": "btf_trace_{}",
+    "iter": "bpf_iter_{}",
+    "lsm": "bpf_lsm_{}",
+    "fentry": "{}",
+    "fexit": "{}",
+    "fmod_ret": "{}",
+}
+_KPROBES = "sys/bus/event_source/devices/kprobe"
+_GZIP = 31  # the window bits by which zlib takes a gzip file
+_LOCKDOWN = "sys/kernel/security/lockdown"
+
+
+@dataclass(frozen=True, slots=True)
+class KernelFacts:
+    """The kernel, and us on it.
+
+    release, machine    as uname(2) says them
+    btf, btf_bytes      where the type information is, "" when there is none, and its size
+    libbpf              its version, "" when it is not installed
+    capabilities        those in force that matter here
+    missing, remedy     what is missing to load probes, and the command that gives it; "" when nothing is
+    lockdown            none, integrity or confidentiality; "" when it cannot be found out
+    mechanisms          io_uring, kprobes
+    """
+
+    release: str
+    machine: str
+    btf: str
+    btf_bytes: int
+    libbpf: str
+    capabilities: tuple[str, ...]
+    missing: str
+    remedy: str
+    lockdown: str
+    mechanisms: tuple[Answer, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """A place in the kernel that a probe wants to be called from."""
+
+    program: str
+    hook: str
+    yes: bool | None
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """A way to act that goes unseen, and what would open it to view."""
+
+    route: str
+    opens: str
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """All that can be found out.
+
+    loads           whether the probes can be loaded here; `problem` says why not, with the remedy
+    loader, tier    what was chosen, "" when they cannot be loaded
+    programs        the kinds that tier A is made of
+    calls           other tables of system calls
+    """
+
+    kernel: KernelFacts
+    loads: bool
+    problem: str
+    loader: str
+    tier: str
+    hooks: tuple[Hook, ...]
+    programs: tuple[Answer, ...]
+    calls: tuple[Answer, ...]
+    unseen: tuple[Unseen, ...]
+
+
+def kernel_facts(environment: Mapping[str, str] = os.environ, root: Path = Path("/")) -> KernelFacts:
+    """What can be read in a few milliseconds; `root` is where /proc and /sys are."""
+    uname = os.uname()
+    btf = Path(environment.get(BTF_VARIABLE) or KERNEL_BTF)
+    size = btf.stat().st_size if btf.is_file() else 0
+    missing = _missing(effective_capabilities())
+    return KernelFacts(
+        release=uname.release,
+        machine=uname.machine,
+        btf=str(btf) if size else "",
+        btf_bytes=size,
+        libbpf=_libbpf_version(),
+        capabilities=_names(effective_capabilities()),
+        missing=missing,
+        remedy="sudo rubicon ..." if missing else "",
+        lockdown=_lockdown(root),
+        mechanisms=(_io_uring(root), _kprobes(root)),
+    )
+
+
+def examine(
+    environment: Mapping[str, str] = os.environ,
+    opened: Callable[[Mapping[str, str]], Source] = open_source,
+) -> Examination:
+    """Everything, tries among it. `opened` loads the probes."""
+    kernel = kernel_facts(environment)
+    problem, loader, tier = "", "", ""
+    unseen: tuple[str, ...] = tuple(UNSEEN)
+    try:
+        source = opened(environment)
+        loader, tier, unseen = source.loader, source.tier, source.unseen
+        source.close()
+    except RubiconError as error:
+        problem = str(error)
+    return Examination(
+        kernel=kernel,
+        loads=not problem,
+        problem=problem,
+        loader=loader,
+        tier=tier,
+        hooks=_hooks(kernel.btf),
+        programs=_programs(kernel),
+        calls=try_calls(kernel.machine),
+        unseen=tuple(Unseen(each, UNSEEN.get(each, "")) for each in unseen),
+    )
+
+
+def _programs(kernel: KernelFacts) -> tuple[Answer, ...]:
+    if kernel.libbpf and not kernel.missing:
+        return try_programs()
+    why = NOT_ALLOWED if kernel.libbpf else "not looked at: libbpf is missing"
+    return tuple(Answer(name, None, why) for name in ("fentry", "fexit", "fmod_ret", "lsm"))
+
+
+def _missing(capabilities: int) -> str:
+    try:
+        check_privileges(capabilities)
+    except PrivilegeError as error:
+        return str(error)
+    return ""
+
+
+def _names(capabilities: int) -> tuple[str, ...]:
+    return tuple(name for name, bit in _CAPABILITIES.items() if capabilities >> bit & 1)
+
+
+def _libbpf_version() -> str:
+    with suppress(KernelError):
+        return library().version
+    return ""
+
+
+def _lockdown(root: Path) -> str:
+    """The word in brackets: "none [integrity] confidentiality"; securityfs need not be mounted.
+
+    Without it, what the kernel forces on itself from the start (security/lockdown/Kconfig).
+    """
+    with suppress(OSError, ValueError):
+        text = (root / _LOCKDOWN).read_text("ascii")
+        return text[text.index("[") + 1 : text.index("]")]
+    with suppress(OSError, zlib.error):
+        config = zlib.decompress((root / "proc/config.gz").read_bytes(), _GZIP)
+        for level in ("integrity", "confidentiality"):
+            if f"\nCONFIG_LOCK_DOWN_KERNEL_FORCE_{level.upper()}=y\n".encode() in config:
+                return level
+    return ""
+
+
+def _io_uring(root: Path) -> Answer:
+    """Asked for a ring of no entries, which it refuses; a kernel without it does not know the call."""
+    name = "io_uring"
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.syscall(_IO_URING_SETUP, 0, None) >= 0:
+        raise AssertionError("a ring was made of nothing")
+    code = ctypes.get_errno()
+    if code in (errno.EFAULT, errno.EINVAL):
+        return Answer(name, True)
+    with suppress(OSError):
+        switch = (root / "proc/sys/kernel/io_uring_disabled").read_text("ascii").strip()
+        if switch != "0":
+            return Answer(name, False, f"kernel.io_uring_disabled is {switch}")
+    return Answer(name, False, "this kernel has none" if code == errno.ENOSYS else os.strerror(code))
+
+
+def _kprobes(root: Path) -> Answer:
+    there = (root / _KPROBES).exists()
+    return Answer("kprobes", there, "" if there else "this kernel is built without them")
+
+
+def _hooks(btf: str) -> tuple[Hook, ...]:
+    """What the compiled probes want, held against the names that the kernel's type information has."""
+    try:
+        probes = Object(OBJECT)
+    except KernelError:
+        return ()
+    try:
+        sections = probes.sections()
+    finally:
+        probes.close()
+    names = _names_of(btf)
+    return tuple(_hook(program, section, names) for program, section in sections.items())
+
+
+def _names_of(btf: str) -> frozenset[bytes]:
+    """Every string of the type information; NULs part them (Documentation/bpf/btf.rst)."""
+    with suppress(OSError):
+        return frozenset(Path(btf).read_bytes().split(b"\0")) if btf else frozenset()
+    return frozenset()
+
+
+def _hook(program: str, section: str, names: frozenset[bytes]) -> Hook:
+    kind, _slash, target = section.partition("/")
+    form = _BTF_NAMES.get(kind.removesuffix(".s"))
+    if form is None:
+        return Hook(program, section, True, "Rubicon itself runs it")
+    if not names:
+        return Hook(program, section, None, "not known without type information (BTF)")
+    if form.format(target).encode() in names:
+        return Hook(program, section, True)
+    return Hook(program, section, False, "this kernel has no such place")
