@@ -10,7 +10,7 @@
  *
  * Three kinds of string:
  *   path   a walk through dentries and mounts, leaf first, each name followed by '/'; empty is the
- *          root. "bin/usr/" is /usr/bin.
+ *          root. "bin/usr/" is /usr/bin. A slash in a name (only a memfd has that) is stored as '!'.
  *   name   bytes as a program gave them; relative to `path` in the same record.
  *   args   an argument vector, each argument ended by a NUL.
  */

@@ -19,6 +19,7 @@ struct walk {
 	u64 mnt_root;
 	u32 slot;
 	u32 begin;
+	u32 last;	/* where the name nearest to the root begins */
 	u32 total;
 	u32 limit;
 	u32 complete;
@@ -47,6 +48,7 @@ static __always_inline void append_name(struct scratch *s, struct walk *w, struc
 	}
 	if (bpf_probe_read_kernel(s->data + len, size, name))
 		record_flag(s, RB_UNREADABLE);
+	w->last = len;
 	len += size;
 	if (len < STRINGS_MAX)
 		s->data[len] = '/';
@@ -86,6 +88,23 @@ static long walk_step(u32 index, struct walk *w)
 	return 0;
 }
 
+/*
+ * A name in no directory may hold slashes: memfd_create("x/git/bin") would pass for a program in /bin/git.
+ * They become '!', as in sysfs.
+ */
+__noinline int hide_slashes(struct scratch *s, u64 at)
+{
+	if (!s)
+		return 0;
+	for (u32 i = 0; i < NAME_BYTES_MAX && at + i + 1 < s->len; i++) {
+		u64 byte = bounded(at + i, STRINGS_MAX);
+
+		if (s->data[byte] == '/')
+			s->data[byte] = '!';
+	}
+	return 0;
+}
+
 /* As d_unlinked() in the kernel: out of the hash, and not the root of a mount. */
 static __always_inline bool is_unlinked(struct dentry *dentry)
 {
@@ -113,6 +132,8 @@ __noinline u32 walk_path(struct scratch *s, u64 vfsmount, u64 dentry_at)
 	bpf_loop(WALK_STEPS_MAX, walk_step, &w, 0);
 	if (!w.complete || s->len - w.begin != w.total)
 		record_cut(s, RB_PATH_CUT, w.total);
+	if (w.nameless)
+		hide_slashes(s, w.last);
 	if (w.nameless || is_unlinked(dentry))
 		record_flag(s, RB_DELETED);
 	return s->len - w.begin;

@@ -30,6 +30,24 @@ def test_hostile_names(watch: Watch, here: Path) -> None:
     assert [where(each) for each in run.paths()] == expected
 
 
+def test_a_name_in_no_directory_does_not_look_like_a_path(watch: Watch) -> None:
+    run = watch.python(
+        """
+for name in sys.argv[1:]:
+    memory = os.memfd_create(name)
+    os.write(memory, open("/bin/true", "rb").read())
+    if os.fork() == 0:
+        os.execve(memory, [name], {})
+    assert os.wait()[1] == 0
+""",
+        "x/git-core/lib/usr",
+        "/" * 249,
+        "plain",
+    )
+    assert [each.path for each in run.execs] == ["/memfd:x!git-core!lib!usr", "/memfd:" + "!" * 249, "/memfd:plain"]
+    assert [flags(each) for each in run.execs] == [Flag.DELETED] * 3
+
+
 def test_symlinks_are_followed(watch: Watch, here: Path) -> None:
     (here / "real").mkdir()
     (here / "link").symlink_to("real")
