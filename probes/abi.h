@@ -183,7 +183,11 @@ struct rb_close {
 /* rename, unlink, link, symlink, mkdir, rmdir, truncate, chmod, chown */
 struct rb_path {
 	struct rb_head head;
-	__u64 value;		/* truncate: length; chmod, mkdir: mode; chown: uid */
+	/*
+	 * truncate: length; chmod, mkdir: mode; chown: uid; rename, link: the flags of the call. Those of a chmod
+	 * or chown stand in the upper half.
+	 */
+	__u64 value;
 	__u64 value2;		/* chown: gid */
 	__u64 inode;		/* when a descriptor named the file */
 	__u32 device;

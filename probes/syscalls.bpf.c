@@ -54,6 +54,7 @@ static __always_inline u32 openat2_flags(u64 how)
 	return flags;
 }
 
+#define AT_SYMLINK_NOFOLLOW 0x100
 #define AT_REMOVEDIR 0x200
 #define AT_EMPTY_PATH 0x1000
 
@@ -75,6 +76,9 @@ static __always_inline int at_exit(struct call *c, struct path_call *p, u32 flag
 	return first || p->dirfd == AT_FDCWD ? path_exit(c, p) : path_fd_exit(c, p);
 }
 
+/* What a flag says of a name goes above the 32 bits of a mode or an owner. */
+#define FLAGS_ABOVE(flags) ((u64)(u32)(flags) << 32)
+
 #define BY_NAME(...) path_exit(c, &(struct path_call){ .dirfd = AT_FDCWD, .dirfd2 = AT_FDCWD, __VA_ARGS__ })
 #define BY_NAME_AT(...) path_exit(c, &(struct path_call){ __VA_ARGS__ })
 #define BY_FD(...) path_fd_exit(c, &(struct path_call){ __VA_ARGS__ })
@@ -89,6 +93,9 @@ static __always_inline int name_exit(struct call *c, u32 act)
 		return BY_NAME(.kind = RB_RENAME, .name = a[0], .name2 = a[1]);
 	case ACT_RENAMEAT:
 		return BY_NAME_AT(.kind = RB_RENAME, .dirfd = a[0], .name = a[1], .dirfd2 = a[2], .name2 = a[3]);
+	case ACT_RENAMEAT2:
+		return BY_NAME_AT(.kind = RB_RENAME, .dirfd = a[0], .name = a[1], .dirfd2 = a[2], .name2 = a[3],
+				  .value = (u32)a[4]);
 	case ACT_UNLINK:
 		return BY_NAME(.kind = RB_UNLINK, .name = a[0]);
 	case ACT_UNLINKAT:
@@ -98,7 +105,8 @@ static __always_inline int name_exit(struct call *c, u32 act)
 	case ACT_LINK:
 		return BY_NAME(.kind = RB_LINK, .name = a[0], .name2 = a[1]);
 	case ACT_LINKAT:
-		return BY_NAME_AT(.kind = RB_LINK, .dirfd = a[0], .name = a[1], .dirfd2 = a[2], .name2 = a[3]);
+		return BY_NAME_AT(.kind = RB_LINK, .dirfd = a[0], .name = a[1], .dirfd2 = a[2], .name2 = a[3],
+				  .value = (u32)a[4]);
 	case ACT_SYMLINK:
 		return BY_NAME(.kind = RB_SYMLINK, .name = a[1], .name2 = a[0]);
 	case ACT_SYMLINKAT:
@@ -131,14 +139,18 @@ static __always_inline int attribute_exit(struct call *c, u32 act)
 	case ACT_FCHMODAT:
 		return BY_EITHER(0, .kind = RB_CHMOD, .dirfd = a[0], .name = a[1], .value = (u16)a[2]);
 	case ACT_FCHMODAT2:
-		return BY_EITHER(a[3], .kind = RB_CHMOD, .dirfd = a[0], .name = a[1], .value = (u16)a[2]);
+		return BY_EITHER(a[3], .kind = RB_CHMOD, .dirfd = a[0], .name = a[1],
+				 .value = (u16)a[2] | FLAGS_ABOVE(a[3]));
 	case ACT_CHOWN:
 		return BY_NAME(.kind = RB_CHOWN, .name = a[0], .value = (u32)a[1], .value2 = (u32)a[2]);
+	case ACT_LCHOWN:
+		return BY_NAME(.kind = RB_CHOWN, .name = a[0], .value = (u32)a[1] | FLAGS_ABOVE(AT_SYMLINK_NOFOLLOW),
+			       .value2 = (u32)a[2]);
 	case ACT_FCHOWN:
 		return BY_FD(.kind = RB_CHOWN, .dirfd = a[0], .value = (u32)a[1], .value2 = (u32)a[2]);
 	case ACT_FCHOWNAT:
 		return BY_EITHER(a[4], .kind = RB_CHOWN, .dirfd = a[0], .name = a[1],
-				 .value = (u32)a[2], .value2 = (u32)a[3]);
+				 .value = (u32)a[2] | FLAGS_ABOVE(a[4]), .value2 = (u32)a[3]);
 	}
 	return 0;
 }

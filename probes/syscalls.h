@@ -19,6 +19,7 @@ enum act {
 	ACT_WRITE_TO_THIRD,	/* ... in the third */
 	ACT_RENAME,
 	ACT_RENAMEAT,
+	ACT_RENAMEAT2,
 	ACT_UNLINK,
 	ACT_UNLINKAT,
 	ACT_RMDIR,
@@ -37,6 +38,7 @@ enum act {
 	ACT_FCHMODAT,
 	ACT_FCHMODAT2,
 	ACT_CHOWN,
+	ACT_LCHOWN,
 	ACT_FCHOWN,
 	ACT_FCHOWNAT,
 	ACT_EXECVE,
@@ -71,7 +73,7 @@ enum act {
 	X(copy_file_range,	326,	377,	ACT_WRITE_TO_THIRD)	\
 	X(rename,		82,	38,	ACT_RENAME)		\
 	X(renameat,		264,	302,	ACT_RENAMEAT)		\
-	X(renameat2,		316,	353,	ACT_RENAMEAT)		\
+	X(renameat2,		316,	353,	ACT_RENAMEAT2)		\
 	X(unlink,		87,	10,	ACT_UNLINK)		\
 	X(unlinkat,		263,	301,	ACT_UNLINKAT)		\
 	X(rmdir,		84,	40,	ACT_RMDIR)		\
@@ -91,8 +93,8 @@ enum act {
 	X(fchmodat2,		452,	452,	ACT_FCHMODAT2)		\
 	X(chown,		92,	182,	ACT_CHOWN)		\
 	X(chown32,		ABSENT,	212,	ACT_CHOWN)		\
-	X(lchown,		94,	16,	ACT_CHOWN)		\
-	X(lchown32,		ABSENT,	198,	ACT_CHOWN)		\
+	X(lchown,		94,	16,	ACT_LCHOWN)		\
+	X(lchown32,		ABSENT,	198,	ACT_LCHOWN)		\
 	X(fchown,		93,	95,	ACT_FCHOWN)		\
 	X(fchown32,		ABSENT,	207,	ACT_FCHOWN)		\
 	X(fchownat,		260,	298,	ACT_FCHOWNAT)		\

@@ -201,7 +201,8 @@ class CloseRecord(Record):
 class PathRecord(Record):
     """RENAME UNLINK LINK SYMLINK MKDIR RMDIR TRUNCATE CHMOD CHOWN.
 
-    value, value2   truncate: length; chmod, mkdir: mode; chown: uid and gid
+    value, value2   truncate: length; chmod, mkdir: mode; chown: uid and gid; rename, link: the flags of the
+                    call. Those of a chmod or chown stand in the upper half of `value`.
     path, name      the file: `path` alone when a descriptor named it, else what `name` is relative to
     path2, name2    rename, link: the new name; symlink: `name2` is the target, as given
     """

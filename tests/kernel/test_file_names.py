@@ -9,6 +9,7 @@ from tests.kernel.watching import Watch, flags, where, where_to
 from tracer.records import Flag, Kind
 
 KERNEL, USER = Flag(0), Flag.USER_EVIDENCE
+AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH = 0x100, 0x1000
 
 
 def test_rename(watch: Watch, here: Path) -> None:
@@ -158,7 +159,7 @@ print(has_fchmodat2)
 """,
         cwd=here,
     )
-    newer = [(f"{here}/a", 0o644, 0, USER), (f"{here}/a", 0o604, 0, KERNEL)]
+    newer = [(f"{here}/a", 0o644, 0, USER), (f"{here}/a", 0o604 | AT_EMPTY_PATH << 32, 0, KERNEL)]
     if run.output != b"True\n":
         newer = [(f"{here}/a", 0o644, -errno.ENOSYS, USER)]
     assert {each.kind for each in run.paths()} == {Kind.CHMOD}
@@ -194,11 +195,11 @@ assert fails(os.fchown, fd, 0, 0) == errno.EPERM
     none = 0xFFFFFFFF
     assert [(where(each), each.value, each.value2, each.result) for each in acts] == [
         (f"{here}/a", 7, 11, 0),
-        (f"{here}/s", 7, 11, 0),
+        (f"{here}/s", 7 | AT_SYMLINK_NOFOLLOW << 32, 11, 0),
         (f"{here}/a", 13, none, 0),
         (f"{here}/a", none, 17, 0),
-        (f"{here}/a", 19, 23, 0),
-        (f"{here}/sub", 19, 23, 0),
+        (f"{here}/a", 19 | AT_EMPTY_PATH << 32, 23, 0),
+        (f"{here}/sub", 19 | AT_EMPTY_PATH << 32, 23, 0),
         (f"{here}/sub/missing", 1, 1, -errno.ENOENT),
         (f"{here}/a", 0, 0, -errno.EPERM),
     ]

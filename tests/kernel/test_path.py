@@ -44,7 +44,11 @@ for name in sys.argv[1:]:
         "/" * 249,
         "plain",
     )
-    assert [each.path for each in run.execs] == ["/memfd:x!git-core!lib!usr", "/memfd:" + "!" * 249, "/memfd:plain"]
+    assert [each.path for each in run.execs] == [
+        "/memfd:x!git-core!lib!usr",
+        "/memfd:" + "!" * 249,
+        "/memfd:plain",
+    ]
     assert [flags(each) for each in run.execs] == [Flag.DELETED] * 3
 
 

@@ -13,6 +13,7 @@ context records out of the trace, so a replay elsewhere needs nothing of the mac
     peers    connect: addresses, transport, domain
     names    which domain an address was resolved from
     paths    directory and name -> path
+    links    where a name leads that goes through a symbolic link made under watch
     cuts     which field a record says was cut
     fields   a context record's fields, checked
     recent   the memory with a bound that all of them use

@@ -11,8 +11,8 @@ from tracer.context import peers
 from tracer.context.cuts import ANY_CUT, truncations
 from tracer.context.fields import number
 from tracer.context.images import Images, executable_path
+from tracer.context.links import Links
 from tracer.context.names import Domains
-from tracer.context.paths import joined
 from tracer.context.recent import Recent
 from tracer.context.tree import ProcessTree
 from tracer.errors import TraceError
@@ -56,6 +56,10 @@ _CONNECT, _PROCESS = int(Kind.CONNECT), int(Kind.PROCESS)
 _GOES_ON = frozenset({errno.EINPROGRESS, errno.EINTR, 512})
 
 _LAST_SIGNAL = 64  # signal(7)
+# include/uapi/linux/fs.h and fcntl.h; the second in the upper half of a mode or an owner
+_RENAME_EXCHANGE = 2
+_SYMLINK_NOFOLLOW = 0x100 << 32
+_SYMLINK_FOLLOW = 0x400
 
 # enum rb_stdio
 _STDIO = (
@@ -67,6 +71,7 @@ _STDIO = (
     StdioKind.OTHER,
 )
 
+_Named = OpenRecord | ExecFailedRecord | PathRecord
 _ProcessOf = Callable[[Any], Process]
 _DetailOf = Callable[[Any], Detail]
 _Way = tuple[Action, Category, _ProcessOf, _DetailOf]
@@ -85,6 +90,7 @@ class Context:
         self._tree = ProcessTree(self._images)
         self._domains = Domains()
         self._paths: Recent[tuple[int, int], str] = Recent(PATHS_KEPT)  # by device and inode
+        self._links = Links()
         self._sequence = 0
         self._ways = self._make_ways()
         self._learners: dict[str, Callable[[Mapping[str, Any]], None]] = {
@@ -142,21 +148,21 @@ class Context:
         ways: dict[Kind, _Way] = {
             Kind.FORK: (Action.FORK, Category.PROCESS, self._tree.fork, _nothing),
             Kind.EXEC: (Action.EXEC, Category.PROCESS, self._tree.exec, _exec),
-            Kind.EXEC_FAILED: (Action.EXEC, Category.PROCESS, at, _exec_failed),
+            Kind.EXEC_FAILED: (Action.EXEC, Category.PROCESS, at, self._exec_failed),
             Kind.EXIT: (Action.EXIT, Category.PROCESS, self._tree.exit, _exit),
             Kind.PROCESS: (Action.EXEC, Category.PROCESS, self._tree.snapshot, self._snapshot),
             Kind.CONNECT: (Action.CONNECT, Category.NETWORK, at, self._network),
             Kind.OPEN: (Action.FILE_WRITE, Category.FILE, at, self._opened),
             Kind.CLOSE: (Action.FILE_CLOSE, Category.FILE, at, self._closed),
-            Kind.RENAME: (Action.FILE_RENAME, Category.FILE, at, _two_names),
-            Kind.UNLINK: (Action.FILE_UNLINK, Category.FILE, at, _one_name),
-            Kind.LINK: (Action.FILE_LINK, Category.FILE, at, _two_names),
-            Kind.SYMLINK: (Action.FILE_SYMLINK, Category.FILE, at, _symlink),
-            Kind.MKDIR: (Action.FILE_MKDIR, Category.FILE, at, _with_mode),
-            Kind.RMDIR: (Action.FILE_RMDIR, Category.FILE, at, _one_name),
-            Kind.TRUNCATE: (Action.FILE_TRUNCATE, Category.FILE, at, _truncate),
-            Kind.CHMOD: (Action.FILE_CHMOD, Category.FILE, at, _with_mode),
-            Kind.CHOWN: (Action.FILE_CHOWN, Category.FILE, at, _chown),
+            Kind.RENAME: (Action.FILE_RENAME, Category.FILE, at, self._renamed),
+            Kind.UNLINK: (Action.FILE_UNLINK, Category.FILE, at, self._removed),
+            Kind.LINK: (Action.FILE_LINK, Category.FILE, at, self._linked),
+            Kind.SYMLINK: (Action.FILE_SYMLINK, Category.FILE, at, self._symlinked),
+            Kind.MKDIR: (Action.FILE_MKDIR, Category.FILE, at, self._made_directory),
+            Kind.RMDIR: (Action.FILE_RMDIR, Category.FILE, at, self._removed),
+            Kind.TRUNCATE: (Action.FILE_TRUNCATE, Category.FILE, at, self._truncated),
+            Kind.CHMOD: (Action.FILE_CHMOD, Category.FILE, at, self._mode_changed),
+            Kind.CHOWN: (Action.FILE_CHOWN, Category.FILE, at, self._owner_changed),
         }
         return {int(kind): way for kind, way in ways.items()}
 
@@ -187,8 +193,10 @@ class Context:
             path = record.path
             if record.inode:
                 self._paths.put((record.device, record.inode), path)
+            if record.created:
+                self._links.gone(path)
         else:
-            path = _path(record.path, record.name, record.flags)
+            path = self._path(record, follow=True)
         return File(
             path,
             inode=record.inode,
@@ -219,12 +227,70 @@ class Context:
             record.writes,
         )
 
+    def _path(self, record: _Named, *, follow: bool = False) -> str:
+        return self._resolved(record.path, record.name, record.flags, follow=follow)
 
-def _path(base: str, name: str, flags: int) -> str:
-    """`joined`; but "" for a name that could not be read, and not the directory it would have been in."""
-    if not name and flags & _UNREADABLE and flags & _USER_EVIDENCE:
-        return ""
-    return joined(base, name)
+    def _second_path(self, record: PathRecord) -> str:
+        return self._resolved(record.path2, record.name2, record.flags)
+
+    def _resolved(self, base: str, name: str, flags: int, *, follow: bool = False) -> str:
+        """ "" for a name that could not be read, and not the directory it would have been in."""
+        if not name and flags & _UNREADABLE and flags & _USER_EVIDENCE:
+            return ""
+        return self._links.resolved(base, name, follow=follow)
+
+    def _exec_failed(self, record: ExecFailedRecord) -> Exec:
+        """Nothing is known of the file, nor asked about the streams: no new program is there to use them."""
+        path, other = self._path(record, follow=True), StdioKind.OTHER
+        return Exec(path, record.name, record.args, 0, 0, False, other, other, other, "")
+
+    def _removed(self, record: PathRecord) -> File:
+        path = self._path(record)
+        if record.result >= 0:
+            self._links.gone(path)
+        return File(path, "", "", record.inode, record.device)
+
+    def _renamed(self, record: PathRecord) -> File:
+        old, new = self._path(record), self._second_path(record)
+        if record.result >= 0:
+            self._links.moved(old, new, exchanged=record.value & _RENAME_EXCHANGE != 0)
+        return File(new, old, "", record.inode, record.device)
+
+    def _linked(self, record: PathRecord) -> File:
+        old = self._path(record, follow=record.value & _SYMLINK_FOLLOW != 0)
+        new = self._second_path(record)
+        if record.result >= 0:
+            self._links.linked(old, new)
+        return File(new, old, "", record.inode, record.device)
+
+    def _symlinked(self, record: PathRecord) -> File:
+        path = self._path(record)
+        if record.result >= 0:
+            self._links.made(path, record.name2)
+        return File(path, target_path=record.name2)
+
+    def _made_directory(self, record: PathRecord) -> File:
+        path = self._path(record)
+        if record.result >= 0:
+            self._links.gone(path)
+        return File(path, inode=record.inode, device=record.device, mode=record.value & 0o7777)
+
+    def _truncated(self, record: PathRecord) -> File:
+        path = self._path(record, follow=True)
+        return File(path, inode=record.inode, device=record.device, size=record.value)
+
+    def _mode_changed(self, record: PathRecord) -> File:
+        path = self._path(record, follow=not record.value & _SYMLINK_NOFOLLOW)
+        return File(path, inode=record.inode, device=record.device, mode=record.value & 0o7777)
+
+    def _owner_changed(self, record: PathRecord) -> File:
+        return File(
+            self._path(record, follow=not record.value & _SYMLINK_NOFOLLOW),
+            inode=record.inode,
+            device=record.device,
+            owner_id=_id(record.value),
+            group_id=_id(record.value2),
+        )
 
 
 def _nothing(_record: Record) -> None:
@@ -248,12 +314,6 @@ def _exec(record: ExecRecord) -> Exec:
     )
 
 
-def _exec_failed(record: ExecFailedRecord) -> Exec:
-    """Nothing is known of the file, nor asked about the streams: there is no new program to use them."""
-    path, other = _path(record.path, record.name, record.flags), StdioKind.OTHER
-    return Exec(path, record.name, record.args, 0, 0, False, other, other, other, "")
-
-
 @lru_cache(maxsize=1024)
 def _namespaces(mount: int, network: int, pid: int, user: int) -> Namespaces:
     return Namespaces(mount, network, pid, user)
@@ -273,41 +333,6 @@ def _exit(record: ExitRecord) -> Exit:
     if signal > _LAST_SIGNAL:
         raise TraceError(f"a process that ended by signal {signal}")
     return Exit(0 if signal else record.status >> 8 & 0xFF, signal)
-
-
-def _one_name(record: PathRecord) -> File:
-    path = _path(record.path, record.name, record.flags)
-    return File(path, "", "", record.inode, record.device)
-
-
-def _two_names(record: PathRecord) -> File:
-    old = _path(record.path, record.name, record.flags)
-    new = _path(record.path2, record.name2, record.flags)
-    return File(new, old, "", record.inode, record.device)
-
-
-def _symlink(record: PathRecord) -> File:
-    return File(_path(record.path, record.name, record.flags), target_path=record.name2)
-
-
-def _with_mode(record: PathRecord) -> File:
-    path = _path(record.path, record.name, record.flags)
-    return File(path, inode=record.inode, device=record.device, mode=record.value & 0o7777)
-
-
-def _truncate(record: PathRecord) -> File:
-    path = _path(record.path, record.name, record.flags)
-    return File(path, inode=record.inode, device=record.device, size=record.value)
-
-
-def _chown(record: PathRecord) -> File:
-    return File(
-        _path(record.path, record.name, record.flags),
-        inode=record.inode,
-        device=record.device,
-        owner_id=_id(record.value),
-        group_id=_id(record.value2),
-    )
 
 
 def _id(value: int) -> int:

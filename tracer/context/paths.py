@@ -17,9 +17,10 @@ def joined(base: str, name: str) -> str:
     own root is not known. Without a name the path is `base`; without a base it is the name as given. A base
     without a slash in front was too long and lacks its beginning; so does the path.
 
-    "." and ".." are resolved by the letters, and a slash at the end is dropped. Where a component before ".."
-    is a symbolic link, the kernel ends up elsewhere; that can only happen in names, never in the kernel's own
-    paths, and events whose path has a part read from the caller say so by `Evidence.USER`.
+    "." and ".." are resolved by the letters, and a slash at the end is dropped. Where a component is a
+    symbolic link, the kernel ends up elsewhere: `links` knows those that were made under watch. It can only
+    happen in names, never in the kernel's own paths, and events whose path has a part read from the caller
+    say so by `Evidence.USER`.
     """
     absolute = name.startswith("/")
     relative = name[1:] if absolute else name

@@ -340,6 +340,47 @@ def test_symlink_keeps_its_target_as_given(context: Context) -> None:
     assert (found.path, found.target_path) == ("/work/link", "../a/./b")
 
 
+def test_names_go_through_links_that_were_made_under_watch(context: Context) -> None:
+    def path(kind: Kind, name: str, *more: str, **changes: Any) -> str:
+        return file(context.event(named(kind, 100, "/work", name, *more, **changes))).path
+
+    nofollow, follow = 0x100 << 32, 0x400
+    assert path(Kind.SYMLINK, "refused", "", "/etc", result=-errno.EPERM) == "/work/refused"
+    assert path(Kind.SYMLINK, "out", "", "/etc") == "/work/out"
+    assert path(Kind.UNLINK, "refused/x") == "/work/refused/x"
+    assert path(Kind.UNLINK, "out/passwd") == "/etc/passwd"
+    assert path(Kind.MKDIR, "out/new", result=-errno.EACCES) == "/etc/new"
+    assert path(Kind.RENAME, "a", "/work", "out/a") == "/etc/a"
+    assert path(Kind.LINK, "a", "/work", "out/a") == "/etc/a"
+    assert path(Kind.TRUNCATE, "out") == "/etc"
+    assert path(Kind.CHMOD, "out") == "/etc"
+    assert path(Kind.CHMOD, "out", value=nofollow) == "/work/out"
+    assert path(Kind.CHOWN, "out") == "/etc"
+    assert path(Kind.CHOWN, "out", value=nofollow) == "/work/out"
+    linked = context.event(named(Kind.LINK, 100, "/work", "out", "/work", "b", value=follow))
+    assert file(linked).original_path == "/etc"
+    refused = opened(100, "/work", name="out/passwd", result=-errno.EACCES, flags=Flag.USER_EVIDENCE)
+    assert file(context.event(refused)).path == "/etc/passwd"
+
+
+def test_a_link_that_is_gone_leads_nowhere(context: Context) -> None:
+    def after(*records: Record) -> str:
+        """Where out/x leads when after the link this happened."""
+        for record in (named(Kind.SYMLINK, 100, "/work", "out", "", "/etc"), *records):
+            context.event(record)
+        return file(context.event(named(Kind.UNLINK, 100, "/work", "out/x"))).path
+
+    assert after() == "/etc/x"
+    assert after(named(Kind.UNLINK, 100, "/work", "out", result=-errno.EACCES)) == "/etc/x"
+    assert after(named(Kind.UNLINK, 100, "/work", "out")) == "/work/out/x"
+    assert after(named(Kind.RENAME, 100, "/work", "out", "/work", "b")) == "/work/out/x"
+    assert after(named(Kind.RENAME, 100, "/work", "c", "/work", "out", value=2)) == "/work/out/x"
+    assert after(named(Kind.RENAME, 100, "/work", "out", "/work", "d", value=2)) == "/work/out/x"
+    assert after(named(Kind.MKDIR, 100, "/work", "out")) == "/work/out/x"
+    assert after(opened(100, "/work/out", created=1)) == "/work/out/x"
+    assert file(context.event(named(Kind.UNLINK, 100, "/work", "c/x"))).path == "/etc/x"
+
+
 def test_attributes(context: Context) -> None:
     def made(kind: Kind, value: int, value2: int = 0) -> File:
         return file(context.event(named(kind, 100, "/work", "a", value=value, value2=value2)))
