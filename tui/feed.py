@@ -22,11 +22,15 @@ BATCH_EVENTS = 256  # the model is locked for one batch at a time: a millisecond
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What the source has to say next. None: nothing new about it."""
+    """What the source has to say next. None: nothing new about it.
+
+    `missing` counts, from the beginning, the events without a verdict and the records that cannot be read.
+    """
 
     events: Sequence[Event] = ()
     violations: Sequence[Violation] = ()
     losses: Losses | None = None
+    missing: int | None = None
     lag_bytes: int = 0
     notices: Sequence[str] = ()
     session: Session | None = None
@@ -72,6 +76,7 @@ class TraceSource:
         self._follower = Follower(path, wait=self._wait)
         self._open_decoder = decoder or _recorded_pipeline
         self._decoder: Decoder | None = None
+        self._failed = 0  # events on which a rule failed in the engine
 
     def stop(self) -> None:
         self._stop.set()
@@ -94,17 +99,22 @@ class TraceSource:
         yield self._context(block)
         if self._decoder is not None:
             yield from self._batches(self._decoder.push(block))
-            yield Batch(lag_bytes=self._lag_bytes())
+            yield Batch(lag_bytes=self._lag_bytes(), missing=self._missing(self._decoder))
 
     def _rest(self) -> Iterator[Batch]:
         """What the engine had not judged when it was killed, or has not yet; and what nobody can read."""
         if self._decoder is None or self._stop.is_set():
             return
-        yield from self._batches(self._decoder.finish())
-        if self._decoder.unjudged:
-            yield Batch(notices=(f"events not judged by any rule: {self._decoder.unjudged}",))
-        if self._decoder.bad_records:
-            yield Batch(notices=(f"records that cannot be read: {self._decoder.bad_records}",))
+        decoder = self._decoder
+        yield from self._batches(decoder.finish())
+        if unjudged := decoder.unjudged + self._failed:
+            yield Batch(notices=(f"events not judged by any rule: {unjudged}",))
+        if decoder.bad_records:
+            yield Batch(notices=(f"records that cannot be read: {decoder.bad_records}",))
+        yield Batch(missing=self._missing(decoder))
+
+    def _missing(self, decoder: Decoder) -> int:
+        return decoder.unjudged + self._failed + decoder.bad_records
 
     def _batches(self, judged: Iterator[Judged]) -> Iterator[Batch]:
         while items := tuple(islice(judged, BATCH_EVENTS)):
@@ -127,6 +137,8 @@ class TraceSource:
             if record["type"] == "session":
                 self._decoder = self._open_decoder(record)
                 session = read_session(record)
+            elif record["type"] == "end":
+                self._failed = failed_judgements(record)
         header = block.header
         return Batch(
             losses=Losses(header.lost_critical, header.lost_bulk),
@@ -165,6 +177,12 @@ def read_session(record: dict[str, Any]) -> Session:
         kernel=str(record.get("kernel") or ""),
         started_ns=int(record.get("start_ns") or 0),
     )
+
+
+def failed_judgements(record: dict[str, Any]) -> int:
+    """On how many events a rule failed, as the end record tells."""
+    told = record.get("unjudged")
+    return told if isinstance(told, int) else 0
 
 
 def read_notices(context: Iterable[dict[str, Any]]) -> Iterator[str]:

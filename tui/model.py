@@ -142,6 +142,7 @@ class Model:
         self._session = Session()
         self._state = State.OPENING
         self._losses = Losses()
+        self._missing = 0
         self._lag_bytes = 0
         self._notice = ""
         self._last_ns = 0
@@ -185,6 +186,7 @@ class Model:
     def _add_state(self, batch: Batch) -> None:
         self._lag_bytes = batch.lag_bytes
         self._losses = batch.losses or self._losses
+        self._missing = self._missing if batch.missing is None else batch.missing
         self._session = batch.session or self._session
         self._state = batch.state or self._state
         if batch.notices:
@@ -215,7 +217,7 @@ class Model:
     def _verdict(self) -> Verdict:
         if self._violations.counts.total():
             return Verdict.VIOLATED
-        unseen = self._losses.total or self._state in {State.CUT, State.DAMAGED}
+        unseen = self._losses.total or self._missing or self._state in {State.CUT, State.DAMAGED}
         return Verdict.INCOMPLETE if unseen else Verdict.CLEAN
 
     def _events_per_s(self, total: int) -> int:

@@ -92,6 +92,23 @@ def test_the_last_words(outcome: Outcome, words: str) -> None:
     assert json.loads(lines.getvalue())["rubicon"]["summary"]["events"] == 2
 
 
+@pytest.mark.parametrize(
+    ("outcome", "verdict"),
+    [
+        (CLEAN, "clean"),
+        (VIOLATED, "violated"),
+        (replace(CLEAN, **LOST), "incomplete"),
+        (replace(CLEAN, unjudged=1), "incomplete"),
+        (replace(CLEAN, bad_records=1), "incomplete"),
+        (replace(CLEAN, written=False), "incomplete"),
+    ],
+)
+def test_the_verdict_for_programs(outcome: Outcome, verdict: str) -> None:
+    lines = io.StringIO()
+    Voice(lines, SESSION, io.StringIO()).closing(outcome, Path("/t"))
+    assert json.loads(lines.getvalue())["rubicon"]["summary"]["verdict"] == verdict
+
+
 # ---- the exit status
 
 

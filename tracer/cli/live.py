@@ -104,7 +104,8 @@ def _unjudged(outcome: Outcome) -> str:
 
 
 def _summary(outcome: Outcome) -> Summary:
-    summary = Summary(closing=Closing(outcome.losses, "", outcome.unjudged, outcome.bad_records))
+    damage = "" if outcome.written else "not all of it could be written to disk"
+    summary = Summary(closing=Closing(outcome.losses, damage, outcome.unjudged, outcome.bad_records))
     summary.actions.update({action.value: count for action, count in outcome.actions.items()})
     summary.violations.update({level.value: count for level, count in outcome.violations.items()})
     return summary

@@ -113,7 +113,18 @@ def test_a_finished_trace_is_read_to_its_end(tmp_path: Path) -> None:
         "events not judged by any rule: 1",
         "records that cannot be read: 3",
     ]
+    assert [batch.missing for batch in rest if batch.missing is not None] == [3, 3, 4]
     assert last == Batch(state=State.FINISHED)
+
+
+def test_what_the_engine_could_not_judge_is_missing(tmp_path: Path) -> None:
+    writer = Writer(tmp_path / "t")
+    writer.append([SESSION])
+    writer.append([{"type": "end", "unjudged": 5}])
+    writer.close()
+    batches = read(tmp_path / "t", 0)
+    assert [batch.missing for batch in batches if batch.missing is not None][-1] == 5 + 3 + 1
+    assert any("not judged by any rule: 6" in notice for batch in batches for notice in batch.notices)
 
 
 def test_a_trace_without_an_end_was_cut(tmp_path: Path) -> None:

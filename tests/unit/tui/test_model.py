@@ -57,6 +57,17 @@ def test_verdict(violated: bool, losses: Losses, state: State, verdict: Verdict)
     assert scene.model_of(story, losses=losses, state=state).snapshot().summary.verdict is verdict
 
 
+def test_what_was_not_judged_or_not_read_leaves_the_verdict_open() -> None:
+    story = scene.rome()
+    story.violations.clear()
+    model = scene.model_of(story, state=State.FINISHED)
+    model.add(Batch(missing=0))
+    assert model.snapshot().summary.verdict is Verdict.CLEAN
+    model.add(Batch(missing=1))
+    model.add(Batch())
+    assert model.snapshot().summary.verdict is Verdict.INCOMPLETE
+
+
 def test_a_finished_session_lasted_until_its_last_event() -> None:
     story = scene.rome()
     summary = scene.model_of(story, state=State.FINISHED).snapshot().summary
