@@ -11,13 +11,14 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from types import MappingProxyType
 
-from tracer.events import Event, Level, Violation
+from tracer.events import Event, Exec, Level, Violation
 from tui.feed import Batch
 from tui.filter import Filter
 from tui.forest import Forest
 from tui.snapshot import Losses, Session, Snapshot, State, Summary, Verdict, ViolationGroup
 
 MAX_EVENTS = 10_000
+MAX_ARGS_BYTES = 32 * 2**20  # of the arguments of those events: one may have 128 KiB of them
 MAX_GROUPS = 1_000
 RATE_SECONDS = 2.0
 
@@ -38,14 +39,41 @@ class Rate:
         return round((total - before) / (now - then)) if now > then else 0
 
 
+class Newest:
+    """The newest events, bounded in number and in what their arguments take."""
+
+    def __init__(self, max_events: int, max_args_bytes: int) -> None:
+        self.events: deque[Event] = deque()
+        self._max = max_events
+        self._max_args_bytes = max_args_bytes
+        self._args_bytes = 0
+
+    def append(self, event: Event) -> None:
+        self.events.append(event)
+        self._args_bytes += _args_bytes(event)
+        while len(self.events) > self._max or (
+            self._args_bytes > self._max_args_bytes and len(self.events) > 1
+        ):
+            self._args_bytes -= _args_bytes(self.events.popleft())
+
+    def clear(self) -> None:
+        self.events.clear()
+        self._args_bytes = 0
+
+
+def _args_bytes(event: Event) -> int:
+    """What an exec brings with it, about; the other events of a process share the arguments of its exec."""
+    return sum(map(len, event.detail.args)) if isinstance(event.detail, Exec) else 0
+
+
 class EventLog:
     """The newest events, those of them that pass the filter, and the level of those that broke a rule."""
 
-    def __init__(self, max_events: int) -> None:
+    def __init__(self, max_events: int, max_args_bytes: int = MAX_ARGS_BYTES) -> None:
         self.total = 0
         self.filter = Filter()
-        self._all: deque[Event] = deque(maxlen=max_events)
-        self._passed: deque[Event] = deque(maxlen=max_events)
+        self._all = Newest(max_events, max_args_bytes)
+        self._passed = Newest(max_events, max_args_bytes)
         self._levels: dict[int, Level] = {}
         self._max = max_events
         self._events: tuple[Event, ...] = ()
@@ -73,12 +101,14 @@ class EventLog:
         self.filter = chosen
         self._passed.clear()
         if chosen:
-            self._passed.extend(event for event in self._all if chosen.passes_event(event))
+            for event in self._all.events:
+                if chosen.passes_event(event):
+                    self._passed.append(event)
         self._events_changed = True
 
     def events(self) -> tuple[Event, ...]:
         if self._events_changed:
-            self._events = tuple(self._passed if self.filter else self._all)
+            self._events = tuple((self._passed if self.filter else self._all).events)
             self._events_changed = False
         return self._events
 
@@ -87,6 +117,11 @@ class EventLog:
             self._frozen_levels = MappingProxyType(dict(self._levels))
             self._levels_changed = False
         return self._frozen_levels
+
+
+def _args_bytes(event: Event) -> int:
+    """About what an exec keeps in memory; the events of a process share its arguments."""
+    return sum(map(len, event.detail.args)) if isinstance(event.detail, Exec) else 0
 
 
 class ViolationLog:

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tracer.context.links import Links
@@ -117,6 +117,7 @@ ACTS = st.lists(
 )
 
 
+@settings(deadline=None)  # a disk may take its time
 @given(acts=ACTS, name=PATHS)
 def test_agrees_with_the_kernel(
     tmp_path_factory: pytest.TempPathFactory, acts: list[tuple[str, str, str, str]], name: str

@@ -7,7 +7,8 @@ import pytest
 from tests.tui import scene
 from tracer.events import Action, Event, Level
 from tui.feed import Batch
-from tui.model import Model, Rate
+from tui.filter import Filter
+from tui.model import EventLog, Model, Rate
 from tui.snapshot import Losses, State, Verdict
 
 WHO = scene.process(100, None, "agent")
@@ -80,6 +81,25 @@ def test_only_the_newest_events_are_kept() -> None:
     model.add(Batch(events=events))
     assert model.snapshot().events == tuple(events[-10:])
     assert model.snapshot().summary.events == 25
+
+
+def test_large_arguments_push_out_more_events() -> None:
+    story = scene.Story()
+
+    def ran(args_bytes: int) -> Event:
+        return story.event(WHO, Action.EXEC, scene.exec_of(WHO, args=("x" * args_bytes,)))
+
+    events = [ran(1000) for _ in range(9)]
+    log = EventLog(100, max_args_bytes=3000)
+    log.set_filter(Filter.parse("exec"))
+    log.add(events)
+    assert log.events() == tuple(events[-3:])
+    log.set_filter(Filter())
+    assert log.events() == tuple(events[-3:])
+    log.add([story.event(WHO, Action.FORK)])
+    assert len(log.events()) == 4
+    log.add([ran(9000)])
+    assert len(log.events()) == 1
 
 
 def test_equal_violations_are_one_group() -> None:
