@@ -119,11 +119,6 @@ class EventLog:
         return self._frozen_levels
 
 
-def _args_bytes(event: Event) -> int:
-    """About what an exec keeps in memory; the events of a process share its arguments."""
-    return sum(map(len, event.detail.args)) if isinstance(event.detail, Exec) else 0
-
-
 class ViolationLog:
     """Violations grouped by rule, process and words; the group that grew last is the newest."""
 
