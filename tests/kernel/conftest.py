@@ -1,4 +1,4 @@
-"""One loaded source for each test, the trigger programs, and places to run them in."""
+"""A loaded source for each test, the trigger programs, and places to run them in."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import select
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -16,6 +17,8 @@ from tracer.capture.core import CoreSource
 _FLAGS = {
     "i386": ("-m32", "-nostdlib", "-static", "-ffreestanding", "-fno-pie", "-no-pie", "-fno-stack-protector")
 }
+
+ONE_SOURCE = "RUBICON_TEST_ONE_SOURCE"
 
 Triggers = Callable[[str], Path]
 
@@ -37,7 +40,12 @@ def triggers(tmp_path_factory: pytest.TempPathFactory) -> Triggers:
     return build
 
 
-@pytest.fixture
+def _how_long(fixture_name: str, config: pytest.Config) -> Literal["session", "function"]:
+    """Loading takes seconds where the processor is emulated: there, all tests share one source."""
+    return "session" if os.environ.get(ONE_SOURCE) else "function"
+
+
+@pytest.fixture(scope=_how_long)
 def source() -> Iterator[CoreSource]:
     source = CoreSource()
     try:
@@ -48,6 +56,8 @@ def source() -> Iterator[CoreSource]:
 
 @pytest.fixture
 def watch(source: CoreSource, triggers: Triggers) -> Watch:
+    source.sweep()
+    source.drain()  # what an earlier test may have left in it
     return Watch(source, triggers)
 
 

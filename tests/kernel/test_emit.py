@@ -100,8 +100,9 @@ def test_the_reader_is_woken(watch: Watch, triggers: Triggers) -> None:
     assert not watch.source.wait(0)
 
 
-def test_nothing_is_recorded_after_detach(watch: Watch, triggers: Triggers) -> None:
+def test_nothing_is_recorded_after_detach(tiny: Callable[[int, int], Watch], triggers: Triggers) -> None:
     """What was recorded before can still be drained."""
+    watch = tiny(MANY, MANY)
     gated = Gated(triggers("gate"), [triggers("leaf"), "3"])
     try:
         watch.source.add_process(Wanted(gated.pid), watch.scope)

@@ -1,7 +1,8 @@
 """What only a try can tell: kinds of programs, and ways into the kernel. Nothing stays behind a try.
 
-A trial program returns 0 and does nothing else. It is attached for an instant, to functions that the kernel
-has for such tests (net/bpf/test_run.c), and for LSM to a hook that is asked only when the clock is set.
+A trial program returns 0 and does nothing else. It is attached for an instant, to a function that the kernel
+has for such tests (net/bpf/test_run.c), or, where it must be a security hook, to the one that is asked when
+the clock is set; 0 allows that, as if nobody had been asked.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _FENTRY, _FEXIT, _MODIFY_RETURN, _LSM_MAC = 24, 25, 26, 27
 _PROGRAMS = {
     "fentry": (_TRACING, _FENTRY, "bpf_fentry_test1"),
     "fexit": (_TRACING, _FEXIT, "bpf_fentry_test1"),
-    "fmod_ret": (_TRACING, _MODIFY_RETURN, "bpf_modify_return_test"),
+    "fmod_ret": (_TRACING, _MODIFY_RETURN, "security_settime64"),
     "lsm": (_LSM, _LSM_MAC, "settime"),
 }
 _MEANINGS = {
