@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.kernel.conftest import Triggers
 from tests.kernel.watching import Watch
+
+pytestmark = pytest.mark.heavy
 
 FILES = 200_003
 # The flood goes on until the 46 acts are done, and then to its end.

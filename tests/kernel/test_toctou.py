@@ -17,6 +17,8 @@ from tests.kernel.conftest import Triggers
 from tests.kernel.watching import Watch
 from tracer.records import Flag, Kind
 
+pytestmark = pytest.mark.heavy
+
 TIMES = 10_000
 
 
