@@ -8,6 +8,7 @@ a folder below .setup/matrix. All is emulated, so that it also runs where there 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
 import os
 import shlex
@@ -29,6 +30,7 @@ RESULTS = ROOT / ".setup/matrix"
 PACKAGES = {"6.1": "linux-image-amd64", "6.12": "linux-image-6.12-amd64"}
 MINUTES = 18  # for one kernel; it takes about 7 on two processors
 TEST_SECONDS = 300
+PR_SET_CHILD_SUBREAPER = 36  # include/uapi/linux/prctl.h
 COMMAND_LINE = "lsm=landlock,lockdown,bpf"  # bpf last: LSM programs are then asked
 
 
@@ -61,6 +63,7 @@ def main() -> int:
     if unknown := set(args.kernels) - PACKAGES.keys():
         parser.error(f"no kernel {' '.join(sorted(unknown))}: there is {' '.join(PACKAGES)}")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that no machine is left
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
     last_start = time.monotonic() + 60 * args.budget if args.budget else float("inf")
     results = []
     for version in args.kernels or PACKAGES:
@@ -156,17 +159,26 @@ def boot(image: Path, results: Path, seconds_max: float, pytest: Sequence[str]) 
             return False
         finally:
             end(machine)
+            end_orphans()
     return True
 
 
 def end(machine: subprocess.Popen[bytes]) -> None:
     """It and all below it: virtme-ng starts a shell, which starts the emulator, which could outlive both."""
-    if machine.poll() is not None:
-        return
-    for pid in [*descendants(machine.pid), machine.pid]:
+    if machine.poll() is None:
+        kill(*descendants(machine.pid), machine.pid)
+        machine.wait()
+
+
+def end_orphans() -> None:
+    """Whatever a machine left behind: as the subreaper we are its parent now. Nothing else is our child."""
+    kill(*descendants(os.getpid()))
+
+
+def kill(*pids: int) -> None:
+    for pid in pids:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-    machine.wait()
 
 
 def descendants(pid: int) -> Iterator[int]:
