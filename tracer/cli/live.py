@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Self, TextIO
 
 from tracer.cli.loading import Loading
+from tracer.cli.shared import own_stderr, own_terminal, patient
 from tracer.errors import EXIT_INCOMPLETE, EXIT_OK, EXIT_VIOLATION, RubiconError, UsageError
 from tracer.events import Level, Violation
 from tracer.export import Closing, SessionFacts, Summary, session_facts
@@ -40,11 +41,12 @@ class Voice:
     `quiet` keeps stderr silent, for while the TUI has the terminal.
     """
 
-    def __init__(self, jsonl: TextIO | None, facts: SessionFacts, stderr: TextIO | None = None) -> None:
+    def __init__(self, jsonl: TextIO | None, facts: SessionFacts, stderr: TextIO) -> None:
         self.quiet = False
         self._jsonl = jsonl
         self._facts = facts
-        self._stderr = stderr or sys.stderr
+        self._stderr = stderr
+        self._terminal = own_terminal(self._stderr)
         self._coloured = self._stderr.isatty() and "NO_COLOR" not in os.environ
         self._lock = threading.Lock()
         self._processes = ProcessDocuments()
@@ -68,10 +70,15 @@ class Voice:
         )
         if self._jsonl is not None:
             self._write(line_of(summary_document(_summary(outcome), self._facts)))
+        if self._terminal:
+            self._terminal.finish()
 
     def _say(self, line: str) -> None:
         """A terminal that is gone must not end the watch."""
         if self.quiet:
+            return
+        if self._terminal:
+            self._terminal.say(line)
             return
         with self._lock, suppress(OSError, ValueError):
             print(line, file=self._stderr, flush=True)
@@ -133,7 +140,7 @@ class Live:
             first = first_records(self.session_id, source, rules, targets, command)
             jsonl = undo.enter_context(open_jsonl(args.jsonl)) if args.jsonl else None
             self.trace: Path = args.trace or new_trace_path(self.session_id)
-            self.voice = Voice(jsonl, session_facts(first[0]))
+            self.voice = Voice(jsonl, session_facts(first[0]), own_stderr())
             callbacks = Callbacks(self.voice.violations, self.voice.notice)
             self.session = Session(source, self.trace, rules, first, callbacks)
             undo.pop_all()  # from here on `__exit__` closes what was opened
@@ -164,7 +171,7 @@ def open_jsonl(name: str) -> TextIO:
     if name == "-":
         if sys.stdout is None:
             raise UsageError("--jsonl -: stdout is closed")
-        return open(sys.stdout.fileno(), "w", encoding="ascii", closefd=False)
+        return patient(sys.stdout.fileno())
     try:
         return open(name, "w", encoding="ascii", opener=_private)
     except OSError as error:
