@@ -38,6 +38,7 @@ def policy_checks(policy: Policy) -> dict[Action, PolicyCheck]:
     """
     rules = policy_rules(policy)
     checks: dict[Action, PolicyCheck] = {}
+    writable = _compile_paths(policy.files.write or ())
     if policy.files.write is not None:
         allowed = _compile_paths([*policy.files.write, *_HARMLESS])
         checks |= _file_checks(rules["files.write"], allowed)
@@ -45,7 +46,9 @@ def policy_checks(policy: Policy) -> dict[Action, PolicyCheck]:
         endpoints = compile_endpoints(policy.network.connect)
         checks[Action.CONNECT] = _connect_check(rules["network.connect"], endpoints)
     if policy.process.exec is not None:
-        checks[Action.EXEC] = _exec_check(rules["process.exec"], _compile_programs(policy.process.exec))
+        checks[Action.EXEC] = _exec_check(
+            rules["process.exec"], _compile_programs(policy.process.exec, writable)
+        )
     return checks
 
 
@@ -71,15 +74,20 @@ def _compile_paths(patterns: Iterable[str]) -> Matcher:
     return lambda path: allowed(path) and not taken(path)
 
 
-def _compile_programs(patterns: Iterable[str]) -> Matcher:
-    """Likewise; a pattern without a slash is compared with the base name."""
+def _compile_programs(patterns: Iterable[str], writable: Matcher) -> Matcher:
+    """Likewise; a pattern without a slash is compared with the base name.
+
+    It says nothing of a program where the sandbox may write: that can have any name.
+    """
     patterns = list(patterns)
     allowed, taken = _compile_sides(pattern for pattern in patterns if "/" in pattern)
     names, taken_names = _compile_sides(_rooted(pattern) for pattern in patterns if "/" not in pattern)
 
     def test(path: str) -> bool:
         name = path[path.rfind("/") :]
-        return (allowed(path) or names(name)) and not (taken(path) or taken_names(name))
+        return (allowed(path) or (names(name) and not writable(path))) and not (
+            taken(path) or taken_names(name)
+        )
 
     return test
 

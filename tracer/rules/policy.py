@@ -20,7 +20,8 @@ files.write     `tracer.rules.globs`; every name an act creates, changes or remo
 network.connect `tracer.rules.endpoints`. A name is compared with the domain the address was resolved from;
                 of exact names the engine knows the addresses, of names under "*." only those seen resolved.
 process.exec    paths as in `files.write`, or a name without a slash, which allows a program of that base name
-                wherever it lies. Judged is what the kernel runs: of a script its interpreter.
+                wherever it lies, but for where `files.write` lets the sandbox put one: that needs its path.
+                Judged is what the kernel runs: of a script its interpreter.
 """
 
 from __future__ import annotations

@@ -228,6 +228,15 @@ def test_a_look_along_the_path_is_no_attempt(programs: RuleSet) -> None:
     assert programs.judge(ran("nc", path="/usr/local/bin/nc", error=errno.ENOTDIR)) == ()
 
 
+def test_a_bare_name_is_no_pass_for_what_the_sandbox_may_write_itself(tmp_path: Path) -> None:
+    policy = 'files: {write: [/work/**, "!/work/bin/**"]}\nprocess: {exec: [git, /work/tools/*]}\n'
+    rules = rules_of(tmp_path, policy)
+    assert rules.judge(ran("/usr/bin/git", path="/usr/bin/git")) == ()
+    assert rules.judge(ran("/work/tools/git", path="/work/tools/git")) == ()
+    assert rules.judge(ran("/work/bin/git", path="/work/bin/git")) == ()
+    assert broken(rules.judge(ran("/work/git", path="/work/git"))) == ["Program not allowed"]
+
+
 def test_an_empty_list_allows_nothing(tmp_path: Path) -> None:
     rules = rules_of(tmp_path, "files: {write: []}\nnetwork: {connect: []}\nprocess: {exec: []}\n")
     assert broken(rules.judge(file("/tmp/x"))) == ["File change not allowed"]
