@@ -129,3 +129,11 @@ def test_rows_are_the_same_object_until_something_changes() -> None:
     assert forest.rows() is rows
     forest.add_event(story.end(ROOT))
     assert forest.rows() is not rows
+
+
+def test_what_is_known_of_processes_that_are_not_shown_is_bounded() -> None:
+    forest, story = Forest(max_exited=1, max_processes=5), scene.Story()
+    for pid in range(101, 141):
+        run(forest, story, child(pid))
+    assert len(forest._absent) == 5
+    assert forest.folded == 39
