@@ -55,10 +55,23 @@ def test_as_nobody(rubicon: Rubicon) -> None:
     found = facts(done)
     assert (done.returncode, found["loads"], found["kernel"]["capabilities"]) == (1, False, [])
     assert "CAP_BPF" in found["problem"]
-    assert "sudo" in found["kernel"]["remedy"]
+    assert found["kernel"]["remedy"].startswith(("sudo", "su -c"))
     assert {each["yes"] for each in found["programs"]} == {None}
     assert "not looked at" in found["programs"][0]["why"]
     assert True in {each["yes"] for each in found["hooks"]}
+
+
+def test_in_a_user_namespace(rubicon: Rubicon) -> None:
+    """Where everybody is root, and may not load probes."""
+    command = ["unshare", "--user", "--map-root-user", *MAIN, "doctor", "--json"]
+    done = subprocess.run(
+        command, cwd="/", env=rubicon.environment, capture_output=True, text=True, check=False
+    )
+    if done.stderr.startswith("unshare:"):
+        pytest.skip("this machine makes no user namespaces")
+    found = facts(done)
+    assert (done.returncode, found["loads"], found["kernel"]["capabilities"]) == (1, False, [])
+    assert "user namespace" in found["problem"]
 
 
 def test_for_a_person(rubicon: Rubicon) -> None:

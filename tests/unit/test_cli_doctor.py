@@ -83,6 +83,11 @@ def test_what_is_missing_has_a_remedy() -> None:
         assert each in said
 
 
+def test_a_lockdown_that_blinds_probes_says_so() -> None:
+    said = text(replace(FOUND, kernel=replace(KERNEL, lockdown="confidentiality")))
+    assert "no probe may read the kernel's memory" in " ".join(said.split())
+
+
 @pytest.mark.parametrize("loads", [True, False])
 def test_json_and_exit_status(
     loads: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

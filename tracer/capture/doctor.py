@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import shutil
 import zlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -22,6 +23,7 @@ from tracer.capture.preflight import (
     KERNEL_BTF,
     check_privileges,
     effective_capabilities,
+    in_user_namespace,
     open_source,
 )
 from tracer.capture.source import Source
@@ -124,7 +126,7 @@ def kernel_facts(environment: Mapping[str, str] = os.environ, root: Path = Path(
         libbpf=_libbpf_version(),
         capabilities=_names(effective_capabilities()),
         missing=missing,
-        remedy="sudo rubicon ..." if missing else "",
+        remedy=_remedy() if missing else "",
         lockdown=_lockdown(root),
         mechanisms=(_io_uring(root), _kprobes(root)),
     )
@@ -170,6 +172,11 @@ def _missing(capabilities: int) -> str:
     except PrivilegeError as error:
         return str(error)
     return ""
+
+
+def _remedy() -> str:
+    command = "sudo rubicon ..." if shutil.which("sudo") else "su -c 'rubicon ...'"
+    return f"outside this user namespace: {command}" if in_user_namespace() else command
 
 
 def _names(capabilities: int) -> tuple[str, ...]:

@@ -14,6 +14,9 @@ BTF_VARIABLE = "RUBICON_KERNEL_BTF"
 
 # include/uapi/linux/capability.h
 _CAP_SYS_ADMIN = 1 << 21
+_INITIAL_USER_NAMESPACE = (
+    0xEFFFFFFD  # its inode on every machine: PROC_USER_INIT_INO, include/linux/proc_ns.h
+)
 _NEEDED = {"CAP_PERFMON": 1 << 38, "CAP_BPF": 1 << 39}
 
 
@@ -31,6 +34,11 @@ def check_privileges(capabilities: int) -> None:
     if capabilities & _CAP_SYS_ADMIN:
         return
     missing = [name for name, bit in _NEEDED.items() if not capabilities & bit]
+    if missing and in_user_namespace():
+        raise PrivilegeError(
+            f"{' and '.join(missing)} missing: this is a user namespace, where root may not load probes; "
+            "run it outside, with sudo"
+        )
     if missing:
         raise PrivilegeError(
             f"{' and '.join(missing)} missing: the kernel lets only root, or who has them, load probes; "
@@ -39,11 +47,18 @@ def check_privileges(capabilities: int) -> None:
 
 
 def effective_capabilities() -> int:
+    """Those that count for probes: in a user namespace of one's own none does, whatever the kernel lists."""
+    if in_user_namespace():
+        return 0
     with open("/proc/self/status", encoding="ascii", errors="replace") as status:
         for line in status:
             if line.startswith("CapEff:"):
                 return int(line.split()[1], 16)
     return 0
+
+
+def in_user_namespace() -> bool:
+    return os.stat("/proc/self/ns/user").st_ino != _INITIAL_USER_NAMESPACE
 
 
 def check_btf(environment: Mapping[str, str]) -> Path | None:

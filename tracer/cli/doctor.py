@@ -17,6 +17,10 @@ from tracer.text import printable, valid_unicode
 
 _COLUMNS = 80
 _INDENT = 13  # of what follows a label
+_LOCKDOWNS = {
+    "": "not known: securityfs is not mounted or not readable",
+    "confidentiality": "confidentiality: no probe may read the kernel's memory",
+}
 _WORDS = {True: "yes", False: "no", None: "?"}
 
 
@@ -87,9 +91,7 @@ def _kernel(kernel: KernelFacts) -> Iterator[str]:
     yield from _labelled("privileges", " ".join(kernel.capabilities) or "none that matter here")
     if kernel.remedy:
         yield from _labelled("", f"to have what is missing: {kernel.remedy}")
-    yield from _labelled(
-        "lockdown", kernel.lockdown or "not known: securityfs is not mounted or not readable"
-    )
+    yield from _labelled("lockdown", _LOCKDOWNS.get(kernel.lockdown, kernel.lockdown))
 
 
 def _machine(cgroups: Cgroups, containers: tuple[Runtime, ...]) -> Iterator[str]:

@@ -65,6 +65,23 @@ def test_privileges(
     assert bool(facts.remedy) is bool(missing)
 
 
+@pytest.mark.parametrize(
+    ("program", "own_namespace", "remedy"),
+    [
+        ("/usr/bin/sudo", False, "sudo rubicon ..."),
+        (None, False, "su -c 'rubicon ...'"),
+        (None, True, "outside this user namespace: su -c 'rubicon ...'"),
+    ],
+)
+def test_the_remedy_is_a_command_that_is_there(
+    program: str | None, own_namespace: bool, remedy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "effective_capabilities", lambda: 0)
+    monkeypatch.setattr(doctor, "in_user_namespace", lambda: own_namespace)
+    monkeypatch.setattr(doctor.shutil, "which", lambda _: program)
+    assert kernel_facts({}).remedy == remedy
+
+
 def test_no_type_information(tmp_path: Path) -> None:
     facts = kernel_facts({BTF_VARIABLE: str(tmp_path / "none")})
     assert (facts.btf, facts.btf_bytes) == ("", 0)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tracer.capture import preflight
 from tracer.capture.preflight import BTF_VARIABLE, KERNEL_BTF, check_btf, check_privileges
 from tracer.errors import KernelError, PrivilegeError
 
@@ -25,6 +26,14 @@ def test_what_is_missing_is_named_with_the_remedy(capabilities: int, missing: st
     with pytest.raises(PrivilegeError, match=f"^{missing}.*sudo") as raised:
         check_privileges(capabilities)
     assert "\n" not in str(raised.value)
+
+
+def test_a_user_namespace_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its root has every capability, and none that counts."""
+    monkeypatch.setattr(preflight, "in_user_namespace", lambda: True)
+    assert preflight.effective_capabilities() == 0
+    with pytest.raises(PrivilegeError, match=r"user namespace.*outside"):
+        check_privileges(0)
 
 
 def test_no_type_information(tmp_path: Path) -> None:
