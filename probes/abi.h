@@ -52,19 +52,23 @@ enum rb_loss {
 	RB_LOST_MEMBER,		/* a child could not be added to the scope */
 	RB_LOST_FILE,		/* no room to follow a written file: its close has no totals */
 	RB_LOST_PEER,		/* no room to follow a connect under way */
+	RB_LOST_REQUEST,	/* no room to follow a request of io_uring under way: it is not reported */
 	RB_LOSS_COUNT,
 };
 
 enum rb_flag {
 	RB_USER_EVIDENCE = 1 << 0,	/* `name` or `args` were read from the caller's memory */
 	RB_UNREADABLE = 1 << 1,		/* a field could not be read and is empty */
-	RB_LATE = 1 << 2,		/* found by the sweep after the fact; `pid` is who opened it */
+	RB_LATE = 1 << 2,		/* found after the fact; `pid` is who opened it, or asked for it */
 	RB_PATH_CUT = 1 << 3,		/* a path is stored without the names next to the root */
 	RB_NAME_CUT = 1 << 4,
 	RB_ARGS_CUT = 1 << 5,
 	RB_DELETED = 1 << 6,		/* the file has no name any more, or never had one */
 	RB_INHERITED = 1 << 7,		/* opened before the watch, or by a stranger; this is its first write */
+	RB_MAPPED = 1 << 8,		/* written through a shared mapping, too: `bytes` and `writes` do not tell all */
 };
+
+#define RB_NO_DESCRIPTOR 0x7fffffff	/* result of an open that made none: io_uring's own table, mknod */
 
 enum rb_stdio {
 	RB_STDIO_CLOSED,
@@ -157,7 +161,10 @@ struct rb_connect {
 	__u32 reserved2;
 };
 
-/* result is the descriptor, also of a file that was INHERITED. Refused: path is the directory, name what was asked for. */
+/*
+ * result is the descriptor, also of a file that was INHERITED, or RB_NO_DESCRIPTOR. Refused, or without a file to look
+ * at any more: path is the directory, name what was asked for.
+ */
 struct rb_open {
 	struct rb_head head;
 	__u64 inode;

@@ -19,6 +19,7 @@ struct written {
 	u32 mode;
 	u32 pid;
 	u32 scope;
+	u64 mapped;	/* also through shared mappings */
 };
 
 struct {
@@ -48,6 +49,8 @@ static __always_inline void fill_close(struct rb_close *r, struct written *w)
 	r->mode = w->mode;
 	r->path_len = 0;
 	r->reserved = 0;
+	if (w->mapped)
+		r->head.flags |= RB_MAPPED;
 }
 
 /* The file is gone already, and with it its path; user space knows that from the open. */
@@ -61,7 +64,7 @@ static __always_inline bool emit_late_close(struct written *w, struct scratch *s
 	record_head(&r->head, RB_CLOSE, w->scope, w->start_ns, 0);
 	r->head.pid = w->pid;
 	r->head.tid = w->pid;
-	r->head.flags = RB_LATE;
+	record_flag(s, RB_LATE);
 	fill_close(r, w);
 	record_end(s, &bulk);
 	return true;
@@ -140,21 +143,19 @@ static __noinline int emit_open_asked(struct call *c, int dirfd, u64 name, u32 o
 	return 0;
 }
 
-__noinline int open_exit(struct call *c, int dirfd, u64 name, u32 open_flags)
+/* Whether to open a file that way can change it. */
+static __always_inline bool may_write(u32 open_flags)
 {
-	struct file *file;
-	u32 mode;
+	return open_flags & (O_ACCMODE | O_CREAT | O_TRUNC) && !(open_flags & O_PATH);
+}
+
+__noinline int opened(struct call *c, u64 file_at, int fd, u32 open_flags)
+{
+	struct file *file = (void *)file_at;
+	u32 mode = BPF_CORE_READ(file, f_mode);
 
 	if (!c)
 		return 0;
-	file = file_of(c->result);
-	if (!file) {
-		/* Refused, or another thread has closed it already: then only the caller's words are left. */
-		if (open_flags & (O_ACCMODE | O_CREAT | O_TRUNC) && !(open_flags & O_PATH))
-			emit_open_asked(c, dirfd, name, open_flags);
-		return 0;
-	}
-	mode = BPF_CORE_READ(file, f_mode);
 	/* O_TRUNC empties a file even when it is opened for reading. */
 	if (!(mode & (FMODE_WRITE | FMODE_CREATED)) && !(open_flags & O_TRUNC && !(open_flags & O_PATH)))
 		return 0;
@@ -162,7 +163,51 @@ __noinline int open_exit(struct call *c, int dirfd, u64 name, u32 open_flags)
 		return 0;
 	if (mode & FMODE_WRITE)
 		follow(file, c->scope, c->start_ns);
-	return emit_open(c, file, c->result, open_flags, 0);
+	return emit_open(c, file, fd, open_flags, 0);
+}
+
+__noinline int open_exit(struct call *c, int dirfd, u64 name, u32 open_flags)
+{
+	struct file *file;
+
+	if (!c)
+		return 0;
+	file = file_of(c->result);
+	if (file)
+		return opened(c, (u64)file, c->result, open_flags);
+	/* Refused, or another thread has closed it already: then only the caller's words are left. */
+	if (may_write(open_flags))
+		emit_open_asked(c, dirfd, name, open_flags);
+	return 0;
+}
+
+/*
+ * A node: a file, a pipe, a device or a socket that is made and not opened. The record is that of an open; the type
+ * is in its mode.
+ */
+__noinline int mknod_exit(struct call *c, int dirfd, u64 name, u32 mode)
+{
+	struct rb_open *r;
+	struct scratch *s;
+	char first = 0;
+
+	if (!c)
+		return 0;
+	s = record_begin(sizeof(struct rb_open));
+	if (!s)
+		return 0;
+	r = (void *)s->data;
+	__builtin_memset(r, 0, sizeof(*r));
+	record_head(&r->head, RB_OPEN, c->scope, c->start_ns, c->result ? c->result : RB_NO_DESCRIPTOR);
+	record_flag(s, RB_USER_EVIDENCE);
+	r->mode = mode & S_IFMT ? mode : mode | S_IFREG;
+	r->open_flags = O_CREAT | O_EXCL;
+	r->created = !c->result;
+	bpf_probe_read_user(&first, 1, (void *)name);
+	r->path_len = put_base(s, dirfd, first == '/');
+	r->name_len = put_user_name(s, (void *)name);
+	record_end(s, &bulk);
+	return 0;
 }
 
 /* --- write --------------------------------------------------------------------------------- */
@@ -180,26 +225,80 @@ static __noinline struct written *first_write(struct call *c, struct file *file,
 	return w;
 }
 
-__noinline int write_exit(struct call *c, int fd)
+static __always_inline struct written *followed(struct file *file)
 {
-	struct file *file;
-	struct written *w;
-	u64 key;
+	u64 key = (u64)file;
+	struct written *w = bpf_map_lookup_elem(&files, &key);
 
-	if (!c || c->result <= 0)
+	return w && is_about(w, file) ? w : NULL;
+}
+
+enum how {
+	BY_CALL,
+	BY_MAPPING,
+};
+
+__noinline int wrote(struct call *c, u64 file_at, int fd, u64 bytes, u32 how)
+{
+	struct file *file = (void *)file_at;
+	struct written *w;
+
+	if (!c || !file)
 		return 0;
-	file = file_of(fd);
-	if (!file)
-		return 0;
-	key = (u64)file;
-	w = bpf_map_lookup_elem(&files, &key);
-	if (!w || !is_about(w, file))
+	w = followed(file);
+	if (!w)
 		w = first_write(c, file, fd);
 	if (!w)
 		return 0;
-	__sync_fetch_and_add(&w->bytes, c->result);
+	if (how == BY_MAPPING) {
+		w->mapped = 1;
+		return 0;
+	}
+	__sync_fetch_and_add(&w->bytes, bytes);
 	__sync_fetch_and_add(&w->writes, 1);
 	return 0;
+}
+
+static __always_inline int write_exit(struct call *c, int fd)
+{
+	return c && c->result > 0 ? wrote(c, (u64)file_of(fd), fd, c->result, BY_CALL) : 0;
+}
+
+/* Changes which bytes a file has, also by taking some away, and tells no number: a write of none. */
+static __always_inline int fallocate_exit(struct call *c, int fd)
+{
+	return c->result ? 0 : wrote(c, (u64)file_of(fd), fd, 0, BY_CALL);
+}
+
+#define MAP_TYPE 0xf
+#define MAP_SHARED 1
+#define MAP_SHARED_VALIDATE 3
+#define MAP_ANONYMOUS 0x20
+#define ERRNO_MAX 4095
+
+/*
+ * What is written through a shared mapping is no call, so the mapping stands for it; also one that is only
+ * for reading yet, as mprotect(2) can change that when the file is open for writing.
+ */
+static __always_inline int map_exit(struct call *c, u32 flags, int fd)
+{
+	u32 type = flags & MAP_TYPE;
+
+	if (!c || (c->result < 0 && c->result >= -ERRNO_MAX) || flags & MAP_ANONYMOUS)
+		return 0;
+	if (type != MAP_SHARED && type != MAP_SHARED_VALIDATE)
+		return 0;
+	return wrote(c, (u64)file_of(fd), fd, 0, BY_MAPPING);
+}
+
+/* The one way to map that i386 had until 2.4: its arguments are in memory. */
+static __always_inline int map_old_exit(struct call *c, u64 arguments)
+{
+	u32 a[5] = {};
+
+	if (bpf_probe_read_user(a, sizeof(a), (void *)arguments))
+		return 0;
+	return map_exit(c, a[3], a[4]);
 }
 
 /* --- close --------------------------------------------------------------------------------- */
@@ -214,8 +313,8 @@ static __noinline int let_go(struct file *file, u32 scope, u64 start_ns)
 
 	if (!file || !(BPF_CORE_READ(file, f_mode) & FMODE_WRITE) || references(file) != 1)
 		return 0;
-	w = bpf_map_lookup_elem(&files, &key);
-	if (!w || !is_about(w, file))
+	w = followed(file);
+	if (!w)
 		return 0;
 	s = record_begin(sizeof(struct rb_close));
 	if (!s)

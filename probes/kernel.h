@@ -33,6 +33,7 @@ typedef __s64 s64;
 #define O_ACCMODE 3
 #define O_WRONLY 1
 #define O_CREAT 0100
+#define O_EXCL 0200
 #define O_TRUNC 01000
 #define O_PATH 010000000
 #define S_PRIVATE 512
@@ -313,6 +314,134 @@ struct bpf_iter_meta {
 struct bpf_iter__task {
 	struct bpf_iter_meta *meta;
 	struct task_struct *task;
+};
+
+/* --- io_uring ---------------------------------------------------------------------------- */
+
+struct filename {
+	const char *name;
+};
+
+struct io_cqe {
+	u64 user_data;
+	s32 res;
+	int fd;		/* the descriptor asked for, until there is a result */
+};
+
+struct io_rsrc_node {
+	int refs;
+	unsigned long file_ptr;	/* struct file, with flags in the low bits */
+};
+
+struct io_rsrc_data {
+	unsigned int nr;
+	struct io_rsrc_node **nodes;
+};
+
+struct io_file_table {
+	struct io_rsrc_data data;
+};
+
+struct io_submit_link {
+	struct io_kiocb *head;
+};
+
+struct io_submit_state {
+	struct io_submit_link link;
+};
+
+struct io_ring_ctx {
+	struct io_file_table file_table;
+	struct io_submit_state submit_state;
+};
+
+/* Until 6.12 the table of registered files was an array of pointers (v6.13, 3597f2786b68). */
+struct io_fixed_file___old {
+	unsigned long file_ptr;
+};
+
+struct io_file_table___old {
+	struct io_fixed_file___old *files;
+};
+
+struct io_ring_ctx___old {
+	struct io_file_table___old file_table;
+	unsigned int nr_user_files;
+};
+
+struct io_cmd_data {
+	struct file *file;
+};
+
+/* The command of a request, struct io_open and the others below, is laid over `cmd`. */
+struct io_kiocb {
+	struct file *file;
+	struct io_cmd_data cmd;
+	u8 opcode;
+	u32 flags;	/* the lower half, since v6.7 (a u64 from there on) */
+	struct io_cqe cqe;
+	struct io_ring_ctx *ctx;
+	void *async_data;
+};
+
+struct open_how {
+	u64 flags;
+};
+
+struct io_open {
+	int dfd;
+	u32 file_slot;
+	struct filename *filename;
+	struct open_how how;
+};
+
+struct io_rename {
+	int old_dfd;
+	int new_dfd;
+	struct filename *oldpath;
+	struct filename *newpath;
+};
+
+struct io_unlink {
+	int dfd;
+	int flags;
+	struct filename *filename;
+};
+
+struct io_mkdir {
+	int dfd;
+	u16 mode;
+	struct filename *filename;
+};
+
+struct io_link {
+	int old_dfd;
+	int new_dfd;
+	struct filename *oldpath;
+	struct filename *newpath;
+};
+
+struct io_close {
+	int fd;
+	u32 file_slot;
+};
+
+struct io_ftrunc {
+	s64 len;
+};
+
+struct io_connect {
+	void *addr;
+	int addr_len;
+};
+
+struct __kernel_sockaddr_storage {
+	u16 ss_family;
+};
+
+/* Since v6.9 the address of a connect is copied here when it is submitted; before, it stayed with the caller. */
+struct io_async_msghdr {
+	struct __kernel_sockaddr_storage addr;
 };
 
 #pragma clang attribute pop

@@ -4,6 +4,7 @@
 #include "path.h"
 #include "peer.h"
 #include "call.h"
+#include "uring.h"
 
 #define SYS_CONNECT 3		/* of socketcall(2) */
 #define SUN_PATH_BYTES 108
@@ -63,7 +64,7 @@ static __always_inline int socketcall_enter(u32 call, u64 arguments)
 	return connect_enter(a[0], a[1], a[2]);
 }
 
-/* Without a connect call: by io_uring, or with data in the SYN (MSG_FASTOPEN). How it ends is not seen. */
+/* Without a connect call: with data in the SYN (MSG_FASTOPEN). How it ends is not seen. */
 static __always_inline void emit_set_off(struct sock *sk, struct member *member)
 {
 	struct scratch *s = record_begin(sizeof(struct rb_connect));
@@ -77,6 +78,22 @@ static __always_inline void emit_set_off(struct sock *sk, struct member *member)
 	r->type = BPF_CORE_READ(sk, sk_type);
 	read_peer(sk, &r->peer);
 	record_end(s, &critical);
+}
+
+static __always_inline int set_off_without_call(struct sock *sk, struct member *member)
+{
+	struct request *request = request_of_socket(sk);
+	u64 key = (u64)sk;
+	u8 reported = 1;
+
+	if (request) {
+		read_peer(sk, &request->peer);
+		request->set_off = 1;
+		return 0;
+	}
+	emit_set_off(sk, member);
+	bpf_map_update_elem(&set_off_alone, &key, &reported, BPF_ANY);
+	return 0;
 }
 
 SEC("tp_btf/inet_sock_set_state")
@@ -93,10 +110,8 @@ int BPF_PROG(on_tcp_state, struct sock *sk, int oldstate, int newstate)
 	if (!member)
 		return 0;
 	w = bpf_map_lookup_elem(&connecting, &tid);
-	if (!w) {
-		emit_set_off(sk, member);
-		return 0;
-	}
+	if (!w)
+		return set_off_without_call(sk, member);
 	read_peer(sk, &w->peer);
 	w->set_off = 1;
 	return 0;

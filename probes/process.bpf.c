@@ -294,6 +294,8 @@ int BPF_PROG(on_exit, struct task_struct *task)
 	 */
 	if (threads_alive(task) || bpf_map_delete_elem(&members, &tgid))
 		return 0;
+	if (left.has_requests)
+		requests_exit(tgid);
 	emit_exit(task, &left);
 	return 0;
 }

@@ -2,6 +2,7 @@
 /* The one object: every family, and the system call hooks that call into them. */
 #include "file.bpf.c"
 #include "network.bpf.c"
+#include "uring.bpf.c"
 #include "process.bpf.c"
 #include "syscalls.bpf.c"
 

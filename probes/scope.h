@@ -15,7 +15,7 @@
 struct member {
 	u64 start_ns;
 	u32 scope;
-	u32 reserved;
+	u32 has_requests;	/* it has used io_uring */
 };
 
 struct {

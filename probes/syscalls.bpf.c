@@ -174,6 +174,16 @@ static __always_inline int io_exit(struct call *c, u32 act)
 		return write_exit(c, a[0]);
 	case ACT_WRITE_TO_THIRD:
 		return write_exit(c, a[2]);
+	case ACT_FALLOCATE:
+		return fallocate_exit(c, a[0]);
+	case ACT_MMAP:
+		return map_exit(c, a[3], a[4]);
+	case ACT_MMAP_OLD:
+		return map_old_exit(c, a[0]);
+	case ACT_MKNOD:
+		return mknod_exit(c, AT_FDCWD, a[0], (u16)a[1]);
+	case ACT_MKNODAT:
+		return mknod_exit(c, a[0], a[1], (u16)a[2]);
 	}
 	return 0;
 }

@@ -17,6 +17,11 @@ enum act {
 	ACT_OPEN_BY_HANDLE,
 	ACT_WRITE,		/* to the descriptor in the first argument */
 	ACT_WRITE_TO_THIRD,	/* ... in the third */
+	ACT_FALLOCATE,
+	ACT_MMAP,
+	ACT_MMAP_OLD,		/* its arguments are in memory */
+	ACT_MKNOD,
+	ACT_MKNODAT,
 	ACT_RENAME,
 	ACT_RENAMEAT,
 	ACT_RENAMEAT2,
@@ -71,6 +76,11 @@ enum act {
 	X(sendfile64,		ABSENT,	239,	ACT_WRITE)		\
 	X(splice,		275,	313,	ACT_WRITE_TO_THIRD)	\
 	X(copy_file_range,	326,	377,	ACT_WRITE_TO_THIRD)	\
+	X(fallocate,		285,	324,	ACT_FALLOCATE)		\
+	X(mmap,			9,	192,	ACT_MMAP)		\
+	X(old_mmap,		ABSENT,	90,	ACT_MMAP_OLD)		\
+	X(mknod,		133,	14,	ACT_MKNOD)		\
+	X(mknodat,		259,	297,	ACT_MKNODAT)		\
 	X(rename,		82,	38,	ACT_RENAME)		\
 	X(renameat,		264,	302,	ACT_RENAMEAT)		\
 	X(renameat2,		316,	353,	ACT_RENAMEAT2)		\

@@ -48,6 +48,10 @@ class Flag(IntFlag):
     ARGS_CUT = 1 << 5
     DELETED = 1 << 6
     INHERITED = 1 << 7
+    MAPPED = 1 << 8
+
+
+NO_DESCRIPTOR = 0x7FFF_FFFF  # RB_NO_DESCRIPTOR
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,9 +175,9 @@ class ConnectRecord(Record):
 
 @dataclass(slots=True, eq=False)
 class OpenRecord(Record):
-    """result: the descriptor, also of a file that was INHERITED.
+    """result: the descriptor, also of a file that was INHERITED, or NO_DESCRIPTOR.
 
-    Refused: `path` is the directory, `name` what was asked for.
+    Refused, or without a file to look at any more: `path` is the directory, `name` what was asked for.
     """
 
     inode: int

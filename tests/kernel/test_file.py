@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.kernel.watching import Watch, closed, flags, opened, where
-from tracer.records import Flag, Kind
+from tracer.records import NO_DESCRIPTOR, Flag, Kind
 
 KERNEL, USER = Flag(0), Flag.USER_EVIDENCE
 
@@ -255,7 +255,9 @@ os.wait()
 """,
         cwd=here,
     )
-    assert opened(run.opens) == [(f"{here}/pipe", 0)]
+    made, open_ = run.opens
+    assert opened([open_]) == [(f"{here}/pipe", 0)]
+    assert made.result == NO_DESCRIPTOR
 
 
 # ---- bytes and writes

@@ -169,7 +169,11 @@ os.close(fd)
         cwd=here,
     )
     (close,) = run.closes
-    assert (close.inode, close.bytes, flags(close)) == (run.opens[0].inode, 4096, Flag.LATE)
+    assert (close.inode, close.bytes, flags(close)) == (
+        run.opens[0].inode,
+        4096,
+        Flag.LATE | Flag.MAPPED,
+    )
 
 
 def test_the_sweep_leaves_open_files_alone(watch: Watch, triggers: Triggers, here: Path) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.kernel.conftest import Triggers
-from tests.kernel.watching import PRELUDE, PYTHON, Watch, closed, flags, opened, where, where_to
-from tracer.records import ConnectRecord, Flag, Kind
+from tests.kernel.watching import PRELUDE, PYTHON, Watch, closed, opened, where, where_to
+from tracer.records import Kind
 
 
 @pytest.fixture
@@ -61,18 +61,6 @@ def test_i386_program(watch: Watch, triggers: Triggers, here: Path, ports: tuple
     )
     assert (exec_.path, exec_.args) == (str(leaf), ("leaf", "11"))
     assert len(run.acts) == 3 + 2 + 4 + 3 + 2
-
-
-def test_io_uring_connects_are_seen(watch: Watch, ports: tuple[int, int]) -> None:
-    """From the socket: the kernel sets off, whoever asks it to. How it ends is not seen."""
-    run = watch.trigger("uring", str(ports[0]))
-    if run.status == 77:
-        pytest.skip("this kernel has no io_uring")
-    assert run.status == 0
-    (connect,) = run.acts
-    assert isinstance(connect, ConnectRecord)
-    assert (connect.peer.daddr[:4], connect.peer.dport) == (bytes([127, 0, 0, 1]), ports[0])
-    assert (connect.result, flags(connect)) == (-errno.EINPROGRESS, Flag(0))
 
 
 def test_unknown_numbers_are_nothing(watch: Watch) -> None:

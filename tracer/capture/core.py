@@ -21,6 +21,7 @@ from tracer.records import Kind
 
 OBJECT = Path(__file__).resolve().parents[2] / "probes" / "build" / "rubicon.bpf.o"
 
+KERNEL_BTF = Path("/sys/kernel/btf/vmlinux")
 PROGRAMS = (
     "on_fork",
     "on_exec",
@@ -30,11 +31,15 @@ PROGRAMS = (
     "on_sys_enter",
     "on_sys_exit",
 )
+# Programs for tracepoints that not every kernel has, and the names those go by, the newest first.
+OPTIONAL_PROGRAMS = {
+    "on_uring_submit": ("io_uring_submit_req", "io_uring_submit_sqe"),
+    "on_uring_complete": ("io_uring_complete",),
+}
 # What tier B cannot see on any kernel, and what would open it; `rubicon doctor` and the trace say so.
 UNSEEN = {
-    "file operations, and UDP and unix connects, through io_uring": "probes on io_uring's own tracepoints",
     "datagrams sent without connect": "a probe on sendto(2), sendmsg(2) and sendmmsg(2)",
-    "writes through shared mappings": "a hook on mmap(2); the pages themselves are written without a call",
+    "how much is written through a shared mapping; that there is one is seen": "nothing: it takes no call",
 }
 
 _BULK_KINDS = frozenset(range(Kind.OPEN, Kind.CHOWN + 1))
@@ -66,12 +71,12 @@ class CoreSource:
         self._losses_map: mmap.mmap | None = None
         self._poll = select.epoll()
         try:
-            self._load(ring_bytes)
+            self._load(kernel_btf, ring_bytes)
         except BaseException:
             self.close()
             raise
 
-    def _load(self, ring_bytes: tuple[int, int] | None) -> None:
+    def _load(self, kernel_btf: Path | None, ring_bytes: tuple[int, int] | None) -> None:
         self._cpus = self._object.possible_cpus
         self._object.map("losses").resize(self._cpus)
         self._object.map("scratches").resize(self._cpus + 1)
@@ -83,10 +88,25 @@ class CoreSource:
         self._loss_names = {place: name for name, place in losses_of(btf).items()}
         self._variables = btf.variables(".bss")
         self._set_constant(btf, "user_slot", self._cpus)
+        programs = [*PROGRAMS, *self._choose(kernel_btf or KERNEL_BTF)]
         self._object.load()
         self._open_maps()
-        for program in PROGRAMS:
+        for program in programs:
             self._object.attach(program)
+
+    def _choose(self, kernel_btf: Path) -> list[str]:
+        """The optional programs this kernel has a place for: each tracepoint has a type in its BTF."""
+        names = kernel_btf.read_bytes() if kernel_btf.exists() else b""
+        chosen = []
+        for program, tracepoints in OPTIONAL_PROGRAMS.items():
+            found = [each for each in tracepoints if b"\0btf_trace_" + each.encode() + b"\0" in names]
+            if not found:
+                self._object.leave_out(program)
+                continue
+            if found[0] != tracepoints[0]:
+                self._object.aim(program, found[0])
+            chosen.append(program)
+        return chosen
 
     def _set_constant(self, btf: Btf, name: str, value: int) -> None:
         offset, size = btf.variables(".rodata")[name]
@@ -157,6 +177,7 @@ class CoreSource:
 
     def sweep(self) -> None:
         self._object.run("sweep")
+        self._object.run("sweep_requests")
 
     def members(self) -> Iterable[int]:
         return [int.from_bytes(key, "little") for key in self._members.keys(4)]

@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tracer.capture.core import OBJECT, UNSEEN
+from tracer.capture.core import OBJECT, OPTIONAL_PROGRAMS, UNSEEN
 from tracer.capture.libbpf import Object, library
 from tracer.capture.preflight import (
     BTF_VARIABLE,
@@ -254,6 +254,7 @@ def _hook(program: str, section: str, names: frozenset[bytes]) -> Hook:
         return Hook(program, section, True, "Rubicon itself runs it")
     if not names:
         return Hook(program, section, None, "not known without type information (BTF)")
-    if form.format(target).encode() in names:
-        return Hook(program, section, True)
+    for each in OPTIONAL_PROGRAMS.get(program, (target,)):
+        if form.format(each).encode() in names:
+            return Hook(program, f"{kind}/{each}", True)
     return Hook(program, section, False, "this kernel has no such place")

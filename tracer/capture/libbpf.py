@@ -95,6 +95,8 @@ _SIGNATURES: dict[str, tuple[type, list[type]]] = {
     "bpf_program__name": (_TEXT, [_POINTER]),
     "bpf_program__fd": (_INT, [_POINTER]),
     "bpf_program__insn_cnt": (_SIZE, [_POINTER]),
+    "bpf_program__set_autoload": (_INT, [_POINTER, ctypes.c_bool]),
+    "bpf_program__set_attach_target": (_INT, [_POINTER, _INT, _TEXT]),
     "bpf_program__attach": (_POINTER, [_POINTER]),
     "bpf_program__attach_iter": (_POINTER, [_POINTER, _POINTER]),
     "bpf_link__fd": (_INT, [_POINTER]),
@@ -260,6 +262,16 @@ class Object:
         if not pointer:
             raise KernelError(f"the probes have no map {name}: they are from another version")
         return Map(self._library, pointer, name)
+
+    def leave_out(self, program: str) -> None:
+        """Before the object is loaded: a program that this kernel has no place for."""
+        if code := self._library.bpf_program__set_autoload(self._program(program), False):
+            raise self._library.fail(f"cannot leave out {program}", code)
+
+    def aim(self, program: str, target: str) -> None:
+        """Before the object is loaded: at a tracepoint or function of another name than its section says."""
+        if code := self._library.bpf_program__set_attach_target(self._program(program), 0, target.encode()):
+            raise self._library.fail(f"cannot aim {program} at {target}", code)
 
     def load(self) -> None:
         """Verify and load all programs."""

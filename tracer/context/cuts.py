@@ -7,9 +7,10 @@ import os
 from tracer.events import Truncation
 from tracer.records import ConnectRecord, ExecFailedRecord, ExecRecord, Flag, Kind, PathRecord, Record
 
-ANY_CUT = int(Flag.PATH_CUT | Flag.NAME_CUT | Flag.ARGS_CUT)
+ANY_CUT = int(Flag.PATH_CUT | Flag.NAME_CUT | Flag.ARGS_CUT | Flag.MAPPED)
 _PATH_OR_NAME = int(Flag.PATH_CUT | Flag.NAME_CUT)
 _ARGS = int(Flag.ARGS_CUT)
+_MAPPED = int(Flag.MAPPED)
 
 
 def truncations(record: Record) -> tuple[Truncation, ...]:
@@ -22,6 +23,8 @@ def truncations(record: Record) -> tuple[Truncation, ...]:
     if record.flags & _ARGS:
         total = record.args_total if isinstance(record, ExecRecord) else record.cut_bytes
         found.append(Truncation(_args_field(record), total))
+    if record.flags & _MAPPED:
+        found.append(Truncation("rubicon.file.bytes_written", 0))
     return tuple(found)
 
 

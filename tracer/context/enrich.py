@@ -32,6 +32,7 @@ from tracer.events import (
     StdioKind,
 )
 from tracer.records import (
+    NO_DESCRIPTOR,
     CloseRecord,
     ConnectRecord,
     ExecFailedRecord,
@@ -53,6 +54,7 @@ _USER_EVIDENCE, _UNREADABLE, _DELETED, _LATE, _INHERITED = (
 _CONNECT, _PROCESS = int(Kind.CONNECT), int(Kind.PROCESS)
 
 # connect(2): the attempt goes on after the call returned. 512 is ERESTARTSYS, include/linux/errno.h.
+# Of what was found LATE: how it ended was not seen.
 _GOES_ON = frozenset({errno.EINPROGRESS, errno.EINTR, 512})
 
 _LAST_SIGNAL = 64  # signal(7)
@@ -123,7 +125,7 @@ class Context:
         outcome, error = Outcome.SUCCESS, 0
         if result < 0:
             error = -result
-            goes_on = kind == _CONNECT and error in _GOES_ON
+            goes_on = error in _GOES_ON and (kind == _CONNECT or flags & _LATE)
             outcome = Outcome.UNKNOWN if goes_on else Outcome.FAILURE
         self._sequence += 1
         return Event(
@@ -189,14 +191,13 @@ class Context:
         return peers.network_of(record, self._domains)
 
     def _opened(self, record: OpenRecord) -> File:
-        if record.result >= 0:
-            path = record.path
-            if record.inode:
-                self._paths.put((record.device, record.inode), path)
-            if record.created:
-                self._links.gone(path)
+        path = record.path
+        if record.inode:
+            self._paths.put((record.device, record.inode), path)
         else:
             path = self._path(record, follow=True)
+        if record.created:
+            self._links.gone(path)
         return File(
             path,
             inode=record.inode,
@@ -204,7 +205,7 @@ class Context:
             flags=record.open_flags,
             mode=record.mode,
             created=record.created != 0,
-            descriptor=max(record.result, -1),
+            descriptor=max(record.result, -1) if record.result != NO_DESCRIPTOR else -1,
             inherited=record.flags & _INHERITED != 0,
         )
 

@@ -41,7 +41,7 @@ from tracer.events import (
     StdioKind,
     Truncation,
 )
-from tracer.records import Flag, Kind, Record
+from tracer.records import NO_DESCRIPTOR, Flag, Kind, Record
 
 
 class Equal:
@@ -291,6 +291,27 @@ def test_open(context: Context) -> None:
     refused = opened(100, "/work", name="../etc/shadow", result=-13, flags=1, inode=0, created=0)
     found = file(context.event(refused))
     assert (found.path, found.descriptor) == ("/etc/shadow", -1)
+
+
+def test_open_without_a_descriptor(context: Context) -> None:
+    found = file(context.event(opened(100, "/work/a", result=NO_DESCRIPTOR)))
+    assert (found.path, found.descriptor) == ("/work/a", -1)
+
+
+def test_open_without_a_file_to_look_at(context: Context) -> None:
+    """It succeeded, and is known by name only."""
+    event = context.event(opened(100, "/work", name="a", inode=0, device=0, flags=int(Flag.LATE)))
+    assert (file(event).path, event.outcome) == ("/work/a", Outcome.SUCCESS)
+
+
+def test_an_end_that_was_not_seen(context: Context) -> None:
+    late = opened(100, "/work", name="a", inode=0, result=-errno.EINPROGRESS, flags=int(Flag.LATE))
+    assert context.event(late).outcome is Outcome.UNKNOWN
+
+
+def test_written_through_a_mapping(context: Context) -> None:
+    event = context.event(closed(100, "/work/a", flags=int(Flag.MAPPED)))
+    assert event.truncated == (Truncation("rubicon.file.bytes_written", 0),)
 
 
 def test_open_before_the_watch(context: Context) -> None:
