@@ -400,6 +400,7 @@ struct io_rename {
 	int new_dfd;
 	struct filename *oldpath;
 	struct filename *newpath;
+	int flags;
 };
 
 struct io_unlink {
@@ -419,6 +420,7 @@ struct io_link {
 	int new_dfd;
 	struct filename *oldpath;
 	struct filename *newpath;
+	int flags;
 };
 
 struct io_close {

@@ -129,8 +129,8 @@ static __always_inline void forget(u64 key, struct request *q)
 		bpf_map_delete_elem(&uring_sockets, &object);
 }
 
-/* Ends the record in `s` by putting it by. */
-__noinline int keep(u64 key, struct request *q, struct scratch *s)
+/* Ends the record in `s` by putting it by. Static, as 6.1 does not put into a map what is known as memory only. */
+static __noinline int keep(u64 key, struct request *q, struct scratch *s)
 {
 	struct io_kiocb *req = (void *)key;
 	struct rb_head *head;
@@ -256,6 +256,7 @@ static __always_inline int ask_rename(struct io_kiocb *req, struct member *membe
 		.dirfd2 = BPF_CORE_READ(command, new_dfd),
 		.name = (u64)BPF_CORE_READ(command, oldpath, name),
 		.name2 = (u64)BPF_CORE_READ(command, newpath, name),
+		.value = (u32)BPF_CORE_READ(command, flags),
 	};
 
 	return ask_path((u64)req, member, &p);
@@ -297,6 +298,7 @@ static __always_inline int ask_link(struct io_kiocb *req, struct member *member)
 		.dirfd2 = BPF_CORE_READ(command, new_dfd),
 		.name = (u64)BPF_CORE_READ(command, oldpath, name),
 		.name2 = (u64)BPF_CORE_READ(command, newpath, name),
+		.value = (u32)BPF_CORE_READ(command, flags),
 	};
 
 	return ask_path((u64)req, member, &p);
@@ -556,14 +558,18 @@ __noinline int finish_late(u64 key, struct request *q, s32 result)
 }
 
 /* Takes the request out of the map, so that only one finishes it. */
-static __always_inline bool take(u64 key, struct request *q)
+static __always_inline struct request *take(u64 key)
 {
-	struct request *found = bpf_map_lookup_elem(&requests, &key);
+	struct request *found = bpf_map_lookup_elem(&requests, &key), *q;
+	u32 zero = 0;
 
 	if (!found)
-		return false;
+		return NULL;
+	q = bpf_map_lookup_elem(&finishing, &zero);
+	if (!q)
+		return NULL;
 	*q = *found;
-	return !bpf_map_delete_elem(&requests, &key);
+	return bpf_map_delete_elem(&requests, &key) ? NULL : q;
 }
 
 static __always_inline bool is_of_current(struct request *q)
@@ -672,24 +678,23 @@ static __always_inline int finish(u64 key, struct request *q, struct io_kiocb *r
 SEC("tp_btf/io_uring_complete")
 int BPF_PROG(on_uring_complete, void *ctx_, struct io_kiocb *req)
 {
-	struct request q = { .detail = RB_NO_DESCRIPTOR };
 	u64 key = (u64)req;
-	bool known;
+	struct request *q;
 	s32 result;
 	u8 opcode;
 
 	if (!req)
 		return 0;	/* a further word on a request that goes on */
-	known = take(key, &q);
+	q = take(key);
 	opcode = BPF_CORE_READ(req, opcode);
-	if (!known && !is_write(opcode))
+	if (!q && !is_write(opcode))
 		return 0;
 	result = BPF_CORE_READ(req, cqe.res);
-	if (is_write(opcode) && (!known || is_of_current(&q)))
-		finish_write(req, opcode, result, q.detail);
-	else if (is_write(opcode) && is_written(opcode, result))
-		emit_kept(key, &q, q.detail, 0);	/* a kernel thread ends what an exiting process left */
-	return known ? finish(key, &q, req, result) : 0;
+	if (is_write(opcode) && (!q || is_of_current(q)))
+		finish_write(req, opcode, result, q ? q->detail : RB_NO_DESCRIPTOR);
+	else if (q && is_write(opcode) && is_written(opcode, result))
+		emit_kept(key, q, q->detail, 0);	/* a kernel thread ends what an exiting process left */
+	return q ? finish(key, q, req, result) : 0;
 }
 
 /* The address of the request is read as a number, which functions verified on their own can take. */
@@ -697,13 +702,14 @@ static __always_inline int submitted(void *ctx)
 {
 	struct member *member = current_member();
 	struct io_kiocb *req = NULL;
-	struct request q = {};
+	struct request *q;
 
 	if (!member || bpf_probe_read_kernel(&req, sizeof(req), ctx))
 		return 0;
 	member->has_requests = 1;
-	if (take((u64)req, &q))	/* of the request that had this struct before */
-		finish_late((u64)req, &q, BPF_CORE_READ(req, cqe.res));
+	q = take((u64)req);
+	if (q)	/* of the request that had this struct before */
+		finish_late((u64)req, q, BPF_CORE_READ(req, cqe.res));
 	return ask(req, member, BPF_CORE_READ(req, opcode));
 }
 
@@ -755,13 +761,14 @@ __noinline int end_of(u64 key, struct request *q)
 	return same && (member || age < GIVEN_UP_AFTER_NS) ? GOES_ON : ENDED_UNSEEN;
 }
 
+/* May be preempted, unlike the others, so what is taken is on the stack. */
 static long sweep_request(void *map, u64 *key, struct request *found, void *unused)
 {
 	int end = end_of(*key, found);
-	struct request q = {};
+	struct request q = *found;
 	u64 req = *key;
 
-	if (end == GOES_ON || !take(req, &q))
+	if (end == GOES_ON || bpf_map_delete_elem(map, key))
 		return 0;
 	finish_late(req, &q, end == ENDED ? BPF_CORE_READ((struct io_kiocb *)req, cqe.res) : -EINPROGRESS);
 	return 0;

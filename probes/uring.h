@@ -38,6 +38,14 @@ struct {
 	__type(value, struct request);
 } requests SEC(".maps");
 
+/* The one that is being finished on this CPU: its size would take much of the stack. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct request);
+} finishing SEC(".maps");
+
 struct kept {
 	u8 record[KEPT_BYTES];
 };

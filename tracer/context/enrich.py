@@ -191,12 +191,13 @@ class Context:
         return peers.network_of(record, self._domains)
 
     def _opened(self, record: OpenRecord) -> File:
-        path = record.path
-        if record.inode:
-            self._paths.put((record.device, record.inode), path)
-        else:
+        if record.name or record.result < 0:
             path = self._path(record, follow=True)
-        if record.created:
+        else:
+            path = record.path
+            if record.inode:
+                self._paths.put((record.device, record.inode), path)
+        if record.created and record.result >= 0:
             self._links.gone(path)
         return File(
             path,
