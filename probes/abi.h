@@ -24,6 +24,7 @@ enum rb_abi {
 #define RB_PATH_MAX 4096	/* stored bytes of one path or name */
 #define RB_ARGS_MAX 131072	/* stored bytes of one argument vector */
 #define RB_COMM_LEN 16
+#define RB_PAYLOAD_MAX 2048	/* stored bytes of one message; a TLS ClientHello with a post-quantum key fits */
 
 enum rb_kind {
 	RB_FORK = 1,
@@ -43,6 +44,13 @@ enum rb_kind {
 	RB_TRUNCATE = 15,
 	RB_CHMOD = 16,
 	RB_CHOWN = 17,
+	RB_BIND = 19,		/* struct rb_connect; so the next two */
+	RB_LISTEN = 20,
+	RB_ACCEPT = 21,
+	RB_SEND = 22,		/* the first message of a process on a socket to an address given with it */
+	RB_FLOW = 23,		/* a socket is closed */
+	RB_HEAD = 24,		/* the first bytes sent on a connection */
+	RB_DNS = 25,		/* a message to or from port 53 */
 	RB_KIND_COUNT,
 };
 
@@ -53,6 +61,7 @@ enum rb_loss {
 	RB_LOST_FILE,		/* no room to follow a written file: its close has no totals */
 	RB_LOST_PEER,		/* no room to follow a connect under way */
 	RB_LOST_REQUEST,	/* no room to follow a request of io_uring under way: it is not reported */
+	RB_LOST_FLOW,		/* no room to follow a socket: no RB_HEAD and RB_FLOW of it */
 	RB_LOSS_COUNT,
 };
 
@@ -151,14 +160,46 @@ struct rb_exit {
 	__u32 reserved;
 };
 
+/* connect, bind, listen, accept; the last three: saddr, path and name are the socket's own. */
 struct rb_connect {
 	struct rb_head head;
 	struct rb_peer peer;
 	__u16 type;		/* SOCK_STREAM ... */
 	__u16 reserved;
 	__u32 path_len;		/* path: a unix peer bound in a file system */
-	__u32 name_len;		/* name: sun_path as bound or asked for, its leading NUL when abstract */
+	/* name: sun_path as bound or asked for, its leading NUL when abstract; of other families the sockaddr */
+	__u32 name_len;
 	__u32 reserved2;
+};
+
+/*
+ * send, head, dns. result is the length of the message or -errno, the caller's memory is where data comes from.
+ * Of a send, the peer is the address given with it.
+ */
+struct rb_payload {
+	struct rb_head head;
+	struct rb_peer peer;
+	__u64 inode;		/* of the socket */
+	__u32 offset;		/* head: bytes sent on the connection before */
+	__u16 type;
+	__u8 ingress;		/* the connection was accepted */
+	__u8 received;
+	__u32 name_len;		/* as in rb_connect */
+	__u32 data_len;
+};
+
+struct rb_flow {
+	struct rb_head head;
+	struct rb_peer peer;
+	__u64 inode;
+	__u64 duration_ns;	/* since it was connected, accepted or first used */
+	__u64 bytes_in;
+	__u64 bytes_out;
+	__u64 packets_in;	/* of datagram sockets, messages */
+	__u64 packets_out;
+	__u16 type;
+	__u8 ingress;
+	__u8 reserved[5];
 };
 
 /*
@@ -220,6 +261,8 @@ struct rb_layout {
 	struct rb_open open;
 	struct rb_close close;
 	struct rb_path path;
+	struct rb_payload payload;
+	struct rb_flow flow;
 };
 
 #endif

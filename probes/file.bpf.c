@@ -6,6 +6,7 @@
 #include "scope.h"
 #include "path.h"
 #include "call.h"
+#include "flow.h"
 
 #define FD_SCAN_MAX 65536
 
@@ -259,9 +260,17 @@ __noinline int wrote(struct call *c, u64 file_at, int fd, u64 bytes, u32 how)
 	return 0;
 }
 
-static __always_inline int write_exit(struct call *c, int fd)
+/* `base` and `count` are the bytes in the caller's memory, or, `gathered`, where those lie. */
+__noinline int write_exit(struct call *c, int fd, u64 base, u64 count, u32 gathered)
 {
-	return c && c->result > 0 ? wrote(c, (u64)file_of(fd), fd, c->result, BY_CALL) : 0;
+	struct file *file;
+
+	if (!c || c->result <= 0)
+		return 0;
+	file = file_of(fd);
+	if (file && file_type(file) == S_IFSOCK)
+		return socket_written(c, fd, base, count, gathered);
+	return wrote(c, (u64)file, fd, c->result, BY_CALL);
 }
 
 /* Changes which bytes a file has, also by taking some away, and tells no number: a write of none. */
@@ -315,7 +324,7 @@ static __noinline int let_go(struct file *file, u32 scope, u64 start_ns)
 		return 0;
 	w = followed(file);
 	if (!w)
-		return 0;
+		return file_type(file) == S_IFSOCK ? flow_end(key, scope, start_ns) : 0;
 	s = record_begin(sizeof(struct rb_close));
 	if (!s)
 		return 0;
@@ -446,10 +455,23 @@ static long sweep_step(void *map, u64 *key, struct written *w, void *unused)
 	return 0;
 }
 
+static long flow_sweep_step(void *map, u64 *key, struct flow *flow, void *unused)
+{
+	struct file *file = (void *)*key;
+
+	if (references(file) > 0 && is_flow_of(flow, file))
+		return 0;
+	if (!emit_late_flow(flow, record_begin_at(user_slot, sizeof(struct rb_flow))))
+		return 1;
+	bpf_map_delete_elem(map, key);
+	return 0;
+}
+
 SEC("raw_tp/sweep")
 int sweep(void *ctx)
 {
 	bpf_for_each_map_elem(&files, sweep_step, NULL, 0);
+	bpf_for_each_map_elem(&flows, flow_sweep_step, NULL, 0);
 	return 0;
 }
 

@@ -29,6 +29,7 @@ typedef __s64 s64;
 #define AF_UNIX 1
 #define AF_INET 2
 #define AF_INET6 10
+#define MSG_PEEK 2
 #define AT_FDCWD (-100)
 #define O_ACCMODE 3
 #define O_WRONLY 1
@@ -41,7 +42,10 @@ typedef __s64 s64;
 #define TCP_SYN_SENT 2
 #define TCP_CLOSE 7
 #define SOCK_STREAM 1
+#define SOCK_DGRAM 2
+#define SOCK_SEQPACKET 5
 #define IPPROTO_TCP 6
+#define SOCK_DONE 1		/* a bit of skc_flags: TCP got a FIN */
 #define TS_COMPAT 2
 #define MEMORY_MAJOR 1
 #define TTY_MAJOR 4
@@ -265,6 +269,7 @@ struct sock_common {
 	u16 skc_num;
 	u16 skc_family;
 	volatile unsigned char skc_state;
+	unsigned long skc_flags;
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
 };
@@ -285,7 +290,15 @@ typedef enum {
 struct socket {
 	socket_state state;
 	short type;
+	struct file *file;
 	struct sock *sk;
+};
+
+struct tcp_sock {
+	u64 bytes_received;
+	u64 bytes_sent;
+	u64 bytes_retrans;
+	u64 bytes_acked;	/* one more than the data when the SYN was answered */
 };
 
 struct sockaddr_un {

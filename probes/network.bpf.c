@@ -5,6 +5,7 @@
 #include "peer.h"
 #include "call.h"
 #include "uring.h"
+#include "flow.h"
 
 #define SYS_CONNECT 3		/* of socketcall(2) */
 #define SUN_PATH_BYTES 108
@@ -117,11 +118,6 @@ int BPF_PROG(on_tcp_state, struct sock *sk, int oldstate, int newstate)
 	return 0;
 }
 
-static __always_inline bool is_inet(u16 family)
-{
-	return family == AF_INET || family == AF_INET6;
-}
-
 /*
  * What is no new act of a call that did not set off: asking a stream how an earlier connect went, and
  * dissolving an association (AF_UNSPEC), which shows in the socket: no peer although the call succeeded.
@@ -184,6 +180,23 @@ static __always_inline u32 put_unix_name(struct scratch *s, u64 address, u32 add
 	return n;
 }
 
+#define ADDRESS_MAX 128		/* struct sockaddr_storage */
+
+/* The address as given, of a family that is neither internet nor unix. */
+static __always_inline u32 put_raw_address(struct scratch *s, u64 address, u32 address_len)
+{
+	u64 len = s->len, size = bounded(address_len, ADDRESS_MAX);
+
+	if (len > STRINGS_MAX - RB_PATH_MAX)
+		return 0;
+	if (bpf_probe_read_user(s->data + len, size, (void *)address)) {
+		record_flag(s, RB_UNREADABLE);
+		return 0;
+	}
+	s->len = len + size;
+	return size;
+}
+
 /* What the caller asked for, when no socket holds it. */
 static __noinline void peer_from_caller(struct scratch *s, struct rb_connect *r, u64 address, u32 address_len)
 {
@@ -202,6 +215,10 @@ static __noinline void peer_from_caller(struct scratch *s, struct rb_connect *r,
 	r->peer.family = given.family;
 	if (given.family == AF_UNIX) {
 		r->name_len = put_unix_name(s, address + 2, address_len);
+		return;
+	}
+	if (given.family && !is_inet(given.family)) {
+		r->name_len = put_raw_address(s, address, address_len);
 		return;
 	}
 	if (given.family == AF_INET && !bpf_probe_read_user(&given, 8, (void *)address))
@@ -243,6 +260,8 @@ static __always_inline void fill_connect(struct scratch *s, struct rb_connect *r
 		read_peer(sk, &r->peer);
 		if (r->peer.family == AF_UNIX)
 			unix_peer(s, r, sk);
+		else if (!is_inet(r->peer.family))
+			peer_from_caller(s, r, w->address, w->address_len);
 	}
 	if (!r->peer.sport && is_inet(r->peer.family))
 		r->peer.sport = BPF_CORE_READ(sk, __sk_common.skc_num);
@@ -256,6 +275,8 @@ __noinline int connect_exit(struct call *c)
 	struct rb_connect *r;
 	struct scratch *s;
 	struct sock *sk;
+	bool goes_on;
+	s32 result;
 
 	if (!c || !found)
 		return 0;
@@ -273,6 +294,10 @@ __noinline int connect_exit(struct call *c)
 	__builtin_memset(r, 0, sizeof(*r));
 	record_head(&r->head, RB_CONNECT, c->scope, c->start_ns, settled_result(sk, c->result));
 	fill_connect(s, r, sk, &w);
+	result = r->head.result;
+	goes_on = is_inet(r->peer.family) && (!result || result == -EINPROGRESS || result == -EINTR);
 	record_end(s, &critical);
+	if (sk && goes_on)
+		flow_begin((u64)file_of(w.fd), c->scope, c->start_ns, FLOW_NEW_PEER | (result ? 0 : FLOW_ESTABLISHED));
 	return 0;
 }

@@ -14,6 +14,11 @@ static __always_inline struct sock *sock_of(struct file *file)
 	return BPF_CORE_READ(socket, sk);
 }
 
+static __always_inline bool is_inet(u16 family)
+{
+	return family == AF_INET || family == AF_INET6;
+}
+
 static __always_inline void read_peer(struct sock *sk, struct rb_peer *peer)
 {
 	u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);

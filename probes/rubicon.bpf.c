@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /* The one object: every family, and the system call hooks that call into them. */
-#include "file.bpf.c"
 #include "network.bpf.c"
+#include "socket.bpf.c"
+#include "file.bpf.c"
 #include "uring.bpf.c"
 #include "process.bpf.c"
 #include "syscalls.bpf.c"

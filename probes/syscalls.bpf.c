@@ -171,9 +171,13 @@ static __always_inline int io_exit(struct call *c, u32 act)
 	case ACT_OPEN_BY_HANDLE:
 		return open_exit(c, a[0], 0, a[2]);
 	case ACT_WRITE:
-		return write_exit(c, a[0]);
+		return write_exit(c, a[0], a[1], a[2], false);
+	case ACT_WRITEV:
+		return write_exit(c, a[0], a[1], a[2], true);
+	case ACT_WRITE_FROM_FILE:
+		return write_exit(c, a[0], 0, 0, false);
 	case ACT_WRITE_TO_THIRD:
-		return write_exit(c, a[2]);
+		return write_exit(c, a[2], 0, 0, false);
 	case ACT_FALLOCATE:
 		return fallocate_exit(c, a[0]);
 	case ACT_MMAP:
@@ -194,8 +198,9 @@ static __always_inline int task_exit(struct call *c, u32 act)
 
 	switch (act) {
 	case ACT_CONNECT:
-	case ACT_SOCKETCALL:
 		return connect_exit(c);
+	case ACT_SOCKETCALL:
+		return socketcall_exit(c);
 	case ACT_EXECVE:
 		return c->result < 0 ? exec_failed(c, a[0], a[1], AT_FDCWD) : 0;
 	case ACT_EXECVEAT:
@@ -223,6 +228,8 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long result)
 		return 0;	/* nothing was done; when the kernel tries again, that is traced */
 	if (act >= ACT_FIRST_TASK)
 		return task_exit(&c, act);
+	if (act >= ACT_FIRST_SOCKET)
+		return socket_exit(&c, act);
 	if (act >= ACT_FIRST_ATTRIBUTE)
 		return attribute_exit(&c, act);
 	if (act >= ACT_FIRST_NAME)

@@ -16,6 +16,8 @@ enum act {
 	ACT_OPENAT2,
 	ACT_OPEN_BY_HANDLE,
 	ACT_WRITE,		/* to the descriptor in the first argument */
+	ACT_WRITEV,		/* likewise, from several places */
+	ACT_WRITE_FROM_FILE,	/* likewise, from a file */
 	ACT_WRITE_TO_THIRD,	/* ... in the third */
 	ACT_FALLOCATE,
 	ACT_MMAP,
@@ -46,6 +48,16 @@ enum act {
 	ACT_LCHOWN,
 	ACT_FCHOWN,
 	ACT_FCHOWNAT,
+	ACT_BIND,
+	ACT_LISTEN,
+	ACT_ACCEPT,
+	ACT_SEND,
+	ACT_SENDTO,
+	ACT_SENDMSG,
+	ACT_SENDMMSG,
+	ACT_RECVFROM,
+	ACT_RECVMSG,
+	ACT_RECVMMSG,
 	ACT_EXECVE,
 	ACT_EXECVEAT,
 	ACT_CONNECT,
@@ -56,6 +68,7 @@ enum act {
 
 	ACT_FIRST_NAME = ACT_RENAME,
 	ACT_FIRST_ATTRIBUTE = ACT_FTRUNCATE,
+	ACT_FIRST_SOCKET = ACT_BIND,
 	ACT_FIRST_TASK = ACT_EXECVE,
 	ACT_FIRST_ON_ENTER = ACT_CONNECT,
 	ACT_FIRST_ONLY_ON_ENTER = ACT_CLOSE,
@@ -69,11 +82,11 @@ enum act {
 	X(open_by_handle_at,	304,	342,	ACT_OPEN_BY_HANDLE)	\
 	X(write,		1,	4,	ACT_WRITE)		\
 	X(pwrite64,		18,	181,	ACT_WRITE)		\
-	X(writev,		20,	146,	ACT_WRITE)		\
-	X(pwritev,		296,	334,	ACT_WRITE)		\
-	X(pwritev2,		328,	379,	ACT_WRITE)		\
-	X(sendfile,		40,	187,	ACT_WRITE)		\
-	X(sendfile64,		ABSENT,	239,	ACT_WRITE)		\
+	X(writev,		20,	146,	ACT_WRITEV)		\
+	X(pwritev,		296,	334,	ACT_WRITEV)		\
+	X(pwritev2,		328,	379,	ACT_WRITEV)		\
+	X(sendfile,		40,	187,	ACT_WRITE_FROM_FILE)	\
+	X(sendfile64,		ABSENT,	239,	ACT_WRITE_FROM_FILE)	\
 	X(splice,		275,	313,	ACT_WRITE_TO_THIRD)	\
 	X(copy_file_range,	326,	377,	ACT_WRITE_TO_THIRD)	\
 	X(fallocate,		285,	324,	ACT_FALLOCATE)		\
@@ -108,6 +121,17 @@ enum act {
 	X(fchown,		93,	95,	ACT_FCHOWN)		\
 	X(fchown32,		ABSENT,	207,	ACT_FCHOWN)		\
 	X(fchownat,		260,	298,	ACT_FCHOWNAT)		\
+	X(bind,			49,	361,	ACT_BIND)		\
+	X(listen,		50,	363,	ACT_LISTEN)		\
+	X(accept,		43,	ABSENT,	ACT_ACCEPT)		\
+	X(accept4,		288,	364,	ACT_ACCEPT)		\
+	X(sendto,		44,	369,	ACT_SENDTO)		\
+	X(sendmsg,		46,	370,	ACT_SENDMSG)		\
+	X(sendmmsg,		307,	345,	ACT_SENDMMSG)		\
+	X(recvfrom,		45,	371,	ACT_RECVFROM)		\
+	X(recvmsg,		47,	372,	ACT_RECVMSG)		\
+	X(recvmmsg,		299,	337,	ACT_RECVMMSG)		\
+	X(recvmmsg_time64,	ABSENT,	417,	ACT_RECVMMSG)		\
 	X(execve,		59,	11,	ACT_EXECVE)		\
 	X(execveat,		322,	358,	ACT_EXECVEAT)		\
 	X(connect,		42,	362,	ACT_CONNECT)		\

@@ -8,13 +8,16 @@ import stat
 
 from tracer.events import (
     Action,
+    Answer,
     Category,
     Detail,
+    Dns,
     Event,
     Evidence,
     Exec,
     Exit,
     File,
+    Flow,
     Level,
     Match,
     Network,
@@ -23,6 +26,7 @@ from tracer.events import (
     Process,
     Rule,
     RuleKind,
+    Spoken,
     StdioKind,
     Truncation,
     Violation,
@@ -63,8 +67,13 @@ CATEGORIES = {
     Action.FORK: Category.PROCESS,
     Action.EXEC: Category.PROCESS,
     Action.EXIT: Category.PROCESS,
-    Action.CONNECT: Category.NETWORK,
-}
+    **dict.fromkeys(
+        (
+            Action.CONNECT, Action.BIND, Action.LISTEN, Action.ACCEPT, Action.SEND, Action.DNS, Action.FLOW,
+        ),
+        Category.NETWORK,
+    ),
+}  # fmt: skip
 
 
 def exec_of(path: str, filename: str, args: tuple[str, ...], **changed: object) -> Exec:
@@ -84,6 +93,17 @@ def connect_of(kind: NetworkType, ip: str, port: int, domain: str = "", path: st
     transport = "unix" if kind is NetworkType.UNIX else "tcp"
     source = {NetworkType.IPV4: ("10.0.0.2", 40001), NetworkType.IPV6: ("2001:db8::2", 40002)}
     return Network(kind, transport, ip, port, *source.get(kind, ("", 0)), domain, path)
+
+
+V4 = NetworkType.IPV4
+
+
+def outward(more: Spoken | Dns | Flow | None = None) -> Network:
+    return Network(V4, "tcp", "198.51.100.7", 443, "10.0.0.2", 40001, "tunnel.example", "", more=more)
+
+
+def inward(more: Flow | None = None) -> Network:
+    return Network(V4, "tcp", "10.0.0.2", 8080, "198.51.100.9", 50001, "", "", "ingress", "", more)
 
 
 REGULAR = stat.S_IFREG | 0o640
@@ -138,6 +158,46 @@ SAMPLES: list[tuple[Action, int, Process, Detail]] = [
     (Action.FILE_TRUNCATE, 0, AGENT, File("/work/a", inode=7, device=1, size=0)),
     (Action.FILE_CHMOD, 0, AGENT, File("/work/a", mode=0o4755)),
     (Action.FILE_CHOWN, 0, AGENT, File("/work/a", owner_id=0, group_id=-1)),
+    (Action.BIND, errno.EADDRINUSE, AGENT, Network(V4, "tcp", "", 0, "127.0.0.1", 8080, "", "", "")),
+    (Action.BIND, 0, AGENT, Network(NetworkType.UNIX, "unix", "", 0, "", 0, "", "/run/x.sock", "")),
+    (Action.LISTEN, 0, AGENT, Network(V4, "tcp", "", 0, "0.0.0.0", 8080, "", "", "ingress")),
+    (Action.ACCEPT, 0, AGENT, inward()),
+    (Action.SEND, 0, AGENT, Network(V4, "udp", "192.0.2.53", 53, "", 0, "", "")),
+    (
+        Action.CONNECT,
+        0,
+        AGENT,
+        Network(NetworkType.VSOCK, "stream", "", 0, "", 0, "", "cid 2 port 1024", family="vsock"),
+    ),
+    (Action.SEND, 0, AGENT, outward(Spoken("tls", server_name="tunnel.example"))),
+    (Action.SEND, 0, AGENT, outward(Spoken("ssh", banner="SSH-2.0-\x1b[2J"))),
+    (Action.SEND, 0, AGENT, outward(Spoken("stratum", method="mining.subscribe"))),
+    (Action.SEND, 0, AGENT, outward(Spoken("http", domain="example.org"))),
+    (Action.SEND, 0, AGENT, outward(Spoken("unknown"))),
+    (Action.DNS, 0, AGENT, outward(Dns(7, False, "pypi.org", "AAAA", "IN", (), ""))),
+    (
+        Action.DNS,
+        0,
+        AGENT,
+        outward(
+            Dns(
+                7,
+                True,
+                "pypi.org",
+                "AAAA",
+                "IN",
+                (
+                    Answer("pypi.org", "AAAA", "IN", 60, "2001:db8::7"),
+                    Answer("pypi.org", "TXT", "IN", 0, "x"),
+                ),
+                "NOERROR",
+            )
+        ),
+    ),
+    (Action.DNS, 0, AGENT, outward(Dns(8, True, "\\007.x", "A", "IN", (), "NXDOMAIN"))),
+    (Action.DNS, 0, AGENT, outward(None)),
+    (Action.FLOW, 0, AGENT, outward(Flow(7000, 300, 0, 0, 2_000_000_007, False))),
+    (Action.FLOW, 0, AGENT, inward(Flow(7000, 300, 5, 3, 17, True))),
     (Action.EXIT, 0, AGENT, Exit(3, 0)),
     (Action.EXIT, 0, ROOT, Exit(0, 9)),
     (Action.EXIT, 0, SHELL, Exit(0, 40)),

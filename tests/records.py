@@ -11,10 +11,12 @@ from tracer.records import (
     ExecFailedRecord,
     ExecRecord,
     ExitRecord,
+    FlowRecord,
     ForkRecord,
     Kind,
     OpenRecord,
     PathRecord,
+    PayloadRecord,
     Peer,
     Record,
 )
@@ -140,9 +142,44 @@ def leave(
     return _made(ExitRecord, _head(Kind.EXIT, pid, time_ns, start_ns) | {"status": status}, changes)
 
 
-def connect(pid: int, to: Peer, time_ns: int = 0, **changes: Any) -> ConnectRecord:
-    facts = _head(Kind.CONNECT, pid, time_ns, None) | {"peer": to, "type": 1, "path": "/", "name": ""}
+def connect(
+    pid: int, to: Peer, time_ns: int = 0, *, kind: Kind = Kind.CONNECT, **changes: Any
+) -> ConnectRecord:
+    facts = _head(kind, pid, time_ns, None) | {"peer": to, "type": 1, "path": "/", "name": ""}
     return _made(ConnectRecord, facts, changes)
+
+
+def payload(
+    kind: Kind, pid: int, to: Peer, data: bytes = b"", time_ns: int = 0, **changes: Any
+) -> PayloadRecord:
+    facts = _head(kind, pid, time_ns, None) | {
+        "flags": 1,
+        "result": len(data),
+        "peer": to,
+        "inode": 900,
+        "offset": 0,
+        "type": 2 if to.protocol == 17 else 1,
+        "ingress": 0,
+        "received": 0,
+        "name": "",
+        "data": data,
+    }
+    return _made(PayloadRecord, facts, changes)
+
+
+def flow(pid: int, to: Peer, time_ns: int = 0, **changes: Any) -> FlowRecord:
+    facts = _head(Kind.FLOW, pid, time_ns, None) | {
+        "peer": to,
+        "inode": 900,
+        "duration_ns": 2 * SECOND_NS,
+        "bytes_in": 7000,
+        "bytes_out": 300,
+        "packets_in": 0,
+        "packets_out": 0,
+        "type": 1,
+        "ingress": 0,
+    }
+    return _made(FlowRecord, facts, changes)
 
 
 def opened(

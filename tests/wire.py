@@ -18,10 +18,12 @@ from tracer.records import (
     ExecFailedRecord,
     ExecRecord,
     ExitRecord,
+    FlowRecord,
     ForkRecord,
     Kind,
     OpenRecord,
     PathRecord,
+    PayloadRecord,
     Peer,
     Record,
 )
@@ -34,6 +36,8 @@ STRUCTS: dict[str, type[Record]] = {
     "connect": ConnectRecord,
     "open": OpenRecord,
     "close": CloseRecord,
+    "payload": PayloadRecord,
+    "flow": FlowRecord,
     "path": PathRecord,
 }
 _KINDS: dict[type[Record], tuple[int, ...]] = {
@@ -41,7 +45,9 @@ _KINDS: dict[type[Record], tuple[int, ...]] = {
     ExecRecord: (Kind.EXEC, Kind.PROCESS),
     ExecFailedRecord: (Kind.EXEC_FAILED,),
     ExitRecord: (Kind.EXIT,),
-    ConnectRecord: (Kind.CONNECT,),
+    ConnectRecord: (Kind.CONNECT, Kind.BIND, Kind.LISTEN, Kind.ACCEPT),
+    PayloadRecord: (Kind.SEND, Kind.HEAD, Kind.DNS),
+    FlowRecord: (Kind.FLOW,),
     OpenRecord: (Kind.OPEN,),
     CloseRecord: (Kind.CLOSE,),
 }
@@ -95,7 +101,7 @@ def _fields(record: type[Any], prefix: str = "") -> Iterator[tuple[str, str]]:
         name = f"head.{field.name}" if field.name in _HEAD else prefix + field.name
         if field.type == "Peer":
             yield from _fields(Peer, f"{name}.")
-        elif field.type in ("str", "tuple[str, ...]"):
+        elif field.type in ("str", "tuple[str, ...]") or field.name == "data":
             yield f"{name}_len", "I"
         else:
             yield name, _CODES.get(field.name, "Q")
@@ -109,6 +115,8 @@ def _value(record: Record, name: str) -> Any:
 
 
 def _string(name: str, value: Any) -> bytes:
+    if name == "data":
+        return bytes(value)
     if name == "args":
         return b"".join(os.fsencode(argument) + b"\0" for argument in value)
     if name in ("path", "path2", "cwd"):

@@ -21,6 +21,12 @@ class Action(StrEnum):
     EXEC = "exec"
     EXIT = "exit"
     CONNECT = "connect"
+    BIND = "bind"
+    LISTEN = "listen"
+    ACCEPT = "accept"
+    SEND = "send"  # the first message to an address given with it, or the first bytes on a connection
+    DNS = "dns"  # a question to a resolver, or its answer
+    FLOW = "flow"  # a socket is closed; carries bytes and duration
     FILE_WRITE = "file_write"  # opened for writing, or created
     FILE_CLOSE = "file_close"  # last reference to a written file gone; carries bytes and count
     FILE_RENAME = "file_rename"
@@ -177,13 +183,84 @@ class NetworkType(StrEnum):
     IPV4 = "ipv4"
     IPV6 = "ipv6"
     UNIX = "unix"
+    PACKET = "packet"
+    NETLINK = "netlink"
+    VSOCK = "vsock"
+    ALG = "alg"  # the kernel's cryptography
     OTHER = "other"
+
+
+UNKNOWN_PROTOCOL = "unknown"
+
+
+@dataclass(slots=True, eq=False)
+class Spoken:
+    """What the first bytes of a connection say. `send` of a connection has one, of a datagram none.
+
+    protocol     tls, ssh, http, stratum, json-rpc, socks, smtp, bittorrent, dns, quic, stun or
+                 UNKNOWN_PROTOCOL; "" in a later event of a connection whose protocol was told
+    server_name  the host a TLS ClientHello asks for; else ""
+    domain       of HTTP the host, of DNS the name in question; else ""
+    banner       of SSH its version line; else ""
+    method       of JSON-RPC and Stratum; else ""
+    """
+
+    protocol: str
+    server_name: str = ""
+    domain: str = ""
+    banner: str = ""
+    method: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A resource record; `data` is an address, a name, text, or hexadecimal digits, by its type."""
+
+    name: str
+    type: str
+    answer_class: str
+    ttl_seconds: int
+    data: str
+
+
+@dataclass(slots=True, eq=False)
+class Dns:
+    """A question, or an answer with the question it repeats. Names have no last dot; the root is "."."""
+
+    id: int
+    is_answer: bool
+    name: str
+    type: str
+    question_class: str
+    answers: tuple[Answer, ...]
+    response_code: str
+
+
+@dataclass(slots=True, eq=False)
+class Flow:
+    """What went through a socket. Messages are counted for datagrams only; `late`: it was closed unseen."""
+
+    bytes_in: int
+    bytes_out: int
+    messages_in: int
+    messages_out: int
+    duration_ns: int
+    late: bool
 
 
 @dataclass(slots=True, eq=False)
 class Network:
-    """Detail of `connect`. For unix sockets `path` is the peer's path ("@name" when abstract), and the
-    addresses are "" and the ports 0."""
+    """Detail of `connect`, `bind`, `listen`, `accept`, `send`, `dns` and `flow`.
+
+    The source is who began the connection; of `bind` and `listen` it is the socket's own end, and
+    nobody is the destination. For sockets that are not of the internet the addresses are "" and the ports 0.
+
+    path       unix: the peer's path ("@name" when abstract), for bind, listen and accept the own one;
+               of other families the address in words, such as "cid 2 port 1024"
+    direction  egress, ingress, or "" when there is none yet (bind)
+    family     of a socket that is neither internet nor unix: the name of its address family
+    more       send on a connection: Spoken; dns: Dns, or None when it was no DNS; flow: Flow
+    """
 
     type: NetworkType
     transport: str  # tcp, udp, icmp, unix, or the protocol number as text
@@ -193,6 +270,9 @@ class Network:
     source_port: int
     destination_domain: str
     path: str
+    direction: str = "egress"
+    family: str = ""
+    more: Spoken | Dns | Flow | None = None
 
 
 @dataclass(slots=True, eq=False)

@@ -35,6 +35,13 @@ class Kind(IntEnum):
     TRUNCATE = 15
     CHMOD = 16
     CHOWN = 17
+    BIND = 19
+    LISTEN = 20
+    ACCEPT = 21
+    SEND = 22
+    FLOW = 23
+    HEAD = 24
+    DNS = 25
 
 
 class Flag(IntFlag):
@@ -165,12 +172,53 @@ class ExitRecord(Record):
 
 @dataclass(slots=True, eq=False)
 class ConnectRecord(Record):
-    """path: a unix peer bound in a file system; name: sun_path, its leading NUL kept when abstract."""
+    """CONNECT, and of the socket's own end BIND LISTEN ACCEPT.
+
+    path    of a unix socket bound in a file system
+    name    sun_path, its leading NUL kept when abstract; of a family that is neither internet nor unix the
+            sockaddr as given
+    """
 
     peer: Peer
     type: int
     path: str
     name: str
+
+
+@dataclass(slots=True, eq=False)
+class PayloadRecord(Record):
+    """SEND HEAD DNS: the beginning of a message. result: its length, or -errno.
+
+    peer      of a SEND the address given with it
+    inode     of the socket
+    offset    of a HEAD: bytes sent on the connection before
+    ingress   the connection was accepted
+    name      as in ConnectRecord
+    """
+
+    peer: Peer
+    inode: int
+    offset: int
+    type: int
+    ingress: int
+    received: int
+    name: str
+    data: bytes
+
+
+@dataclass(slots=True, eq=False)
+class FlowRecord(Record):
+    """An internet socket is closed. The packets are those of datagram sockets."""
+
+    peer: Peer
+    inode: int
+    duration_ns: int
+    bytes_in: int
+    bytes_out: int
+    packets_in: int
+    packets_out: int
+    type: int
+    ingress: int
 
 
 @dataclass(slots=True, eq=False)

@@ -8,7 +8,20 @@ import signal
 import stat
 import time
 
-from tracer.events import Action, Event, Exec, Exit, File, Level, Network, NetworkType, Process
+from tracer.events import (
+    Action,
+    Dns,
+    Event,
+    Exec,
+    Exit,
+    File,
+    Flow,
+    Level,
+    Network,
+    NetworkType,
+    Process,
+    Spoken,
+)
 
 # Shape and word, so that a level can be told without colour.
 LEVEL_MARKS = {
@@ -33,7 +46,7 @@ def subject(event: Event) -> str:
     if isinstance(detail, File):
         return _file(event.action, detail)
     if isinstance(detail, Network):
-        return endpoint(detail)
+        return _network(event.action, detail)
     if isinstance(detail, Exec):
         return " ".join(detail.args) or detail.path
     if isinstance(detail, Exit):
@@ -80,10 +93,49 @@ def open_flags(flags: int) -> str:
     return "|".join([access, *(f"O_{name}" for name in _OPEN_FLAGS if flags & getattr(os, f"O_{name}"))])
 
 
+def _network(action: Action, network: Network) -> str:
+    other = source(network) if action in OWN_END or network.direction == "ingress" else endpoint(network)
+    return " ".join(filter(None, (other, said(network))))
+
+
+OWN_END = frozenset({Action.BIND, Action.LISTEN})
+
+
+def said(network: Network) -> str:
+    """What went over the socket, in a few words; "" for an event that says nothing of it."""
+    match network.more:
+        case Spoken() as spoken:
+            name = spoken.server_name or spoken.domain or spoken.banner or spoken.method
+            return " ".join(filter(None, (spoken.protocol, name)))
+        case Dns() as dns:
+            return dns_message(dns)
+        case Flow() as flow:
+            return f"{byte_size(flow.bytes_out)} out, {byte_size(flow.bytes_in)} in"
+        case None:
+            return ""
+
+
+def dns_message(dns: Dns) -> str:
+    question = f"{dns.type} {dns.name}"
+    if not dns.is_answer:
+        return f"{question}?"
+    answers = ", ".join(answer.data for answer in dns.answers if answer.type == dns.type)
+    return f"{question} = {answers or dns.response_code}"
+
+
+def source(network: Network) -> str:
+    """The end that `endpoint` does not tell."""
+    if not network.source_ip:
+        return endpoint(network)
+    return f"{network.transport} {address(network.source_ip, network.source_port)}"
+
+
 def endpoint(network: Network) -> str:
     """The other side: "tcp 10.0.0.5:443 example.org", or "unix /run/x.sock"."""
     if network.type is NetworkType.UNIX:
         return f"unix {network.path or '(unnamed)'}"
+    if network.family:
+        return " ".join(filter(None, (network.family, network.transport, network.path)))
     peer = address(network.destination_ip, network.destination_port)
     return " ".join(word for word in (network.transport, peer, network.destination_domain) if word)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import stat
 from dataclasses import dataclass
 
-from tracer.events import Event, Exec, Exit, File, Level, Network, NetworkType, Process
+from tracer.events import Dns, Event, Exec, Exit, File, Flow, Level, Network, Process, Spoken
 from tui import describe
 from tui.snapshot import ProcessRow, Snapshot, Summary, ViolationGroup
 
@@ -187,11 +187,34 @@ def _file_fields(file: File) -> list[Field]:
 def _network_fields(network: Network) -> list[Field]:
     peer = describe.address(network.destination_ip, network.destination_port)
     return [
-        Field("to", network.path if network.type is NetworkType.UNIX else peer, "strong"),
+        Field("to", network.path or peer, "strong"),
         Field("domain", network.destination_domain),
         Field("from", describe.address(network.source_ip, network.source_port)),
-        Field("transport", f"{network.transport} over {network.type.value}"),
+        Field("transport", f"{network.transport} over {network.family or network.type.value}"),
+        Field("direction", "" if network.direction == "egress" else network.direction),
+        *_said_fields(network),
     ]
+
+
+def _said_fields(network: Network) -> list[Field]:
+    match network.more:
+        case Spoken() as spoken:
+            return [
+                Field("protocol", spoken.protocol),
+                Field("asks for", spoken.server_name or spoken.domain),
+                Field("banner", spoken.banner),
+                Field("method", spoken.method),
+            ]
+        case Dns() as dns:
+            return [Field("dns", describe.dns_message(dns)), Field("response", dns.response_code)]
+        case Flow() as flow:
+            return [
+                Field("sent", describe.byte_size(flow.bytes_out)),
+                Field("received", describe.byte_size(flow.bytes_in)),
+                Field("lasted", describe.duration(flow.duration_ns)),
+            ]
+        case None:
+            return []
 
 
 def _exec_fields(image: Exec) -> list[Field]:

@@ -50,7 +50,7 @@ def records() -> st.SearchStrategy[Record]:
 def _record(record: type[Record]) -> st.SearchStrategy[Record]:
     values = {field.name: VALUES[str(field.type)] for field in fields(record)}
     kinds = st.sampled_from(wire.kinds_of(record))
-    return st.builds(record, **(values | {"result": RESULTS, "kind": kinds, "flags": st.integers(0, 127)}))
+    return st.builds(record, **(values | {"result": RESULTS, "kind": kinds, "flags": st.integers(0, 255)}))
 
 
 def documents(items: Any) -> int:

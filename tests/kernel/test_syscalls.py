@@ -60,7 +60,8 @@ def test_i386_program(watch: Watch, triggers: Triggers, here: Path, ports: tuple
         -errno.ENOENT,
     )
     assert (exec_.path, exec_.args) == (str(leaf), ("leaf", "11"))
-    assert len(run.acts) == 3 + 2 + 4 + 3 + 2
+    assert [each.peer.dport for each in run.flows] == [ports[0]] * 2
+    assert len(run.acts) == 3 + 2 + 4 + 3 + 2 + 2
 
 
 def test_unknown_numbers_are_nothing(watch: Watch) -> None:
@@ -135,6 +136,7 @@ def test_a_mixed_workload(watch: Watch, triggers: Triggers, here: Path, ports: t
         Kind.CLOSE: 31,
         Kind.RENAME: 7,
         Kind.UNLINK: 3,
+        Kind.FLOW: 12,
     }
     assert sum(each.result == -errno.ECONNREFUSED for each in run.connects) == 5
     assert {each.path for each in run.opens} == {

@@ -21,10 +21,12 @@ from tracer.records import (
     ExecRecord,
     ExitRecord,
     Flag,
+    FlowRecord,
     ForkRecord,
     Kind,
     OpenRecord,
     PathRecord,
+    PayloadRecord,
     Record,
 )
 from tracer.trace import ring_records
@@ -70,7 +72,19 @@ class Run:
 
     @property
     def connects(self) -> list[ConnectRecord]:
-        return self.of(ConnectRecord)
+        return self.of(ConnectRecord, Kind.CONNECT)
+
+    @property
+    def flows(self) -> list[FlowRecord]:
+        return self.of(FlowRecord)
+
+    def own(self, *kinds: Kind) -> list[ConnectRecord]:
+        """BIND, LISTEN, ACCEPT."""
+        return self.of(ConnectRecord, *kinds)
+
+    def said(self, *kinds: Kind) -> list[PayloadRecord]:
+        """SEND, HEAD, DNS."""
+        return self.of(PayloadRecord, *kinds)
 
     @property
     def opens(self) -> list[OpenRecord]:

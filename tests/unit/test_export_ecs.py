@@ -152,10 +152,10 @@ def test_write_and_close_say_how() -> None:
 
 
 def test_exit_by_code_and_by_signal() -> None:
-    assert document(22)["process"]["exit_code"] == 3
-    assert document(23)["process"]["exit_code"] == 128 + 9
-    assert document(23)["rubicon"]["signal"] == {"number": 9, "name": "SIGKILL"}
-    assert document(24)["rubicon"]["signal"] == {"number": 40, "name": "SIGRTMIN+6"}
+    assert document(39)["process"]["exit_code"] == 3
+    assert document(40)["process"]["exit_code"] == 128 + 9
+    assert document(40)["rubicon"]["signal"] == {"number": 9, "name": "SIGKILL"}
+    assert document(41)["rubicon"]["signal"] == {"number": 40, "name": "SIGRTMIN+6"}
 
 
 def test_hostile_name_keeps_its_bytes_apart_from_the_invalid_one() -> None:

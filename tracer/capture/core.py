@@ -38,8 +38,10 @@ OPTIONAL_PROGRAMS = {
 }
 # What tier B cannot see on any kernel, and what would open it; `rubicon doctor` and the trace say so.
 UNSEEN = {
-    "datagrams sent without connect": "a probe on sendto(2), sendmsg(2) and sendmmsg(2)",
     "how much is written through a shared mapping; that there is one is seen": "nothing: it takes no call",
+    "what is sent and received through io_uring; TCP bytes are counted": "reading the requests of these, too",
+    "DNS answers that are read by read(2)": "a hook on read(2), which every process would pay for",
+    "names asked for over TLS or HTTPS": "nothing: they are encrypted",
 }
 
 _BULK_KINDS = frozenset(range(Kind.OPEN, Kind.CHOWN + 1))

@@ -18,10 +18,12 @@ from tracer.records import (
     ExecRecord,
     ExitRecord,
     Flag,
+    FlowRecord,
     ForkRecord,
     Kind,
     OpenRecord,
     PathRecord,
+    PayloadRecord,
     Peer,
     Record,
 )
@@ -40,9 +42,11 @@ _STRUCTS: dict[str, tuple[type[Record], tuple[Kind, ...]]] = {
     "exec": (ExecRecord, (Kind.EXEC, Kind.PROCESS)),
     "exec_failed": (ExecFailedRecord, (Kind.EXEC_FAILED,)),
     "exit": (ExitRecord, (Kind.EXIT,)),
-    "connect": (ConnectRecord, (Kind.CONNECT,)),
+    "connect": (ConnectRecord, (Kind.CONNECT, Kind.BIND, Kind.LISTEN, Kind.ACCEPT)),
     "open": (OpenRecord, (Kind.OPEN,)),
     "close": (CloseRecord, (Kind.CLOSE,)),
+    "payload": (PayloadRecord, (Kind.SEND, Kind.HEAD, Kind.DNS)),
+    "flow": (FlowRecord, (Kind.FLOW,)),
     "path": (
         PathRecord,
         (
@@ -120,6 +124,8 @@ class RecordDecoder:
             return lambda data, _flags: args_text(data)
         if name in ("path", "path2", "cwd"):
             return self._path
+        if name == "data":
+            return lambda data, _flags: data
         return lambda data, _flags: self._names.of(data)
 
     def _path(self, data: bytes, flags: int) -> str:

@@ -14,6 +14,7 @@ from tracer.context.images import Images, executable_path
 from tracer.context.links import Links
 from tracer.context.names import Domains
 from tracer.context.recent import Recent
+from tracer.context.talk import Talk
 from tracer.context.tree import ProcessTree
 from tracer.errors import TraceError
 from tracer.events import (
@@ -25,6 +26,7 @@ from tracer.events import (
     Exec,
     Exit,
     File,
+    Flow,
     Namespaces,
     Network,
     Outcome,
@@ -39,9 +41,11 @@ from tracer.records import (
     ExecRecord,
     ExitRecord,
     Flag,
+    FlowRecord,
     Kind,
     OpenRecord,
     PathRecord,
+    PayloadRecord,
     Record,
 )
 
@@ -91,6 +95,7 @@ class Context:
         self._images = Images(self._boot_ns)
         self._tree = ProcessTree(self._images)
         self._domains = Domains()
+        self._talk = Talk(self._domains)
         self._paths: Recent[tuple[int, int], str] = Recent(PATHS_KEPT)  # by device and inode
         self._links = Links()
         self._sequence = 0
@@ -154,6 +159,13 @@ class Context:
             Kind.EXIT: (Action.EXIT, Category.PROCESS, self._tree.exit, _exit),
             Kind.PROCESS: (Action.EXEC, Category.PROCESS, self._tree.snapshot, self._snapshot),
             Kind.CONNECT: (Action.CONNECT, Category.NETWORK, at, self._network),
+            Kind.BIND: (Action.BIND, Category.NETWORK, at, self._bound),
+            Kind.LISTEN: (Action.LISTEN, Category.NETWORK, at, self._network),
+            Kind.ACCEPT: (Action.ACCEPT, Category.NETWORK, at, self._network),
+            Kind.SEND: (Action.SEND, Category.NETWORK, at, self._network),
+            Kind.FLOW: (Action.FLOW, Category.NETWORK, at, self._flow),
+            Kind.HEAD: (Action.SEND, Category.NETWORK, at, self._head),
+            Kind.DNS: (Action.DNS, Category.NETWORK, at, self._dns),
             Kind.OPEN: (Action.FILE_WRITE, Category.FILE, at, self._opened),
             Kind.CLOSE: (Action.FILE_CLOSE, Category.FILE, at, self._closed),
             Kind.RENAME: (Action.FILE_RENAME, Category.FILE, at, self._renamed),
@@ -187,8 +199,29 @@ class Context:
             _namespaces(record.ns_mnt, record.ns_net, record.ns_pidns, record.ns_user),
         )
 
-    def _network(self, record: ConnectRecord) -> Network:
+    def _network(self, record: ConnectRecord | PayloadRecord) -> Network:
         return peers.network_of(record, self._domains)
+
+    def _bound(self, record: ConnectRecord) -> Network:
+        self._talk.bound(record)
+        return peers.network_of(record, self._domains)
+
+    def _head(self, record: PayloadRecord) -> Network:
+        return peers.network_of(record, self._domains, self._talk.head(record))
+
+    def _dns(self, record: PayloadRecord) -> Network:
+        return peers.network_of(record, self._domains, self._talk.message(record))
+
+    def _flow(self, record: FlowRecord) -> Network:
+        flow = Flow(
+            record.bytes_in,
+            record.bytes_out,
+            record.packets_in,
+            record.packets_out,
+            record.duration_ns,
+            record.flags & _LATE != 0,
+        )
+        return peers.network_of(record, self._domains, flow)
 
     def _opened(self, record: OpenRecord) -> File:
         if record.name or record.result < 0:

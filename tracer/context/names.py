@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -30,7 +30,7 @@ def address_text(packed: bytes) -> str:
 
 
 class Domains:
-    """Address -> domain, from the `name` records; of several domains the one resolved last."""
+    """Address -> domain, from `name` records and DNS answers; of several domains the one resolved last."""
 
     def __init__(self, limit: int = ADDRESSES_KEPT) -> None:
         self._domains: Recent[str, str] = Recent(limit)
@@ -39,6 +39,12 @@ class Domains:
         """Raises TraceError when the record is not one of a domain and addresses."""
         domain = text(record, "domain")
         for address in texts(record, "addresses"):
+            if canonical := _canonical(address):
+                self._domains.put(canonical, domain)
+
+    def resolved(self, domain: str, addresses: Iterable[str]) -> None:
+        """From an answer that a watched process got."""
+        for address in addresses:
             if canonical := _canonical(address):
                 self._domains.put(canonical, domain)
 

@@ -22,14 +22,17 @@ from typing import Any
 from tracer.events import (
     NO_ID,
     Action,
+    Dns,
     Event,
     Exec,
     Exit,
     File,
+    Flow,
     Network,
     NetworkType,
     Outcome,
     Process,
+    Spoken,
     Violation,
 )
 from tracer.text import valid_unicode
@@ -48,6 +51,7 @@ _OPEN_FLAGS = {
     getattr(os, name): name
     for name in ("O_CREAT", "O_EXCL", "O_TRUNC", "O_APPEND", "O_NOFOLLOW", "O_DIRECT", "O_PATH")
 }
+_OWN_END = frozenset({Action.BIND, Action.LISTEN, Action.ACCEPT})
 _O_TMPFILE_BIT = os.O_TMPFILE & ~os.O_DIRECTORY  # include/uapi/asm-generic/fcntl.h: __O_TMPFILE
 
 
@@ -217,7 +221,7 @@ def _add_detail(document: dict[str, Any], event: Event) -> None:
         case Exit() as detail:
             _add_exit(document, detail)
         case Network() as detail:
-            _add_network(document, detail)
+            _add_network(document, detail, event.action)
         case File() as detail:
             _add_file(document, detail, event.action)
         case None:
@@ -264,21 +268,89 @@ def _signal_name(number: int) -> str:
         return f"SIGRTMIN+{number - signal.SIGRTMIN}" if number >= signal.SIGRTMIN else str(number)
 
 
-def _add_network(document: dict[str, Any], detail: Network) -> None:
-    document["network"] = {
-        "type": detail.type.value,
-        "transport": detail.transport,
-        "direction": "egress",
-    }
-    if detail.type is NetworkType.UNIX:
-        document["destination"] = {"address": valid_unicode(detail.path)}
-        return
+def _add_network(document: dict[str, Any], detail: Network, action: Action) -> None:
+    document["network"] = {"type": detail.type.value, "transport": detail.transport}
+    if detail.direction:
+        document["network"]["direction"] = detail.direction
+    if detail.type not in (NetworkType.IPV4, NetworkType.IPV6):
+        end = "source" if action in _OWN_END else "destination"
+        if detail.path or detail.type is NetworkType.UNIX:
+            document[end] = {"address": valid_unicode(detail.path)}
+        if detail.family:
+            document["rubicon"]["socket"] = {"family": detail.family}
+    _add_ends(document, detail)
+    match detail.more:
+        case Spoken() as spoken:
+            _add_spoken(document, spoken)
+        case Dns() as dns:
+            _add_dns(document, dns)
+        case Flow() as flow:
+            _add_flow(document, flow, detail.direction)
+        case None:
+            pass
+
+
+def _add_ends(document: dict[str, Any], detail: Network) -> None:
     if detail.destination_ip:
         document["destination"] = _endpoint(detail.destination_ip, detail.destination_port)
     if detail.destination_domain:
         document.setdefault("destination", {})["domain"] = valid_unicode(detail.destination_domain)
     if detail.source_ip:
         document["source"] = _endpoint(detail.source_ip, detail.source_port)
+
+
+def _add_spoken(document: dict[str, Any], spoken: Spoken) -> None:
+    if spoken.protocol:
+        document["network"]["protocol"] = spoken.protocol
+    if spoken.server_name:
+        document["tls"] = {"client": {"server_name": spoken.server_name}}
+    if spoken.domain:
+        document["url"] = {"domain": spoken.domain}
+    facts = {"banner": valid_unicode(spoken.banner), "method": valid_unicode(spoken.method)}
+    if facts := {name: value for name, value in facts.items() if value}:
+        document["rubicon"]["spoken"] = facts
+
+
+def _add_dns(document: dict[str, Any], dns: Dns) -> None:
+    document["network"]["protocol"] = "dns"
+    facts: dict[str, Any] = {
+        "type": "answer" if dns.is_answer else "query",
+        "id": str(dns.id),
+        "question": {"name": dns.name, "type": dns.type, "class": dns.question_class},
+    }
+    if dns.is_answer:
+        facts["response_code"] = dns.response_code
+        facts["answers"] = [
+            {
+                "name": answer.name,
+                "type": answer.type,
+                "class": answer.answer_class,
+                "ttl": answer.ttl_seconds,
+                "data": answer.data,
+            }
+            for answer in dns.answers
+        ]
+        addresses = [answer.data for answer in dns.answers if answer.type in ("A", "AAAA")]
+        facts["resolved_ip"] = list(dict.fromkeys(addresses))
+    document["dns"] = facts
+
+
+def _add_flow(document: dict[str, Any], flow: Flow, direction: str) -> None:
+    """The source is who began; a watched process that accepted is the destination."""
+    document["event"]["duration"] = flow.duration_ns
+    ends = ("destination", "source") if direction == "ingress" else ("source", "destination")
+    sides = zip(ends, (flow.bytes_out, flow.bytes_in), (flow.messages_out, flow.messages_in), strict=True)
+    messages = flow.messages_in + flow.messages_out
+    for end, size, count in sides:
+        facts = document.setdefault(end, {})
+        facts["bytes"] = size
+        if messages:
+            facts["packets"] = count
+    document["network"]["bytes"] = flow.bytes_in + flow.bytes_out
+    if messages:
+        document["network"]["packets"] = messages
+    if flow.late:
+        document["rubicon"]["late"] = True
 
 
 def _endpoint(ip: str, port: int) -> dict[str, Any]:
@@ -301,7 +373,7 @@ def _add_file(document: dict[str, Any], detail: File, action: Action) -> None:
     if action is Action.FILE_WRITE:
         document["rubicon"]["file"] = {"created": detail.created, "flags": open_flags(detail.flags)}
         if detail.inherited:
-            document["rubicon"]["file"] |= {"inherited": True, "descriptor": detail.descriptor}
+            document["rubicon"]["file"] |= {"inherited": True, "descriptor": max(detail.descriptor, 0)}
     elif action is Action.FILE_CLOSE:
         document["rubicon"]["file"] = {"bytes_written": detail.bytes_written, "writes": detail.writes}
 

@@ -35,6 +35,7 @@ class EventFields(_JsonModel):
     category: list[Category] | None = None
     action: Action | Literal["summary"]
     outcome: Outcome | None = None
+    duration: Number | None = None
     sequence: Number | None = None
 
 
@@ -99,12 +100,58 @@ class Endpoint(_Model):
     ip: Name | None = None
     port: Port | None = None
     domain: Name | None = None
+    bytes: Number | None = None
+    packets: Number | None = None
 
 
 class NetworkFields(_JsonModel):
     type: NetworkType
     transport: Name
-    direction: Literal["egress", "ingress"]
+    direction: Literal["egress", "ingress"] | None = None
+    protocol: Name | None = None
+    bytes: Number | None = None
+    packets: Number | None = None
+
+
+class DnsQuestion(_Model):
+    name: Name
+    type: Name
+    of_class: Annotated[Name, Field(alias="class")]
+
+
+class DnsAnswer(DnsQuestion):
+    ttl: Number
+    data: str
+
+
+class DnsFields(_Model):
+    type: Literal["query", "answer"]
+    id: Digits
+    question: DnsQuestion
+    response_code: Name | None = None
+    answers: list[DnsAnswer] | None = None
+    resolved_ip: list[Name] | None = None
+
+
+class TlsClient(_Model):
+    server_name: Name
+
+
+class Tls(_Model):
+    client: TlsClient
+
+
+class Url(_Model):
+    domain: Name
+
+
+class SpokenFields(_Model):
+    banner: Name | None = None
+    method: Name | None = None
+
+
+class SocketFields(_Model):
+    family: Name
 
 
 class Error(_Model):
@@ -201,6 +248,9 @@ class RubiconFields(_JsonModel):
     attempted: Attempted | None = None
     exec: ExecFields | None = None
     file: Written | None = None
+    spoken: SpokenFields | None = None
+    socket: SocketFields | None = None
+    late: bool | None = None
     summary: SummaryFields | None = None
 
 
@@ -216,6 +266,9 @@ class Document(_Model):
     source: Endpoint | None = None
     destination: Endpoint | None = None
     network: NetworkFields | None = None
+    dns: DnsFields | None = None
+    tls: Tls | None = None
+    url: Url | None = None
     error: Error | None = None
     rule: RuleFields | None = None
     threat: Threat | None = None

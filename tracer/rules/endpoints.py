@@ -161,7 +161,7 @@ def compile_endpoints(endpoints: Sequence[Endpoint]) -> Callable[[Network], bool
     def allowed(network: Network) -> bool:
         if network.type is NetworkType.UNIX:
             return unix(network.path)
-        if network.type is NetworkType.OTHER:
+        if network.type not in (NetworkType.IPV4, NetworkType.IPV6):
             return True
         return internet(network)
 

@@ -8,7 +8,10 @@ An empty value is an absent one: `Field: null`, `Field: ''` and `Field|exists: f
 Which events a log source takes in:
 
 process_creation    a program that runs now: a successful exec, and what ran already at the attach
-network_connection  a connect to an internet address, whatever came of it (unix sockets are not network)
+network_connection  a connect to an internet address, whatever came of it (unix sockets are not network),
+                    and the first datagram to one without a connect
+network_protocol    the first bytes sent on an internet connection, in either direction: a category of our own
+dns_query           a question to a resolver
 file_event          a name that has, or may now get, other content: opened for writing or created, renamed
                     (the new name), linked, symlinked
 
@@ -24,7 +27,19 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
-from tracer.events import Action, Event, Exec, File, Network, NetworkType, Outcome, Process, StdioKind
+from tracer.events import (
+    Action,
+    Dns,
+    Event,
+    Exec,
+    File,
+    Network,
+    NetworkType,
+    Outcome,
+    Process,
+    Spoken,
+    StdioKind,
+)
 from tracer.rules.endpoints import parse_ip
 from tracer.rules.sentences import REFUSALS
 
@@ -70,7 +85,7 @@ class Field:
     folded: Reader
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class LogSource:
     """A Sigma category: its fields by name, and which events it takes in.
 
@@ -289,13 +304,51 @@ _NETWORK: dict[str, Field] = {
     ),
     **_fields(
         {
-            "Initiated": lambda _facts: True,  # a connect is always outgoing
+            "Initiated": _of_network(lambda detail: detail.direction != "ingress"),
             "DestinationIsIpv6": _of_network(lambda detail: detail.type is NetworkType.IPV6),
             "SourceIsIpv6": _of_network(lambda detail: detail.type is NetworkType.IPV6),
         },
         Kind.FLAG,
     ),
 }
+
+_SPOKEN: dict[str, Field] = {
+    **_fields(
+        {
+            "network.protocol": lambda facts: ((said := facts[_spoken]) and said.protocol) or None,
+            "tls.client.server_name": lambda facts: ((said := facts[_spoken]) and said.server_name) or None,
+            "url.domain": lambda facts: ((said := facts[_spoken]) and said.domain) or None,
+            "rubicon.spoken.banner": lambda facts: ((said := facts[_spoken]) and said.banner) or None,
+            "rubicon.spoken.method": lambda facts: ((said := facts[_spoken]) and said.method) or None,
+            "network.direction": _of_network(lambda detail: detail.direction or None),
+        }
+    ),
+}
+
+_DNS: dict[str, Field] = {
+    **_fields(
+        {
+            "dns.question.name": lambda facts: (asked := facts[_dns]) and asked.name,
+            "dns.question.type": lambda facts: (asked := facts[_dns]) and asked.type,
+        },
+        names={
+            "QueryName": "dns.question.name",
+            "query": "dns.question.name",
+            "record_type": "dns.question.type",
+        },
+    ),
+}
+
+
+def _spoken(facts: Facts) -> Spoken | None:
+    detail = facts.event.detail
+    return detail.more if isinstance(detail, Network) and isinstance(detail.more, Spoken) else None
+
+
+def _dns(facts: Facts) -> Dns | None:
+    detail = facts.event.detail
+    return detail.more if isinstance(detail, Network) and isinstance(detail.more, Dns) else None
+
 
 _FILE: dict[str, Field] = {
     **_fields(
@@ -318,9 +371,22 @@ def _happened(event: Event) -> bool:
     return event.outcome is not Outcome.FAILURE or event.error in REFUSALS
 
 
-def _is_internet(event: Event) -> bool:
+_INTERNET = (NetworkType.IPV4, NetworkType.IPV6)
+
+
+def _is_connection(event: Event) -> bool:
     detail = event.detail
-    return isinstance(detail, Network) and detail.type in (NetworkType.IPV4, NetworkType.IPV6)
+    return isinstance(detail, Network) and detail.type in _INTERNET and detail.more is None
+
+
+def _is_spoken(event: Event) -> bool:
+    detail = event.detail
+    return isinstance(detail, Network) and isinstance(detail.more, Spoken)
+
+
+def _is_question(event: Event) -> bool:
+    detail = event.detail
+    return isinstance(detail, Network) and isinstance(detail.more, Dns) and not detail.more.is_answer
 
 
 _PROCESS_KEYWORDS = ("Image", "CommandLine", "CurrentDirectory", "User", "ParentImage", "ParentCommandLine")
@@ -355,11 +421,27 @@ LOG_SOURCES: Mapping[str, LogSource] = {
         ),
         LogSource(
             "network_connection",
-            (Action.CONNECT,),
-            _is_internet,
+            (Action.CONNECT, Action.SEND),
+            _is_connection,
             _PROCESS | _NETWORK,
             frozenset({"SourceHostname", "SourcePortName", "DestinationPortName", *_EVERYWHERE_ABSENT}),
             (*_PROCESS_KEYWORDS, "DestinationIp", "DestinationHostname"),
+        ),
+        LogSource(
+            "network_protocol",
+            (Action.SEND,),
+            _is_spoken,
+            _PROCESS | _NETWORK | _SPOKEN,
+            frozenset(_EVERYWHERE_ABSENT),
+            (*_PROCESS_KEYWORDS, "tls.client.server_name", "url.domain"),
+        ),
+        LogSource(
+            "dns_query",
+            (Action.DNS,),
+            _is_question,
+            _PROCESS | _NETWORK | _DNS,
+            frozenset({"QueryStatus", "QueryResults", "answer", *_EVERYWHERE_ABSENT}),
+            (*_PROCESS_KEYWORDS, "QueryName"),
         ),
         LogSource(
             "file_event",

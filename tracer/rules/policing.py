@@ -44,7 +44,7 @@ def policy_checks(policy: Policy) -> dict[Action, PolicyCheck]:
         checks |= _file_checks(rules["files.write"], allowed)
     if policy.network.connect is not None:
         endpoints = compile_endpoints(policy.network.connect)
-        checks[Action.CONNECT] = _connect_check(rules["network.connect"], endpoints)
+        checks[Action.CONNECT] = checks[Action.SEND] = _connect_check(rules["network.connect"], endpoints)
     if policy.process.exec is not None:
         checks[Action.EXEC] = _exec_check(
             rules["process.exec"], _compile_programs(policy.process.exec, writable)
@@ -144,9 +144,11 @@ def _file_checks(rule: Rule, allowed: Matcher) -> dict[Action, PolicyCheck]:
 
 
 def _connect_check(rule: Rule, allowed: Callable[[Network], bool]) -> PolicyCheck:
+    """Also of datagrams to an address given with them; what is sent on a connection was judged as that."""
+
     def check(event: Event) -> Violation | None:
         detail = event.detail
-        if not isinstance(detail, Network) or allowed(detail):
+        if not isinstance(detail, Network) or detail.more is not None or allowed(detail):
             return None
         return Violation(rule, event, _peer_matches(detail), sentences.by_policy(event))
 

@@ -17,8 +17,10 @@ files.write     `tracer.rules.globs`; every name an act creates, changes or remo
                 that begins with "!" takes away what others allow, wherever it stands. Terminals, and devices
                 that keep nothing (/dev/null, /dev/zero, /dev/full), need no entry; nor does a file to which
                 the sandbox's standard output was sent before the watch.
-network.connect `tracer.rules.endpoints`. A name is compared with the domain the address was resolved from;
-                of exact names the engine knows the addresses, of names under "*." only those seen resolved.
+network.connect `tracer.rules.endpoints`; also who datagrams are sent to without a connect. A name is compared
+                with the domain the address was resolved from: by the engine (exact names), or in a DNS answer
+                that the sandbox got. Whoever may ask a resolver of its own choosing may be told that any
+                address is an allowed name: allow `*:53` to none but the resolvers you trust.
 process.exec    paths as in `files.write`, or a name without a slash, which allows a program of that base name
                 wherever it lies, but for where `files.write` lets the sandbox put one: that needs its path.
                 Judged is what the kernel runs: of a script its interpreter.

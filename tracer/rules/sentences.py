@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import errno
 
-from tracer.events import Action, Event, Exec, File, Network, NetworkType, Outcome
+from tracer.events import Action, Dns, Event, Exec, File, Network, NetworkType, Outcome, Spoken
 
 REFUSALS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 """The errors that say "you may not", where others say "it cannot be done"."""
@@ -49,9 +49,8 @@ def _forms(event: Event) -> tuple[str, str]:
     match event.detail:
         case Exec():
             return ("is running {}" if event.snapshot else "ran {}"), "run {}"
-        case Network():
-            pending = event.outcome is Outcome.UNKNOWN
-            return ("began to connect to {}" if pending else "connected to {}"), "connect to {}"
+        case Network() as detail:
+            return _network_forms(event, detail)
         case File() as detail if event.action is Action.FILE_WRITE:
             if detail.inherited:
                 return "wrote to {}, which was open before", "write to {}"
@@ -61,6 +60,26 @@ def _forms(event: Event) -> tuple[str, str]:
             return _FILE_ACTS.get(event.action, ("changed {}", "change {}"))
         case _:
             return f"did {event.action} {{}}", f"do {event.action} {{}}"
+
+
+_NETWORK_ACTS = {
+    Action.BIND: ("bound a socket to {}", "bind a socket to {}"),
+    Action.LISTEN: ("listened on {}", "listen on {}"),
+    Action.ACCEPT: ("accepted a connection from {}", "accept a connection from {}"),
+    Action.FLOW: ("closed its connection with {}", "close its connection with {}"),
+}
+
+
+def _network_forms(event: Event, network: Network) -> tuple[str, str]:
+    if event.action is Action.CONNECT:
+        pending = event.outcome is Outcome.UNKNOWN
+        return ("began to connect to {}" if pending else "connected to {}"), "connect to {}"
+    if event.action is Action.DNS:
+        answered = isinstance(network.more, Dns) and network.more.is_answer
+        return ("was told by {}" if answered else "asked {}"), "ask {}"
+    if isinstance(network.more, Spoken) and network.more.protocol:
+        return f"spoke {network.more.protocol} to {{}}", f"speak {network.more.protocol} to {{}}"
+    return _NETWORK_ACTS.get(event.action, ("sent to {}", "send to {}"))
 
 
 def failure(event: Event) -> str:
@@ -88,7 +107,7 @@ def _object(event: Event) -> str:
         case Exec() as detail:
             return shorten(" ".join(detail.args) or detail.path or event.process.command_line)
         case Network() as detail:
-            return shorten(peer(detail))
+            return shorten(_network_object(event, detail))
         case File() as detail:
             return _file_object(event, detail)
         case _:
@@ -107,14 +126,37 @@ def _file_object(event: Event, detail: File) -> str:
     return shorten(detail.path)
 
 
+def _network_object(event: Event, network: Network) -> str:
+    if event.action in (Action.BIND, Action.LISTEN):
+        return own_end(network)
+    other = own_end(network) if network.direction == "ingress" else peer(network)
+    if isinstance(network.more, Dns):
+        return f"{other} about {network.more.name} ({network.more.type})"
+    if isinstance(network.more, Spoken) and (name := network.more.server_name or network.more.domain):
+        return f"{other} for {name}"
+    return other
+
+
+def own_end(network: Network) -> str:
+    """The source, as `peer` writes the destination."""
+    if network.source_ip:
+        return _address(network.source_ip, network.source_port)
+    return peer(network)
+
+
+def _address(ip: str, port: int) -> str:
+    return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
+
+
 def peer(network: Network) -> str:
     """The other end: `192.0.2.1:22`, `[2001:db8::1]:22`, with a name before it, or a unix socket's path."""
     if network.type is NetworkType.UNIX:
         return network.path or "an unnamed unix socket"
+    if network.family and network.type is not NetworkType.OTHER:
+        return f"{network.family} {network.transport}{' ' if network.path else ''}{network.path}"
     if not network.destination_ip:
-        return f"a socket of type {network.transport or 'unknown'}"
-    ip = f"[{network.destination_ip}]" if ":" in network.destination_ip else network.destination_ip
-    address = f"{ip}:{network.destination_port}"
+        return f"a socket of type {network.family or network.transport or 'unknown'}"
+    address = _address(network.destination_ip, network.destination_port)
     return f"{network.destination_domain} ({address})" if network.destination_domain else address
 
 

@@ -17,10 +17,12 @@ from tests.records import (
     connect,
     exec_failed,
     execve,
+    flow,
     fork,
     leave,
     named,
     opened,
+    payload,
     peer,
     snapshot,
 )
@@ -93,18 +95,23 @@ def test_every_kind_has_its_action_and_category() -> None:
         connect(100, peer("10.0.0.1", 22)),
         opened(100, "/x"),
         closed(100, "/x"),
-        *(named(kind, 100, "/work", "a", "/work", "b") for kind in Kind if kind >= Kind.RENAME),
+        *(named(kind, 100, "/work", "a", "/work", "b") for kind in Kind if Kind.RENAME <= kind <= Kind.CHOWN),
+        *(connect(100, peer("10.0.0.1", 22), kind=kind) for kind in (Kind.BIND, Kind.LISTEN, Kind.ACCEPT)),
+        payload(Kind.SEND, 100, peer("10.0.0.1", 22), b"data"),
+        flow(100, peer("10.0.0.1", 22)),
+        payload(Kind.HEAD, 100, peer("10.0.0.1", 22), b"data"),
+        payload(Kind.DNS, 100, peer("10.0.0.1", 53), b"data"),
     ]
     assert [record.kind for record in records] == list(Kind)
     events = [context.event(record) for record in records]
-    assert [event.sequence for event in events] == list(range(1, 18))
+    assert [event.sequence for event in events] == list(range(1, 25))
     assert [event.action.value for event in events] == [
         "fork", "exec", "exec", "exit", "exec", "connect", "file_write", "file_close", "file_rename",
         "file_unlink", "file_link", "file_symlink", "file_mkdir", "file_rmdir", "file_truncate", "file_chmod",
-        "file_chown",
+        "file_chown", "bind", "listen", "accept", "send", "flow", "send", "dns",
     ]  # fmt: skip
     assert [event.category for event in events] == (
-        [Category.PROCESS] * 5 + [Category.NETWORK] + [Category.FILE] * 11
+        [Category.PROCESS] * 5 + [Category.NETWORK] + [Category.FILE] * 11 + [Category.NETWORK] * 7
     )
     assert [event.snapshot for event in events] == [record.kind == Kind.PROCESS for record in records]
 
@@ -247,10 +254,11 @@ def test_connect(context: Context) -> None:
         (peer("::ffff:10.0.0.1", 80), NetworkType.IPV4, "tcp", "10.0.0.1"),
         (peer("10.0.0.1", 80, protocol=262), NetworkType.IPV4, "tcp", "10.0.0.1"),
         (peer("::1", 0, protocol=58), NetworkType.IPV6, "icmp", "::1"),
-        (peer("10.0.0.1", 5, protocol=132), NetworkType.IPV4, "132", "10.0.0.1"),
+        (peer("10.0.0.1", 5, protocol=132), NetworkType.IPV4, "sctp", "10.0.0.1"),
         (peer("0.0.0.0", 80), NetworkType.IPV4, "tcp", "0.0.0.0"),
         (peer("::", 80), NetworkType.IPV6, "tcp", "::"),
-        (peer(family=16, protocol=9), NetworkType.OTHER, "9", ""),
+        (peer(family=16, protocol=9), NetworkType.NETLINK, "audit", ""),
+        (peer(family=31, protocol=3), NetworkType.OTHER, "3", ""),
     ],
 )
 def test_families_and_transports(

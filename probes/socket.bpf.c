@@ -1,0 +1,634 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * Sockets beyond connect: bind, listen, accept, datagrams to an address given with them, and what is said:
+ * the first bytes sent on a connection and the questions to and answers from resolvers.
+ */
+#include "scope.h"
+#include "path.h"
+#include "peer.h"
+#include "call.h"
+#include "flow.h"
+#include "syscalls.h"
+
+#define DNS_PORT 53
+#define DNS_HEADER 12
+#define NOT_DNS_MAX 4		/* messages on port 53 that are no DNS, shown of one socket */
+#define HEADS_MAX 8		/* a program may send its first bytes one by one */
+#define HEAD_ENOUGH 64
+#define PIECES_MAX 8		/* looked at of a gathered message */
+#define MESSAGES_MAX 1024	/* of one sendmmsg: UIO_MAXIOV */
+
+/* --- bind, listen, accept ------------------------------------------------------------------ */
+
+static __always_inline void unix_self(struct scratch *s, struct rb_connect *r, struct unix_sock *self)
+{
+	struct unix_address *addr = BPF_CORE_READ(self, addr);
+	struct dentry *dentry = BPF_CORE_READ(self, path.dentry);
+	char first = 0;
+
+	if (dentry)
+		r->path_len = put_path(s, BPF_CORE_READ(self, path.mnt), dentry);
+	if (!addr)
+		return;
+	bpf_core_read(&first, 1, &addr->name[0].sun_path);
+	if (first)
+		r->name_len = put_kernel_name(s, &addr->name[0].sun_path);
+	else
+		r->name_len = put_kernel_bytes(s, &addr->name[0].sun_path, BPF_CORE_READ(addr, len) - 2);
+}
+
+/* What a bind asked for, as the socket's own end. */
+static __noinline void self_from_caller(struct scratch *s, struct rb_connect *r, u64 address, u32 address_len)
+{
+	u16 protocol = r->peer.protocol;
+
+	peer_from_caller(s, r, address, address_len);
+	__builtin_memcpy(r->peer.saddr, r->peer.daddr, 16);
+	__builtin_memset(r->peer.daddr, 0, 16);
+	r->peer.sport = r->peer.dport;
+	r->peer.dport = 0;
+	r->peer.protocol = protocol;
+}
+
+struct own {
+	u64 sk;
+	u64 address;		/* what bind was given */
+	u32 address_len;
+	u32 kind;
+};
+
+__noinline int own_exit(struct call *c, struct own *own)
+{
+	struct scratch *s;
+	struct rb_connect *r;
+	struct sock *sk;
+
+	if (!c || !own)
+		return 0;
+	s = record_begin(sizeof(struct rb_connect));
+	if (!s)
+		return 0;
+	sk = (void *)own->sk;
+	r = (void *)s->data;
+	__builtin_memset(r, 0, sizeof(*r));
+	record_head(&r->head, own->kind, c->scope, c->start_ns, c->result);
+	r->type = BPF_CORE_READ(sk, sk_type);
+	read_peer(sk, &r->peer);
+	if (own->kind == RB_BIND && (c->result < 0 || (!is_inet(r->peer.family) && r->peer.family != AF_UNIX)))
+		self_from_caller(s, r, own->address, own->address_len);
+	else if (r->peer.family == AF_UNIX)
+		unix_self(s, r, (void *)sk);
+	record_end(s, &critical);
+	return 0;
+}
+
+static __always_inline int bind_exit(struct call *c)
+{
+	struct own own = {
+		.sk = (u64)socket_behind(c->args[0]),
+		.address = c->args[1],
+		.address_len = c->args[2],
+		.kind = RB_BIND,
+	};
+
+	return own.sk ? own_exit(c, &own) : 0;
+}
+
+static __always_inline int listen_exit(struct call *c)
+{
+	struct own own = { .sk = (u64)socket_behind(c->args[0]), .kind = RB_LISTEN };
+
+	return own.sk ? own_exit(c, &own) : 0;
+}
+
+/* Nobody there to accept is no act. */
+static __always_inline int accept_exit(struct call *c)
+{
+	struct own own = { .kind = RB_ACCEPT };
+	struct sock *sk;
+
+	if (c->result == -EAGAIN)
+		return 0;
+	sk = socket_behind(c->result < 0 ? c->args[0] : c->result);
+	if (!sk)
+		return 0;
+	if (c->result >= 0 && is_inet(BPF_CORE_READ(sk, __sk_common.skc_family)))
+		flow_begin((u64)file_of(c->result), c->scope, c->start_ns, FLOW_INGRESS | FLOW_ESTABLISHED);
+	own.sk = (u64)sk;
+	return own_exit(c, &own);
+}
+
+/* --- messages ------------------------------------------------------------------------------ */
+
+/* One message of a call: where its bytes lie in the caller's memory, and the address given with it. */
+struct message {
+	u64 base;
+	u64 size;
+	u64 pieces;		/* an array of struct iovec, when not 0 */
+	u64 piece_count;
+	u64 address;
+	u32 address_len;
+	u32 compat;
+	s64 result;
+};
+
+/* Whose words, and which. */
+struct talk {
+	struct rb_peer peer;
+	u64 inode;
+	u32 offset;
+	u16 type;
+	u16 kind;
+	u8 ingress;
+	u8 received;
+	u8 with_name;		/* an address was given, and is not an internet one */
+	u8 must_be_dns;		/* enough was shown that is not */
+};
+
+static __always_inline bool read_piece(struct message *m, u32 index, u64 *base, u64 *size)
+{
+	u64 wide[2] = {};
+	u32 narrow[2] = {};
+
+	if (!m->pieces) {
+		*base = m->base;
+		*size = m->size;
+		return index == 0;
+	}
+	if (index >= m->piece_count)
+		return false;
+	if (m->compat) {
+		bpf_probe_read_user(narrow, sizeof(narrow), (void *)m->pieces + index * sizeof(narrow));
+		*base = narrow[0];
+		*size = narrow[1];
+	} else {
+		bpf_probe_read_user(wide, sizeof(wide), (void *)m->pieces + index * sizeof(wide));
+		*base = wide[0];
+		*size = wide[1];
+	}
+	return true;
+}
+
+/* The beginning of the message; the last string of its record. Returns the stored length. */
+static __noinline u32 put_payload(struct scratch *s, struct message *m)
+{
+	u64 left = m->result < 0 ? 0 : bounded(m->result, RB_PAYLOAD_MAX), stored = 0;
+
+	for (u32 i = 0; i < PIECES_MAX && left; i++) {
+		u64 base = 0, size = 0, len = s->len;
+
+		if (!read_piece(m, i, &base, &size) || len > STRINGS_MAX)
+			break;
+		size = bounded(size < left ? size : left, RB_PAYLOAD_MAX);
+		if (bpf_probe_read_user(s->data + len, size, (void *)base)) {
+			record_flag(s, RB_UNREADABLE);
+			break;
+		}
+		s->len = len + size;
+		stored += size;
+		left -= size;
+	}
+	return stored;
+}
+
+/* Whether it may be one DNS message: it asks one question. Over a stream, its length may come before it. */
+static __always_inline bool is_plausible_dns(u8 *data, u32 len, bool stream)
+{
+	if (len >= DNS_HEADER && !data[4] && data[5] == 1)
+		return true;
+	return stream && len >= DNS_HEADER + 2 && !data[6] && data[7] == 1;
+}
+
+/* Returns 1 when it was to be DNS and is not. */
+__noinline int emit_payload(struct call *c, struct message *m, struct talk *t)
+{
+	struct rb_payload *r;
+	struct scratch *s;
+	bool odd = false;
+
+	if (!c || !m || !t)
+		return 0;
+	s = record_begin(sizeof(struct rb_payload));
+	if (!s)
+		return 0;
+	r = (void *)s->data;
+	__builtin_memset(r, 0, sizeof(*r));
+	record_head(&r->head, t->kind, c->scope, c->start_ns, m->result);
+	r->head.flags = RB_USER_EVIDENCE;
+	r->peer = t->peer;
+	r->inode = t->inode;
+	r->offset = t->offset;
+	r->type = t->type;
+	r->ingress = t->ingress;
+	r->received = t->received;
+	if (t->with_name && t->peer.family == AF_UNIX)
+		r->name_len = put_unix_name(s, m->address + 2, m->address_len);
+	else if (t->with_name)
+		r->name_len = put_raw_address(s, m->address, m->address_len);
+	r->data_len = put_payload(s, m);
+	if (t->kind == RB_DNS)
+		odd = !is_plausible_dns(s->data + sizeof(*r), r->data_len, t->type == SOCK_STREAM);
+	if (odd && t->must_be_dns)
+		s->busy = 0;
+	else
+		record_end(s, &critical);
+	return odd;
+}
+
+/* --- datagrams to an address given with them ------------------------------------------------- */
+
+/* Sent to before: by whom, on which socket, to whom, and whether it went. */
+struct sent {
+	u64 inode;
+	u8 address[16];		/* of families other than internet ones a hash */
+	u32 pid;
+	u16 port;
+	u8 family;
+	u8 failed;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 32768);
+	__type(key, struct sent);
+	__type(value, u8);
+} sent SEC(".maps");
+
+/* FNV-1a over the address as given. */
+__noinline u64 address_hash(u64 address, u32 address_len)
+{
+	u64 hash = 0xcbf29ce484222325;
+	u8 byte = 0;
+
+	for (u32 i = 0; i < ADDRESS_MAX && i < address_len; i++) {
+		if (bpf_probe_read_user(&byte, 1, (void *)address + i))
+			break;
+		hash = (hash ^ byte) * 0x100000001b3;
+	}
+	return hash;
+}
+
+static __always_inline bool is_first(struct talk *t, struct message *m)
+{
+	struct sent key = {
+		.inode = t->inode,
+		.pid = bpf_get_current_pid_tgid() >> 32,
+		.family = t->peer.family,
+		.failed = m->result < 0,
+	};
+	u64 hash;
+	u8 seen = 1;
+
+	if (is_inet(t->peer.family)) {
+		__builtin_memcpy(key.address, t->peer.daddr, 16);
+		key.port = t->peer.dport;
+	} else {
+		hash = address_hash(m->address, m->address_len);
+		__builtin_memcpy(key.address, &hash, 8);
+	}
+	/* Fails when it is there already. */
+	return !bpf_map_update_elem(&sent, &key, &seen, BPF_NOEXIST);
+}
+
+/* Where the caller sends to. The kernel goes by the same bytes, unless another thread changes them meanwhile. */
+static __noinline bool read_address(struct message *m, struct rb_peer *peer)
+{
+	struct {
+		u16 family;
+		u16 port;
+		u32 ip4;
+		u8 ip6[16];
+	} given = {};
+
+	if (bpf_probe_read_user(&given, 8, (void *)m->address))
+		return false;
+	if (given.family == AF_INET6 && bpf_probe_read_user(&given, sizeof(given), (void *)m->address))
+		return false;
+	__builtin_memset(peer->daddr, 0, 16);
+	if (given.family == AF_INET6)
+		__builtin_memcpy(peer->daddr, given.ip6, 16);
+	else	/* also of AF_UNSPEC, which sendto takes for AF_INET */
+		__builtin_memcpy(peer->daddr, &given.ip4, 4);
+	peer->family = given.family == AF_INET6 ? AF_INET6 : AF_INET;
+	peer->dport = bpf_ntohs(given.port);
+	return true;
+}
+
+static __always_inline bool is_no_send(s64 result)
+{
+	return result == -EAGAIN || result == -EFAULT || result == -EINTR || result == -ENOBUFS;
+}
+
+static __always_inline int addressed_sent(struct call *c, struct message *m, struct talk *t)
+{
+	if (is_no_send(m->result) || !is_first(t, m))
+		return 0;
+	t->kind = RB_SEND;
+	return emit_payload(c, m, t);
+}
+
+/* --- sent ---------------------------------------------------------------------------------- */
+
+static __always_inline int dns_said(struct call *c, struct message *m, struct talk *t, struct flow *flow)
+{
+	t->kind = RB_DNS;
+	t->must_be_dns = flow->not_dns >= NOT_DNS_MAX;
+	if (m->result >= DNS_HEADER && emit_payload(c, m, t) && flow->not_dns < NOT_DNS_MAX)
+		flow->not_dns++;
+	return 0;
+}
+
+static __always_inline int head_said(struct call *c, struct message *m, struct talk *t, struct flow *flow)
+{
+	if (flow->heads >= HEADS_MAX || flow->head_bytes >= HEAD_ENOUGH)
+		return 0;
+	t->kind = RB_HEAD;
+	t->offset = flow->head_bytes;
+	flow->heads++;
+	flow->head_bytes += m->result;
+	return emit_payload(c, m, t);
+}
+
+static __noinline int inet_sent(struct call *c, struct file *file, struct message *m, struct talk *t)
+{
+	bool stream = t->type == SOCK_STREAM;
+	bool addressed = !stream && m->address && read_address(m, &t->peer);
+	struct flow *flow;
+
+	if (addressed)
+		addressed_sent(c, m, t);
+	if (m->result <= 0)
+		return 0;
+	flow = flow_of(file, c, stream);
+	if (!flow)
+		return 0;
+	__sync_fetch_and_add(&flow->bytes_out, m->result);
+	if (!stream)
+		__sync_fetch_and_add(&flow->packets_out, 1);
+	t->ingress = flow->ingress;
+	if (t->peer.dport == DNS_PORT) {
+		flow->asks_dns = 1;
+		dns_said(c, m, t, flow);
+		if (!stream)
+			return 0;
+	}
+	return addressed ? 0 : head_said(c, m, t, flow);
+}
+
+__noinline int message_sent(struct call *c, int fd, struct message *m)
+{
+	struct talk t = {};
+	struct file *file;
+	struct sock *sk;
+
+	if (!c || !m)
+		return 0;
+	file = file_of(fd);
+	if (!file || file_type(file) != S_IFSOCK)
+		return 0;
+	sk = sock_of(file);
+	t.inode = BPF_CORE_READ(file, f_inode, i_ino);
+	t.type = BPF_CORE_READ(sk, sk_type);
+	read_peer(sk, &t.peer);
+	if (is_inet(t.peer.family))
+		return inet_sent(c, file, m, &t);
+	/* Of unix sockets those that are connected were reported then; the others may not even have an address. */
+	if (t.peer.family == AF_UNIX && (!m->address || t.type != SOCK_DGRAM))
+		return 0;
+	t.with_name = m->address != 0;
+	if (!m->address)
+		m->address_len = 0;
+	return addressed_sent(c, m, &t);
+}
+
+/* --- received ------------------------------------------------------------------------------ */
+
+__noinline int message_received(struct call *c, int fd, struct message *m)
+{
+	struct talk t = { .received = 1 };
+	struct file *file;
+	struct flow *flow;
+	struct sock *sk;
+
+	if (!c || !m || m->result <= 0)
+		return 0;
+	file = file_of(fd);
+	if (!file || file_type(file) != S_IFSOCK)
+		return 0;
+	sk = sock_of(file);
+	t.type = BPF_CORE_READ(sk, sk_type);
+	read_peer(sk, &t.peer);
+	if (!is_inet(t.peer.family))
+		return 0;
+	flow = flow_of(file, c, t.type == SOCK_STREAM);
+	if (!flow)
+		return 0;
+	__sync_fetch_and_add(&flow->bytes_in, m->result);
+	if (t.type != SOCK_STREAM)
+		__sync_fetch_and_add(&flow->packets_in, 1);
+	if (t.peer.dport != DNS_PORT && !flow->asks_dns)
+		return 0;
+	t.inode = flow->inode;
+	t.ingress = flow->ingress;
+	if (!t.peer.dport && m->address)
+		read_address(m, &t.peer);
+	return dns_said(c, m, &t, flow);
+}
+
+/* --- the calls ----------------------------------------------------------------------------- */
+
+static __always_inline void read_msghdr(struct message *m, u64 header)
+{
+	struct {
+		u64 name;
+		u64 name_len;
+		u64 pieces;
+		u64 piece_count;
+	} wide = {};
+	struct {
+		u32 name;
+		u32 name_len;
+		u32 pieces;
+		u32 piece_count;
+	} narrow = {};
+
+	if (m->compat) {
+		bpf_probe_read_user(&narrow, sizeof(narrow), (void *)header);
+		m->address = narrow.name;
+		m->address_len = narrow.name_len;
+		m->pieces = narrow.pieces;
+		m->piece_count = narrow.piece_count;
+	} else {
+		bpf_probe_read_user(&wide, sizeof(wide), (void *)header);
+		m->address = wide.name;
+		m->address_len = wide.name_len;
+		m->pieces = wide.pieces;
+		m->piece_count = wide.piece_count;
+	}
+}
+
+struct many {
+	struct call *c;
+	u64 headers;
+};
+
+#define MMSGHDR 64
+#define MMSGHDR_COMPAT 32
+
+/* struct mmsghdr: the header, then how much of it went. */
+static __always_inline bool read_mmsghdr(struct message *m, struct many *many, u32 index)
+{
+	u32 done = 0;
+	u64 header;
+
+	if (index >= (u64)many->c->result)
+		return false;
+	m->compat = many->c->compat;
+	header = many->headers + index * (m->compat ? MMSGHDR_COMPAT : MMSGHDR);
+	read_msghdr(m, header);
+	bpf_probe_read_user(&done, sizeof(done), (void *)header + (m->compat ? MMSGHDR_COMPAT - 4 : MMSGHDR - 8));
+	m->result = done;
+	return true;
+}
+
+static long sent_step(u32 index, struct many *many)
+{
+	struct message m = {};
+
+	if (!read_mmsghdr(&m, many, index))
+		return 1;
+	message_sent(many->c, many->c->args[0], &m);
+	return 0;
+}
+
+static long received_step(u32 index, struct many *many)
+{
+	struct message m = {};
+
+	if (!read_mmsghdr(&m, many, index))
+		return 1;
+	message_received(many->c, many->c->args[0], &m);
+	return 0;
+}
+
+static __noinline int many_sent(struct call *c)
+{
+	struct many many = { .c = c, .headers = c->args[1] };
+	struct message m = { .compat = c->compat, .result = c->result };
+
+	if (c->result >= 0)
+		return bpf_loop(MESSAGES_MAX, sent_step, &many, 0);
+	read_msghdr(&m, c->args[1]);
+	return message_sent(c, c->args[0], &m);
+}
+
+static __noinline int many_received(struct call *c)
+{
+	struct many many = { .c = c, .headers = c->args[1] };
+
+	if (c->args[3] & MSG_PEEK)
+		return 0;
+	return bpf_loop(MESSAGES_MAX, received_step, &many, 0);
+}
+
+static __noinline int one_sent(struct call *c, u32 act)
+{
+	struct message m = { .compat = c->compat, .result = c->result };
+
+	if (act == ACT_SENDMSG) {
+		read_msghdr(&m, c->args[1]);
+	} else {
+		m.base = c->args[1];
+		m.size = c->args[2];
+		m.address = act == ACT_SENDTO ? c->args[4] : 0;
+		m.address_len = act == ACT_SENDTO ? c->args[5] : 0;
+	}
+	return message_sent(c, c->args[0], &m);
+}
+
+static __noinline int one_received(struct call *c, u32 act)
+{
+	struct message m = { .compat = c->compat, .result = c->result };
+
+	if ((act == ACT_RECVMSG ? c->args[2] : c->args[3]) & MSG_PEEK)
+		return 0;
+	if (act == ACT_RECVMSG) {
+		read_msghdr(&m, c->args[1]);
+	} else {
+		m.base = c->args[1];
+		m.size = c->args[2];
+		m.address = c->args[4];
+	}
+	return message_received(c, c->args[0], &m);
+}
+
+/* write and writev on a socket; without `base` what is sent lies in a file or a pipe. */
+__noinline int socket_written(struct call *c, int fd, u64 base, u64 count, u32 gathered)
+{
+	struct message m = {};
+
+	if (!c)
+		return 0;
+	m.compat = c->compat;
+	m.result = c->result;
+	if (gathered) {
+		m.pieces = base;
+		m.piece_count = count;
+	} else {
+		m.base = base;
+		m.size = base ? count : 0;
+	}
+	return message_sent(c, fd, &m);
+}
+
+__noinline int socket_exit(struct call *c, u32 act)
+{
+	if (!c)
+		return 0;
+	switch (act) {
+	case ACT_BIND:
+		return bind_exit(c);
+	case ACT_LISTEN:
+		return listen_exit(c);
+	case ACT_ACCEPT:
+		return accept_exit(c);
+	case ACT_SEND:
+	case ACT_SENDTO:
+	case ACT_SENDMSG:
+		return one_sent(c, act);
+	case ACT_SENDMMSG:
+		return many_sent(c);
+	case ACT_RECVFROM:
+	case ACT_RECVMSG:
+		return one_received(c, act);
+	case ACT_RECVMMSG:
+		return many_received(c);
+	}
+	return 0;
+}
+
+/* socketcall(2), the one way that i386 had until 4.3: its number -> act. The arguments lie in memory. */
+static const volatile u8 socketcalls[] = {
+	[2] = ACT_BIND, [3] = ACT_CONNECT, [4] = ACT_LISTEN, [5] = ACT_ACCEPT, [9] = ACT_SEND, [10] = ACT_RECVFROM,
+	[11] = ACT_SENDTO, [12] = ACT_RECVFROM, [16] = ACT_SENDMSG, [17] = ACT_RECVMSG, [18] = ACT_ACCEPT,
+	[19] = ACT_RECVMMSG, [20] = ACT_SENDMMSG,
+};
+
+static __always_inline int socketcall_exit(struct call *c)
+{
+	u32 number = c->args[0], a[6] = {}, act;
+
+	if (number >= sizeof(socketcalls))
+		return 0;
+	act = socketcalls[number];
+	if (act == ACT_CONNECT)
+		return connect_exit(c);
+	if (bpf_probe_read_user(a, sizeof(a), (void *)c->args[1]) &&
+	    bpf_probe_read_user(a, 3 * sizeof(a[0]), (void *)c->args[1]))
+		return 0;
+	for (u32 i = 0; i < 6; i++)
+		c->args[i] = a[i];
+	if (number == 10)	/* recv has no address */
+		c->args[4] = 0;
+	return socket_exit(c, act);
+}
