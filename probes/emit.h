@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
  * How a record gets out: it is built in a scratch buffer of this CPU, then copied into one of two
- * rings. Critical records (process, network) and bulk records (files) have a ring each, so that a
+ * rings. Critical records (process, network) and bulk records (files, totals) have a ring each, so that a
  * flood of files cannot push out an exec. What cannot be handed over is counted, per CPU and kind.
  *
  * The ring wakes its reader only when the reader had caught up, and the reader rests a few

@@ -82,7 +82,7 @@ static __always_inline bool emit_late_flow(struct flow *flow, struct scratch *s)
 	r->head.tid = flow->pid;
 	r->head.flags = RB_LATE;
 	fill_flow(r, flow);
-	record_end(s, &critical);
+	record_end(s, &bulk);
 	return true;
 }
 
@@ -141,7 +141,7 @@ __noinline int flow_end(u64 file_at, u32 scope, u64 start_ns)
 	if (is_tcp(sk))
 		read_tcp_bytes(sk, r);
 	bpf_map_delete_elem(&flows, &file_at);
-	record_end(s, &critical);
+	record_end(s, &bulk);
 	return 0;
 }
 

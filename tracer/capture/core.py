@@ -44,7 +44,7 @@ UNSEEN = {
     "names asked for over TLS or HTTPS": "nothing: they are encrypted",
 }
 
-_BULK_KINDS = frozenset(range(Kind.OPEN, Kind.CHOWN + 1))
+_BULK_KINDS = frozenset({*range(Kind.OPEN, Kind.CHOWN + 1), Kind.FLOW})
 _BULK_LOSSES = frozenset({"RB_LOST_FILE"})
 _PASSES_MAX = 64  # over all processes until nobody joins; each pass reaches at least a generation further
 

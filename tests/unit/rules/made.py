@@ -17,6 +17,7 @@ from tracer.events import (
     NetworkType,
     Outcome,
     Process,
+    Spoken,
     StdioKind,
     Violation,
 )
@@ -124,6 +125,17 @@ def connected(
         error,
         outcome=outcome,
     )
+
+
+def spoke(port: int, spoken: Spoken, who: Process = AGENT, direction: str = "egress") -> Event:
+    detail = Network(NetworkType.IPV4, "tcp", "198.51.100.7", port, "10.0.0.2", 40001, "", "", direction)
+    detail.more = spoken
+    return event(Action.SEND, detail, who)
+
+
+def sent(ip: str, port: int, domain: str = "") -> Event:
+    """A datagram to an address given with it."""
+    return event(Action.SEND, Network(NetworkType.IPV4, "udp", ip, port, "", 0, domain, ""))
 
 
 def connected_unix(path: str) -> Event:

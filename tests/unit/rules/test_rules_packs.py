@@ -8,8 +8,8 @@ from uuid import UUID
 import pytest
 import yaml
 
-from tests.unit.rules.made import broken, connected, connected_unix, file, process, ran, ran_line
-from tracer.events import Action, Event, Level, StdioKind
+from tests.unit.rules.made import broken, connected, connected_unix, file, process, ran, ran_line, spoke
+from tracer.events import Action, Event, Level, Spoken, StdioKind
 from tracer.rules import RuleSet, load_rules
 from tracer.rules.load import PACKS
 
@@ -31,7 +31,7 @@ def packs() -> RuleSet:
 
 def test_every_rule_is_complete() -> None:
     files = sorted(PACKS.rglob("*.yml"))
-    assert len(files) == 9
+    assert len(files) == 11
     for path in files:
         rule = yaml.safe_load(path.read_text())
         UUID(rule["id"])
@@ -44,7 +44,7 @@ def test_every_rule_is_complete() -> None:
 
 
 def test_all_of_them_are_loaded(packs: RuleSet) -> None:
-    assert len(packs.rules) == 9
+    assert len(packs.rules) == 11
     assert packs.skipped == ()
     assert all(rule.techniques for rule in packs.rules)
     assert all(source["path"].startswith("pack:") for source in packs.sources)
@@ -304,6 +304,37 @@ def test_shells_on_a_socket(packs: RuleSet, shell: str) -> None:
     ],
 )
 def test_near_a_shell_on_a_socket(packs: RuleSet, made: Event) -> None:
+    assert packs.judge(made) == ()
+
+
+@pytest.mark.parametrize("port", [443, 22, 3333])
+def test_stratum_on_any_port(packs: RuleSet, port: int) -> None:
+    (violation,) = packs.judge(spoke(port, Spoken("stratum", method="mining.subscribe")))
+    assert violation.rule.name == "Mining protocol spoken"
+    assert violation.summary == f"python3.11 (pid 7) asked a mining pool for work: 198.51.100.7:{port}"
+
+
+@pytest.mark.parametrize(
+    ("port", "path"),
+    [(443, "/usr/bin/ssh"), (443, "/usr/bin/python3.11"), (22, "/tmp/updater"), (22, "/tmp/ssh"), (80, "/x")],
+)
+def test_ssh_where_it_is_not_expected(packs: RuleSet, port: int, path: str) -> None:
+    (violation,) = packs.judge(spoke(port, Spoken("ssh", banner="SSH-2.0-x"), process(path)))
+    assert violation.rule.name == "SSH spoken where it is not expected"
+    assert violation.rule.techniques == ("T1572", "T1571")
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        spoke(22, Spoken("ssh"), process("/usr/bin/ssh")),
+        spoke(443, Spoken("tls", server_name="ssh.example")),
+        spoke(443, Spoken("json-rpc", method="login")),
+        spoke(443, Spoken("")),
+        spoke(8022, Spoken("ssh"), process("/usr/sbin/sshd"), direction="ingress"),
+    ],
+)
+def test_near_what_is_spoken(packs: RuleSet, made: Event) -> None:
     assert packs.judge(made) == ()
 
 
