@@ -23,7 +23,9 @@ def test_one_workload(tmp_path: Path) -> None:
     assert "| connect | " in done.stdout
     assert done.stderr.splitlines() == ["round 1 of 1: connect"]
     (row,) = json.loads(figures.read_text())["rows"].values()
-    assert row["recorded"][0]["events"] == 5 * 500 + 3, "the connects, and the exec, the output and the exit"
+    assert row["recorded"][0]["events"] == 5 * (500 * 4 + 2) + 3, (
+        "each connect is accepted and both are closed"
+    )
     assert row["recorded"][0]["lost"] == 0
     for way in ("bare", "watched", "strace"):
         (run,) = row[way]

@@ -88,6 +88,7 @@ def test_the_numbers(played: Played) -> None:
         "exec": 23,
         "exit": 22,
         "connect": 17,
+        "flow": 9,
         "file_write": 31,
         "file_close": 31,
         "file_rename": 7,
