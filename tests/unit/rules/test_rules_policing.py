@@ -16,8 +16,10 @@ from tests.unit.rules.made import (
     process,
     ran,
     rules_of,
+    sent,
+    spoke,
 )
-from tracer.events import Action, Event, Exit, Outcome
+from tracer.events import Action, Event, Exit, Outcome, Spoken
 from tracer.rules import RuleSet
 
 FILES = """\
@@ -149,6 +151,17 @@ def test_the_name_of_an_attempt_cannot_climb_out(files: RuleSet) -> None:
     assert broken(files.judge(file("//etc//shadow", error=errno.EACCES)))
     assert files.judge(file("/work/a/../b/./.c", error=errno.EACCES)) == ()
     assert files.judge(file("/work/..a/.b", error=errno.EACCES)) == ()
+
+
+def test_datagrams_without_a_connect(network: RuleSet) -> None:
+    """Judged like a connect; what is said on a connection was judged with that."""
+    assert network.judge(sent("10.2.3.4", 22)) == ()
+    assert network.judge(spoke(22, Spoken("ssh"))) == ()
+    (violation,) = network.judge(sent("203.0.113.66", 53))
+    assert violation.rule.id == "network.connect"
+    assert violation.summary == (
+        "python3.11 (pid 7) sent to 203.0.113.66:53, which the policy does not allow"
+    )
 
 
 def test_connections(network: RuleSet) -> None:
