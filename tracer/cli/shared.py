@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import os
 import select
+import signal
 import sys
 import threading
 from collections import deque
@@ -59,7 +60,16 @@ class Terminal:
         self._left_out = 0
         self._changed = threading.Condition()
         self._busy = False
-        threading.Thread(target=self._run, name="terminal", daemon=True).start()
+        self._start()
+
+    def _start(self) -> None:
+        """Without any signal: SIGTTOU would stop us all for a line on a terminal that a shell has for itself,
+        and the others are waited for elsewhere."""
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        try:
+            threading.Thread(target=self._run, name="terminal", daemon=True).start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def say(self, line: str) -> None:
         with self._changed:
