@@ -7,7 +7,7 @@ never meets a rule that speaks of something else.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypedDict
 
 from tracer.events import Action, Event, Rule, Violation
@@ -27,27 +27,31 @@ class Source(TypedDict):
 class _Plan:
     """What to ask of the events of one action."""
 
-    __slots__ = ("applies", "check", "detections")
+    __slots__ = ("check", "sources")
 
-    def __init__(
-        self, check: PolicyCheck | None, source: LogSource | None, detections: Sequence[Detection]
-    ) -> None:
+    def __init__(self, check: PolicyCheck | None) -> None:
         self.check = check
-        self.applies = source.applies if source and detections else None
-        self.detections = tuple((detection.test, detection) for detection in detections)
+        self.sources: list[
+            tuple[Callable[[Event], bool], list[tuple[Callable[[Facts], bool], Detection]]]
+        ] = []
+
+    def add(self, source: LogSource, detections: Sequence[Detection]) -> None:
+        tests = [(detection.test, detection) for detection in detections]
+        self.sources.append((source.applies, tests))
 
     def judge(self, event: Event) -> tuple[Violation, ...]:
         found: list[Violation] | None = None
         if self.check is not None and (violation := self.check(event)) is not None:
             found = [violation]
-        if self.applies is None or not self.applies(event):
-            return tuple(found) if found else ()
-        facts = Facts(event)
-        for test, detection in self.detections:
-            if test(facts):
-                if found is None:
-                    found = []
-                found.append(detection.violation(event, facts))
+        for applies, detections in self.sources:
+            if not applies(event):
+                continue
+            facts = Facts(event)
+            for test, detection in detections:
+                if test(facts):
+                    if found is None:
+                        found = []
+                    found.append(detection.violation(event, facts))
         return tuple(found) if found else ()
 
 
@@ -90,12 +94,11 @@ def _digest(has_policy: bool, sources: Sequence[Source]) -> str:
 
 
 def _plans(checks: dict[Action, PolicyCheck], detections: Sequence[Detection]) -> dict[Action, _Plan]:
-    plans: dict[Action, _Plan] = {}
+    plans = {action: _Plan(check) for action, check in checks.items()}
     for source in LOG_SOURCES.values():
         fitting = [detection for detection in detections if detection.source is source]
+        if not fitting:
+            continue
         for action in source.actions:
-            if fitting or action in checks:
-                plans[action] = _Plan(checks.get(action), source, fitting)
-    for action, check in checks.items():
-        plans.setdefault(action, _Plan(check, None, ()))
+            plans.setdefault(action, _Plan(None)).add(source, fitting)
     return plans

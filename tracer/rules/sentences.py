@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import errno
 
-from tracer.events import Action, Event, Exec, File, Network, NetworkType, Outcome
+from tracer.events import Action, Boundary, Event, Exec, File, Network, NetworkType, Outcome
 
 REFUSALS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 """The errors that say "you may not", where others say "it cannot be done"."""
@@ -52,15 +52,22 @@ def _forms(event: Event) -> tuple[str, str]:
         case Network():
             pending = event.outcome is Outcome.UNKNOWN
             return ("began to connect to {}" if pending else "connected to {}"), "connect to {}"
-        case File() as detail if event.action is Action.FILE_WRITE:
-            if detail.inherited:
-                return "wrote to {}, which was open before", "write to {}"
-            created = ("created {}", "create {}")
-            return created if detail.created else ("opened {} for writing", "open {} for writing")
-        case File():
-            return _FILE_ACTS.get(event.action, ("changed {}", "change {}"))
+        case File() as detail:
+            return _file_forms(event.action, detail)
+        case Boundary() as detail:
+            call = detail.call or event.action
+            return f"called {call}: {{}}", f"call {call}: {{}}"
         case _:
             return f"did {event.action} {{}}", f"do {event.action} {{}}"
+
+
+def _file_forms(action: Action, detail: File) -> tuple[str, str]:
+    if action is not Action.FILE_WRITE:
+        return _FILE_ACTS.get(action, ("changed {}", "change {}"))
+    if detail.inherited:
+        return "wrote to {}, which was open before", "write to {}"
+    created = ("created {}", "create {}")
+    return created if detail.created else ("opened {} for writing", "open {} for writing")
 
 
 def failure(event: Event) -> str:
@@ -91,6 +98,8 @@ def _object(event: Event) -> str:
             return shorten(peer(detail))
         case File() as detail:
             return _file_object(event, detail)
+        case Boundary() as detail:
+            return shorten(detail.words()) or detail.call or event.action
         case _:
             return shorten(event.process.command_line)
 

@@ -13,6 +13,7 @@ from tests.records import (
     BOOT_NS,
     SECOND_NS,
     SESSION,
+    boundary,
     closed,
     connect,
     exec_failed,
@@ -41,7 +42,7 @@ from tracer.events import (
     StdioKind,
     Truncation,
 )
-from tracer.records import NO_DESCRIPTOR, Flag, Kind, Record
+from tracer.records import NO_DESCRIPTOR, Act, Flag, Kind, Record
 
 
 class Equal:
@@ -93,18 +94,19 @@ def test_every_kind_has_its_action_and_category() -> None:
         connect(100, peer("10.0.0.1", 22)),
         opened(100, "/x"),
         closed(100, "/x"),
-        *(named(kind, 100, "/work", "a", "/work", "b") for kind in Kind if kind >= Kind.RENAME),
+        *(named(kind, 100, "/work", "a", "/work", "b") for kind in Kind if Kind.RENAME <= kind <= Kind.CHOWN),
+        boundary(Act.PTRACE, 100, 16),
     ]
     assert [record.kind for record in records] == list(Kind)
     events = [context.event(record) for record in records]
-    assert [event.sequence for event in events] == list(range(1, 18))
+    assert [event.sequence for event in events] == list(range(1, 19))
     assert [event.action.value for event in events] == [
         "fork", "exec", "exec", "exit", "exec", "connect", "file_write", "file_close", "file_rename",
         "file_unlink", "file_link", "file_symlink", "file_mkdir", "file_rmdir", "file_truncate", "file_chmod",
-        "file_chown",
+        "file_chown", "ptrace",
     ]  # fmt: skip
     assert [event.category for event in events] == (
-        [Category.PROCESS] * 5 + [Category.NETWORK] + [Category.FILE] * 11
+        [Category.PROCESS] * 5 + [Category.NETWORK] + [Category.FILE] * 11 + [Category.PROCESS]
     )
     assert [event.snapshot for event in events] == [record.kind == Kind.PROCESS for record in records]
 
