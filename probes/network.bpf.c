@@ -228,15 +228,15 @@ static __noinline void peer_from_caller(struct scratch *s, struct rb_connect *r,
 	r->peer.dport = bpf_ntohs(given.port);
 }
 
-static __always_inline void unix_peer(struct scratch *s, struct rb_connect *r, struct sock *sk)
+/* Where a unix socket is bound: its file, and its name as given. */
+static __always_inline void unix_end(struct scratch *s, struct rb_connect *r, struct unix_sock *end)
 {
-	struct unix_sock *peer = (void *)BPF_CORE_READ((struct unix_sock *)sk, peer);
-	struct unix_address *addr = BPF_CORE_READ(peer, addr);
-	struct dentry *dentry = BPF_CORE_READ(peer, path.dentry);
+	struct unix_address *addr = BPF_CORE_READ(end, addr);
+	struct dentry *dentry = BPF_CORE_READ(end, path.dentry);
 	char first = 0;
 
 	if (dentry)
-		r->path_len = put_path(s, BPF_CORE_READ(peer, path.mnt), dentry);
+		r->path_len = put_path(s, BPF_CORE_READ(end, path.mnt), dentry);
 	if (!addr)
 		return;
 	bpf_core_read(&first, 1, &addr->name[0].sun_path);
@@ -259,7 +259,7 @@ static __always_inline void fill_connect(struct scratch *s, struct rb_connect *r
 	} else {
 		read_peer(sk, &r->peer);
 		if (r->peer.family == AF_UNIX)
-			unix_peer(s, r, sk);
+			unix_end(s, r, (void *)BPF_CORE_READ((struct unix_sock *)sk, peer));
 		else if (!is_inet(r->peer.family))
 			peer_from_caller(s, r, w->address, w->address_len);
 	}

@@ -20,23 +20,6 @@
 
 /* --- bind, listen, accept ------------------------------------------------------------------ */
 
-static __always_inline void unix_self(struct scratch *s, struct rb_connect *r, struct unix_sock *self)
-{
-	struct unix_address *addr = BPF_CORE_READ(self, addr);
-	struct dentry *dentry = BPF_CORE_READ(self, path.dentry);
-	char first = 0;
-
-	if (dentry)
-		r->path_len = put_path(s, BPF_CORE_READ(self, path.mnt), dentry);
-	if (!addr)
-		return;
-	bpf_core_read(&first, 1, &addr->name[0].sun_path);
-	if (first)
-		r->name_len = put_kernel_name(s, &addr->name[0].sun_path);
-	else
-		r->name_len = put_kernel_bytes(s, &addr->name[0].sun_path, BPF_CORE_READ(addr, len) - 2);
-}
-
 /* What a bind asked for, as the socket's own end. */
 static __noinline void self_from_caller(struct scratch *s, struct rb_connect *r, u64 address, u32 address_len)
 {
@@ -77,7 +60,7 @@ __noinline int own_exit(struct call *c, struct own *own)
 	if (own->kind == RB_BIND && (c->result < 0 || (!is_inet(r->peer.family) && r->peer.family != AF_UNIX)))
 		self_from_caller(s, r, own->address, own->address_len);
 	else if (r->peer.family == AF_UNIX)
-		unix_self(s, r, (void *)sk);
+		unix_end(s, r, (void *)sk);
 	record_end(s, &critical);
 	return 0;
 }

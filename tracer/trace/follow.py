@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from tracer.trace.blocks import Block
-from tracer.trace.read import Cursor, Damage, DamageKind, is_being_written, open_trace_file
+from tracer.trace.read import Cursor, Damage, DamageKind, TraceFile
 
 POLL_SECONDS = 0.5  # how long the writer's death may go unnoticed when `wait` is not woken
 
 
-class Follower:
+class Follower(TraceFile):
     """Iterate it for the blocks of a growing trace as they become complete.
 
     It ends after the block with the end record (`finished`), when the writer is gone without one (`cut`), at
@@ -35,7 +32,7 @@ class Follower:
         self.finished = False
         self.cut = False
         self.damage: Damage | None = None
-        self._descriptor = open_trace_file(path)
+        super().__init__(path)
         self._cursor = Cursor(self._descriptor, memory)
         self._wait = wait
         self._stopped = False
@@ -43,7 +40,7 @@ class Follower:
     @property
     def lag_bytes(self) -> int:
         """What is on disk and was not yielded yet."""
-        return max(0, os.fstat(self._descriptor).st_size - self._cursor.offset)
+        return max(0, self.size_bytes - self._cursor.offset)
 
     def stop(self) -> None:
         """End the iteration at its next wait; may be called from any thread."""
@@ -70,20 +67,7 @@ class Follower:
                 return None
             # What was written before the lock was let go must be read before giving up: hence once more.
             suspect = result if altered else None
-            writer_gone = not is_being_written(self._descriptor)
+            writer_gone = not self.is_live()
             if not writer_gone or self._cursor.offset == 0:  # a file just created may not be locked yet
                 self._wait(POLL_SECONDS)
         return None
-
-    def close(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

@@ -181,7 +181,35 @@ class Cursor:
         return Damage(kind, self.sequence, self.offset, message)
 
 
-class Reader:
+class TraceFile:
+    """A trace open for reading; a context manager. Raises TraceError when it is none of ours."""
+
+    def __init__(self, path: Path) -> None:
+        self._descriptor = open_trace_file(path)
+
+    @property
+    def size_bytes(self) -> int:
+        return os.fstat(self._descriptor).st_size
+
+    def is_live(self) -> bool:
+        """Whether it is still written."""
+        return is_being_written(self._descriptor)
+
+    def close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Reader(TraceFile):
     """A recorded trace: iterate it for its intact blocks, then ask `damage` why it stopped.
 
     Iterating again starts again. Raises TraceError when the file is not a trace or has no session record.
@@ -190,7 +218,7 @@ class Reader:
     def __init__(self, path: Path) -> None:
         self.damage: Damage | None = None
         self.ended = False  # the end record was reached: nothing was cut off
-        self._descriptor = open_trace_file(path)
+        super().__init__(path)
         try:
             self._session = self._read_session(path)
         except BaseException:
@@ -218,16 +246,3 @@ class Reader:
         if not first.context or first.context[0]["type"] != "session":
             raise TraceError(f"the trace {_name(path)} does not begin with a session record")
         return first.context[0]
-
-    def close(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

@@ -12,7 +12,7 @@ from typing import Any
 
 from tracer.errors import TraceError
 from tracer.text import printable
-from tracer.trace.read import Reader, is_being_written, open_trace_file
+from tracer.trace.read import Reader
 
 SUFFIX = ".trace"
 _NAMED_MAX = 5  # sessions, in an error
@@ -72,14 +72,9 @@ def _age(session: StoredSession) -> tuple[int, str]:
 def _stored(path: Path) -> StoredSession | None:
     try:
         with Reader(path) as reader:
-            record = reader.session
-        descriptor = open_trace_file(path)
+            return StoredSession(path, reader.session, reader.is_live(), reader.size_bytes)
     except TraceError:
         return None
-    try:
-        return StoredSession(path, record, is_being_written(descriptor), os.fstat(descriptor).st_size)
-    finally:
-        os.close(descriptor)
 
 
 def find_trace(word: str | None, folder: Path | None = None) -> Path:
