@@ -44,6 +44,7 @@ enum rb_kind {
 	RB_TRUNCATE = 15,
 	RB_CHMOD = 16,
 	RB_CHOWN = 17,
+	RB_BOUNDARY = 18,	/* an act on who one is, on others, or on the walls of the sandbox; see rb_act */
 	RB_BIND = 19,		/* struct rb_connect; so the next two */
 	RB_LISTEN = 20,
 	RB_ACCEPT = 21,
@@ -62,6 +63,7 @@ enum rb_loss {
 	RB_LOST_PEER,		/* no room to follow a connect under way */
 	RB_LOST_REQUEST,	/* no room to follow a request of io_uring under way: it is not reported */
 	RB_LOST_FLOW,		/* no room to follow a socket: no RB_HEAD and RB_FLOW of it */
+	RB_LOST_CALL,		/* no room to follow a boundary call under way: no old credentials, no signals */
 	RB_LOSS_COUNT,
 };
 
@@ -86,6 +88,69 @@ enum rb_stdio {
 	RB_STDIO_SOCKET,
 	RB_STDIO_TERMINAL,
 	RB_STDIO_OTHER,
+};
+
+/* What a BOUNDARY record is about: the system call. From RB_ACT_SETNS on they are seen on the way in, too. */
+enum rb_act {
+	RB_ACT_MOUNT = 1,	/* name: where; name2: source; name3: type; value1: flags */
+	RB_ACT_UMOUNT,		/* name; value1: flags */
+	RB_ACT_PIVOT_ROOT,	/* name: the new root; name2: where the old one goes */
+	RB_ACT_CHROOT,		/* path: the new root; refused: name */
+	RB_ACT_MOVE_MOUNT,	/* name to name2; value1: flags */
+	RB_ACT_FSOPEN,		/* name3: type; value1: flags */
+	RB_ACT_FSPICK,		/* name; value1: flags */
+	RB_ACT_FSCONFIG,	/* value1: command; name2: key; name3: value, when it is text */
+	RB_ACT_FSMOUNT,		/* value1: flags; value2: MOUNT_ATTR_... */
+	RB_ACT_OPEN_TREE,	/* name; value1: flags */
+	RB_ACT_MOUNT_SETATTR,	/* name; value1: flags; value2, value3: MOUNT_ATTR_... set and cleared */
+	RB_ACT_PTRACE,		/* value1: request; value2: the pid asked for */
+	RB_ACT_PROCESS_VM_WRITEV,	/* value2: the pid asked for; result: bytes */
+	RB_ACT_BPF,		/* value1: command; value2: type of program or map; name: path, or name */
+	RB_ACT_PERF_EVENT_OPEN,	/* value1: type; value2: pid asked for; value3: CPU; value4: config */
+	RB_ACT_INIT_MODULE,	/* value1: bytes; name2: parameters */
+	RB_ACT_FINIT_MODULE,	/* path: the file; name2: parameters; value1: flags */
+	RB_ACT_DELETE_MODULE,	/* name2; value1: flags */
+	RB_ACT_MEMFD_CREATE,	/* name2; value1: flags */
+	RB_ACT_ADD_KEY,		/* name2: description; name3: type; value2: keyring */
+	RB_ACT_REQUEST_KEY,	/* likewise */
+	RB_ACT_KEYCTL,		/* value1: operation; value2 to value4: its arguments */
+	RB_ACT_IO_URING_SETUP,	/* value1: flags; value2: entries */
+	RB_ACT_USERFAULTFD,	/* value1: flags */
+	RB_ACT_PIDFD_GETFD,	/* value1: the descriptor there; path: the file, when it has one */
+	RB_ACT_CLONE,		/* with new namespaces; value1: flags */
+	RB_ACT_MEM_OPEN,	/* path: /proc/PID/mem, opened for writing */
+	/*
+	 * name2: path in its hierarchy; value1: id. By a member: the target is who was moved. By a stranger: the
+	 * head names who was moved, the target is the stranger.
+	 */
+	RB_ACT_CGROUP_MOVE,
+	RB_ACT_SETNS,		/* value1: kind of namespace; value2: its inode number */
+	RB_ACT_UNSHARE,		/* value1: flags */
+	RB_ACT_SETUID,		/* value1 to value3: ids as asked for, up to RB_ACT_SETFSGID */
+	RB_ACT_SETGID,
+	RB_ACT_SETREUID,
+	RB_ACT_SETREGID,
+	RB_ACT_SETRESUID,
+	RB_ACT_SETRESGID,
+	RB_ACT_SETFSUID,
+	RB_ACT_SETFSGID,
+	RB_ACT_SETGROUPS,	/* value1: how many */
+	RB_ACT_CAPSET,
+	RB_ACT_KILL,		/* value1: signal; value2: pid or group asked for, up to RB_ACT_RT_TGSIGQUEUEINFO */
+	RB_ACT_TKILL,
+	RB_ACT_TGKILL,
+	RB_ACT_PIDFD_SEND_SIGNAL,
+	RB_ACT_RT_SIGQUEUEINFO,
+	RB_ACT_RT_TGSIGQUEUEINFO,
+	RB_ACT_COUNT,
+};
+
+/* How the process an act is aimed at stands to the one that acts. */
+enum rb_relation {
+	RB_NO_TARGET,
+	RB_SELF,
+	RB_INSIDE,		/* in the same scope */
+	RB_OUTSIDE,
 };
 
 /* time_ns and start_ns count from boot, sleep included. pid is the process (tgid), tid the thread. */
@@ -246,6 +311,46 @@ struct rb_path {
 	__u32 reserved;
 };
 
+struct rb_target {
+	__u64 start_ns;
+	__u32 pid;
+	__u32 relation;		/* enum rb_relation */
+	__u8 comm[RB_COMM_LEN];
+};
+
+struct rb_credentials {
+	__u64 permitted;	/* capabilities, a bit each */
+	__u64 effective;
+	__u32 uid;
+	__u32 euid;
+	__u32 suid;
+	__u32 fsuid;
+	__u32 gid;
+	__u32 egid;
+	__u32 sgid;
+	__u32 fsgid;
+};
+
+/* `old` is as before the call where rb_act says that it is seen on the way in, else as `new`. */
+struct rb_boundary {
+	struct rb_head head;
+	__u64 value1;
+	__u64 value2;
+	__u64 value3;
+	__u64 value4;
+	struct rb_target target;
+	struct rb_credentials old;
+	struct rb_credentials new;
+	__u32 act;
+	__u32 user_ns_level;	/* of who acts; 0 is the initial user namespace */
+	__u32 path_len;		/* path: what name is relative to */
+	__u32 name_len;
+	__u32 path2_len;	/* path: what name2 is relative to, when it is a place */
+	__u32 name2_len;
+	__u32 name3_len;
+	__u32 reserved;
+};
+
 /* Everything user space must know, in one type that the object's BTF is sure to hold. */
 struct rb_layout {
 	enum rb_abi abi;
@@ -263,6 +368,9 @@ struct rb_layout {
 	struct rb_path path;
 	struct rb_payload payload;
 	struct rb_flow flow;
+	enum rb_act act;
+	enum rb_relation relation;
+	struct rb_boundary boundary;
 };
 
 #endif

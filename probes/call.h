@@ -21,9 +21,10 @@ static __always_inline bool is_interrupted(s64 result)
 
 static __always_inline bool is_compat(void)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
+	/* Read in place, without a helper: many numbers mean something in one table only. */
+	struct task_struct *task = (void *)bpf_get_current_task_btf();
 
-	return BPF_CORE_READ(task, thread_info.status) & TS_COMPAT;
+	return task->thread_info.status & TS_COMPAT;
 }
 
 /* i386 calls pass 32-bit values; the upper halves of the registers are the caller's to fill. */

@@ -162,8 +162,10 @@ __noinline int opened(struct call *c, u64 file_at, int fd, u32 open_flags)
 		return 0;
 	if (!is_lasting(file))
 		return 0;
-	if (mode & FMODE_WRITE)
+	if (mode & FMODE_WRITE) {
+		mem_open(c, (u64)file);
 		follow(file, c->scope, c->start_ns);
+	}
 	return emit_open(c, file, fd, open_flags, 0);
 }
 

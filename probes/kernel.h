@@ -47,6 +47,8 @@ typedef __s64 s64;
 #define IPPROTO_TCP 6
 #define SOCK_DONE 1		/* a bit of skc_flags: TCP got a FIN */
 #define TS_COMPAT 2
+#define PROC_SUPER_MAGIC 0x9fa0
+#define PID_FS_MAGIC 0x50494446
 #define MEMORY_MAJOR 1
 #define TTY_MAJOR 4
 #define TTYAUX_MAJOR 5
@@ -86,6 +88,7 @@ struct qstr {
 
 struct super_block {
 	u32 s_dev;
+	unsigned long s_magic;
 };
 
 struct inode {
@@ -95,6 +98,7 @@ struct inode {
 	unsigned long i_ino;
 	unsigned int i_nlink;
 	struct super_block *i_sb;
+	void *i_private;
 };
 
 struct hlist_bl_node {
@@ -137,6 +141,11 @@ struct file___count {
 	atomic_long_t f_count;
 };
 
+struct proc_inode {
+	struct pid *pid;
+	struct inode vfs_inode;
+};
+
 struct fdtable {
 	unsigned int max_fds;
 	struct file **fd;
@@ -154,8 +163,18 @@ struct fs_struct {
 	struct path pwd;
 };
 
+struct proc_ns_operations {
+	int type;
+};
+
 struct ns_common {
 	unsigned int inum;
+	u32 ns_type;
+};
+
+/* Until 6.17 the kind of a namespace was known by its operations. */
+struct ns_common___ops {
+	const struct proc_ns_operations *ops;
 };
 
 struct mnt_namespace {
@@ -163,10 +182,25 @@ struct mnt_namespace {
 };
 
 struct user_namespace {
+	int level;
 	struct ns_common ns;
 };
 
+struct xarray {
+	void *xa_head;
+};
+
+struct xa_node {
+	unsigned char shift;
+	void *slots[64];
+};
+
+struct idr {
+	struct xarray idr_rt;
+};
+
 struct pid_namespace {
+	struct idr idr;
 	struct ns_common ns;
 };
 
@@ -184,16 +218,35 @@ struct upid {
 	struct pid_namespace *ns;
 };
 
+struct hlist_node {
+	struct hlist_node *next;
+};
+
+struct hlist_head {
+	struct hlist_node *first;
+};
+
 struct pid {
 	unsigned int level;
+	struct hlist_head tasks[4];
 	struct upid numbers[1];
 };
+
+typedef struct {
+	u64 val;
+} kernel_cap_t;
 
 struct cred {
 	kuid_t uid;
 	kgid_t gid;
+	kuid_t suid;
+	kgid_t sgid;
 	kuid_t euid;
 	kgid_t egid;
+	kuid_t fsuid;
+	kgid_t fsgid;
+	kernel_cap_t cap_permitted;
+	kernel_cap_t cap_effective;
 	struct user_namespace *user_ns;
 };
 
@@ -243,6 +296,7 @@ struct task_struct {
 	struct task_struct *real_parent;
 	struct task_struct *group_leader;
 	struct pid *thread_pid;
+	struct hlist_node pid_links[4];
 	u64 start_boottime;
 	const struct cred *cred;
 	char comm[16];

@@ -330,14 +330,18 @@ static __always_inline void emit_snapshot(struct task_struct *task, struct membe
 	record_end(s, &critical);
 }
 
-/* Moved into a watched cgroup (docker exec does that): watched from here on. */
+/* Moved into a watched cgroup (docker exec does that): watched from here on. A member that is moved out stays one. */
 SEC("tp_btf/cgroup_attach_task")
 int BPF_PROG(on_cgroup_attach, struct cgroup *to, const char *path, struct task_struct *task)
 {
-	struct member *member;
+	struct member *member = member_of(BPF_CORE_READ(task, tgid));
 	long scope;
 
-	if (!has_cgroup_scopes || member_of(BPF_CORE_READ(task, tgid)))
+	if (member) {
+		cgroup_left(task, member, to, path);
+		return 0;
+	}
+	if (!has_cgroup_scopes)
 		return 0;
 	/* `to` may be of a v1 hierarchy, where ids mean something else; the task has moved already. */
 	scope = scope_by_cgroup(task);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /* The one object: every family, and the system call hooks that call into them. */
+#include "boundary.bpf.c"
 #include "network.bpf.c"
 #include "socket.bpf.c"
 #include "file.bpf.c"

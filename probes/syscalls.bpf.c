@@ -24,12 +24,14 @@ int BPF_PROG(on_sys_enter, struct pt_regs *regs, long nr)
 	bool compat = false;
 	u32 act = act_of(regs, &compat);
 
-	if (act < ACT_FIRST_ON_ENTER)
+	if (act < ACT_FIRST_ON_ENTER || (act > ACT_LAST_ON_ENTER && act < ACT_FIRST_BOUNDARY_ON_ENTER))
 		return 0;
 	member = current_member();
 	if (!member)
 		return 0;
 	call_read(&c, regs, member, compat);
+	if (act >= ACT_FIRST_BOUNDARY_ON_ENTER)
+		return boundary_enter(&c, act - ACT_BOUNDARY);
 	switch (act) {
 	case ACT_CONNECT:
 		return connect_enter(c.args[0], c.args[1], c.args[2]);
@@ -217,13 +219,19 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long result)
 	bool compat = false;
 	u32 act = act_of(regs, &compat);
 
-	if (act == ACT_NONE || act >= ACT_FIRST_ONLY_ON_ENTER)
+	if (act == ACT_NONE || (act >= ACT_FIRST_ONLY_ON_ENTER && act <= ACT_LAST_ON_ENTER))
 		return 0;
 	member = current_member();
 	if (!member)
 		return 0;
 	call_read(&c, regs, member, compat);
 	c.result = compat ? (s32)result : result;
+	if (act == ACT_CLONE3) {
+		c.args[0] = clone3_flags(c.args[0]);
+		act = BOUNDARY(CLONE);
+	}
+	if (act >= ACT_BOUNDARY)
+		return boundary_exit(&c, act - ACT_BOUNDARY);
 	if (is_interrupted(c.result) && act < ACT_CONNECT)
 		return 0;	/* nothing was done; when the kernel tries again, that is traced */
 	if (act >= ACT_FIRST_TASK)

@@ -65,6 +65,8 @@ enum act {
 	ACT_CLOSE,
 	ACT_DUP2,
 	ACT_CLOSE_RANGE,
+	ACT_CLONE3,
+	ACT_BOUNDARY = 128,	/* and enum rb_act upwards */
 
 	ACT_FIRST_NAME = ACT_RENAME,
 	ACT_FIRST_ATTRIBUTE = ACT_FTRUNCATE,
@@ -72,7 +74,11 @@ enum act {
 	ACT_FIRST_TASK = ACT_EXECVE,
 	ACT_FIRST_ON_ENTER = ACT_CONNECT,
 	ACT_FIRST_ONLY_ON_ENTER = ACT_CLOSE,
+	ACT_LAST_ON_ENTER = ACT_CLOSE_RANGE,
+	ACT_FIRST_BOUNDARY_ON_ENTER = ACT_BOUNDARY + RB_ACT_SETNS,
 };
+
+#define BOUNDARY(act) (ACT_BOUNDARY + RB_ACT_##act)
 
 #define SYSCALLS(X)						\
 	X(open,			2,	5,	ACT_OPEN)		\
@@ -139,7 +145,63 @@ enum act {
 	X(close,		3,	6,	ACT_CLOSE)		\
 	X(dup2,			33,	63,	ACT_DUP2)		\
 	X(dup3,			292,	330,	ACT_DUP2)		\
-	X(close_range,		436,	436,	ACT_CLOSE_RANGE)
+	X(close_range,		436,	436,	ACT_CLOSE_RANGE)	\
+	X(clone3,		435,	435,	ACT_CLONE3)		\
+	X(clone,		56,	120,	BOUNDARY(CLONE))	\
+	X(mount,		165,	21,	BOUNDARY(MOUNT))	\
+	X(umount2,		166,	52,	BOUNDARY(UMOUNT))	\
+	X(umount,		ABSENT,	22,	BOUNDARY(UMOUNT))	\
+	X(pivot_root,		155,	217,	BOUNDARY(PIVOT_ROOT))	\
+	X(chroot,		161,	61,	BOUNDARY(CHROOT))	\
+	X(move_mount,		429,	429,	BOUNDARY(MOVE_MOUNT))	\
+	X(fsopen,		430,	430,	BOUNDARY(FSOPEN))	\
+	X(fsconfig,		431,	431,	BOUNDARY(FSCONFIG))	\
+	X(fsmount,		432,	432,	BOUNDARY(FSMOUNT))	\
+	X(fspick,		433,	433,	BOUNDARY(FSPICK))	\
+	X(open_tree,		428,	428,	BOUNDARY(OPEN_TREE))	\
+	X(open_tree_attr,	467,	467,	BOUNDARY(OPEN_TREE))	\
+	X(mount_setattr,	442,	442,	BOUNDARY(MOUNT_SETATTR))	\
+	X(ptrace,		101,	26,	BOUNDARY(PTRACE))	\
+	X(process_vm_writev,	311,	348,	BOUNDARY(PROCESS_VM_WRITEV))	\
+	X(bpf,			321,	357,	BOUNDARY(BPF))		\
+	X(perf_event_open,	298,	336,	BOUNDARY(PERF_EVENT_OPEN))	\
+	X(init_module,		175,	128,	BOUNDARY(INIT_MODULE))	\
+	X(finit_module,		313,	350,	BOUNDARY(FINIT_MODULE))	\
+	X(delete_module,	176,	129,	BOUNDARY(DELETE_MODULE))	\
+	X(memfd_create,		319,	356,	BOUNDARY(MEMFD_CREATE))	\
+	X(add_key,		248,	286,	BOUNDARY(ADD_KEY))	\
+	X(request_key,		249,	287,	BOUNDARY(REQUEST_KEY))	\
+	X(keyctl,		250,	288,	BOUNDARY(KEYCTL))	\
+	X(io_uring_setup,	425,	425,	BOUNDARY(IO_URING_SETUP))	\
+	X(userfaultfd,		323,	374,	BOUNDARY(USERFAULTFD))	\
+	X(pidfd_getfd,		438,	438,	BOUNDARY(PIDFD_GETFD))	\
+	X(setns,		308,	346,	BOUNDARY(SETNS))	\
+	X(unshare,		272,	310,	BOUNDARY(UNSHARE))	\
+	X(setuid,		105,	23,	BOUNDARY(SETUID))	\
+	X(setuid32,		ABSENT,	213,	BOUNDARY(SETUID))	\
+	X(setgid,		106,	46,	BOUNDARY(SETGID))	\
+	X(setgid32,		ABSENT,	214,	BOUNDARY(SETGID))	\
+	X(setreuid,		113,	70,	BOUNDARY(SETREUID))	\
+	X(setreuid32,		ABSENT,	203,	BOUNDARY(SETREUID))	\
+	X(setregid,		114,	71,	BOUNDARY(SETREGID))	\
+	X(setregid32,		ABSENT,	204,	BOUNDARY(SETREGID))	\
+	X(setresuid,		117,	164,	BOUNDARY(SETRESUID))	\
+	X(setresuid32,		ABSENT,	208,	BOUNDARY(SETRESUID))	\
+	X(setresgid,		119,	170,	BOUNDARY(SETRESGID))	\
+	X(setresgid32,		ABSENT,	210,	BOUNDARY(SETRESGID))	\
+	X(setfsuid,		122,	138,	BOUNDARY(SETFSUID))	\
+	X(setfsuid32,		ABSENT,	215,	BOUNDARY(SETFSUID))	\
+	X(setfsgid,		123,	139,	BOUNDARY(SETFSGID))	\
+	X(setfsgid32,		ABSENT,	216,	BOUNDARY(SETFSGID))	\
+	X(setgroups,		116,	81,	BOUNDARY(SETGROUPS))	\
+	X(setgroups32,		ABSENT,	206,	BOUNDARY(SETGROUPS))	\
+	X(capset,		126,	185,	BOUNDARY(CAPSET))	\
+	X(kill,			62,	37,	BOUNDARY(KILL))		\
+	X(tkill,		200,	238,	BOUNDARY(TKILL))	\
+	X(tgkill,		234,	270,	BOUNDARY(TGKILL))	\
+	X(pidfd_send_signal,	424,	424,	BOUNDARY(PIDFD_SEND_SIGNAL))	\
+	X(rt_sigqueueinfo,	129,	178,	BOUNDARY(RT_SIGQUEUEINFO))	\
+	X(rt_tgsigqueueinfo,	297,	335,	BOUNDARY(RT_TGSIGQUEUEINFO))
 
 #pragma clang diagnostic push
 #pragma clang diagnostic ignored "-Winitializer-overrides"

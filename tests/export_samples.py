@@ -9,7 +9,9 @@ import stat
 from tracer.events import (
     Action,
     Answer,
+    Boundary,
     Category,
+    Credentials,
     Detail,
     Dns,
     Event,
@@ -24,10 +26,12 @@ from tracer.events import (
     NetworkType,
     Outcome,
     Process,
+    Relation,
     Rule,
     RuleKind,
     Spoken,
     StdioKind,
+    Target,
     Truncation,
     Violation,
 )
@@ -74,6 +78,19 @@ CATEGORIES = {
         Category.NETWORK,
     ),
 }  # fmt: skip
+MOUNTS = {
+    Action.MOUNT, Action.UMOUNT, Action.PIVOT_ROOT, Action.MOVE_MOUNT, Action.FSOPEN, Action.FSPICK,
+    Action.FSCONFIG, Action.FSMOUNT, Action.OPEN_TREE, Action.MOUNT_SETATTR,
+}  # fmt: skip
+KERNEL = {Action.BPF, Action.MODULE_LOAD, Action.MODULE_UNLOAD}
+
+
+def category(action: Action, detail: Detail) -> Category:
+    if isinstance(detail, Boundary):
+        if action in MOUNTS:
+            return Category.CONFIGURATION
+        return Category.DRIVER if action in KERNEL else Category.PROCESS
+    return CATEGORIES.get(action, Category.FILE)
 
 
 def exec_of(path: str, filename: str, args: tuple[str, ...], **changed: object) -> Exec:
@@ -105,6 +122,69 @@ def outward(more: Spoken | Dns | Flow | None = None) -> Network:
 def inward(more: Flow | None = None) -> Network:
     return Network(V4, "tcp", "10.0.0.2", 8080, "198.51.100.9", 50001, "", "", "ingress", "", more)
 
+
+OUTSIDER = Target(4242, "1092-7", "\x1b[2J\udcff", Relation.OUTSIDE)
+INSIDER = Target(102, "66-1", "worker", Relation.INSIDE)
+ALL = (1 << 41) - 1
+USER = Credentials(1000, 1000, 1000, 1000, 1000, 1000, 1000, 1000, 0, 0)
+SUPER = Credentials(0, 0, 0, 0, 0, 0, 0, 0, ALL, ALL)
+BOUNDARIES: dict[Action, tuple[int, Boundary]] = {
+    Action.SETNS: (0, Boundary("setns", flags=("CLONE_NEWNS",), old=SUPER, new=SUPER, target=OUTSIDER)),
+    Action.UNSHARE: (
+        0,
+        Boundary(
+            "unshare",
+            flags=("CLONE_NEWUSER", "CLONE_NEWNS"),
+            old=USER,
+            new=Credentials(1000, 1000, 1000, 1000, 1000, 1000, 1000, 1000, ALL, 1 << 21 | 1 << 63),
+            user_namespace_level=1,
+        ),
+    ),
+    Action.MOUNT: (
+        errno.EPERM,
+        Boundary("mount", flags=("MS_BIND", "MS_REC"), path=HOSTILE, source="/", filesystem="none"),
+    ),
+    Action.UMOUNT: (0, Boundary("umount2", flags=("MNT_DETACH",), path="/mnt")),
+    Action.PIVOT_ROOT: (errno.EINVAL, Boundary("pivot_root", path="/new", source="/new/old")),
+    Action.CHROOT: (0, Boundary("chroot", path="/jail")),
+    Action.MOVE_MOUNT: (
+        0,
+        Boundary("move_mount", flags=("MOVE_MOUNT_F_EMPTY_PATH",), path="/mnt", source="/"),
+    ),
+    Action.FSOPEN: (0, Boundary("fsopen", filesystem="tmpfs", flags=("FSOPEN_CLOEXEC",))),
+    Action.FSPICK: (errno.EPERM, Boundary("fspick", path="/")),
+    Action.FSCONFIG: (
+        0,
+        Boundary("fsconfig", operation="FSCONFIG_SET_STRING", name="size", value="\udcff4k"),
+    ),
+    Action.FSMOUNT: (0, Boundary("fsmount", flags=("MOUNT_ATTR_RDONLY",))),
+    Action.OPEN_TREE: (0, Boundary("open_tree", flags=("OPEN_TREE_CLONE",), path="/")),
+    Action.MOUNT_SETATTR: (0, Boundary("mount_setattr", flags=("~MOUNT_ATTR_RDONLY",), path="/usr")),
+    Action.PTRACE: (0, Boundary("ptrace", operation="PTRACE_ATTACH", target=OUTSIDER)),
+    Action.PROCESS_VM_WRITE: (0, Boundary("process_vm_writev", target=INSIDER)),
+    Action.PROCESS_MEM_OPEN: (0, Boundary("", target=OUTSIDER, path="/proc/4242/mem")),
+    Action.PIDFD_GETFD: (0, Boundary("pidfd_getfd", target=OUTSIDER, path="/etc/shadow")),
+    Action.KILL: (errno.EPERM, Boundary("kill", operation="SIGKILL", target=OUTSIDER)),
+    Action.SETUID: (0, Boundary("setresuid", requested=(0, -1, 0), old=USER, new=SUPER)),
+    Action.SETGID: (errno.EPERM, Boundary("setgid", requested=(0,), old=USER, new=USER)),
+    Action.SETGROUPS: (errno.EPERM, Boundary("setgroups", old=USER, new=USER)),
+    Action.CAPSET: (0, Boundary("capset", old=SUPER, new=Credentials(0, 0, 0, 0, 0, 0, 0, 0, ALL, 1))),
+    Action.CGROUP_MOVE: (
+        0,
+        Boundary("", name="/else\udcff", target=Target(101, "65-1", "a", Relation.SELF)),
+    ),
+    Action.BPF: (
+        errno.EPERM,
+        Boundary("bpf", operation="BPF_PROG_LOAD", name="hide", path="/sys/fs/bpf/x"),
+    ),
+    Action.PERF_EVENT_OPEN: (0, Boundary("perf_event_open", operation="PERF_TYPE_TRACEPOINT")),
+    Action.MODULE_LOAD: (errno.ENOSYS, Boundary("finit_module", path="/tmp/rootkit.ko", value="a=1")),
+    Action.MODULE_UNLOAD: (errno.ENOSYS, Boundary("delete_module", name="nf_tables", flags=("O_NONBLOCK",))),
+    Action.KEYCTL: (0, Boundary("add_key", name="session", filesystem="user")),
+    Action.MEMFD_CREATE: (0, Boundary("memfd_create", name=HOSTILE, flags=("MFD_CLOEXEC",))),
+    Action.IO_URING_SETUP: (0, Boundary("io_uring_setup", flags=("IORING_SETUP_SQPOLL",))),
+    Action.USERFAULTFD: (0, Boundary("userfaultfd", flags=("UFFD_USER_MODE_ONLY",))),
+}
 
 REGULAR = stat.S_IFREG | 0o640
 SAMPLES: list[tuple[Action, int, Process, Detail]] = [
@@ -201,6 +281,7 @@ SAMPLES: list[tuple[Action, int, Process, Detail]] = [
     (Action.EXIT, 0, AGENT, Exit(3, 0)),
     (Action.EXIT, 0, ROOT, Exit(0, 9)),
     (Action.EXIT, 0, SHELL, Exit(0, 40)),
+    *((action, error, AGENT, detail) for action, (error, detail) in BOUNDARIES.items()),
 ]
 
 
@@ -211,7 +292,7 @@ def events() -> list[Event]:
             sequence=number,
             time_ns=START_NS + number * 1_000,
             action=action,
-            category=CATEGORIES.get(action, Category.FILE),
+            category=category(action, detail),
             outcome=Outcome.FAILURE if error else Outcome.SUCCESS,
             error=error,
             process=who,

@@ -6,8 +6,11 @@ import socket
 from typing import Any, TypeVar
 
 from tracer.records import (
+    Act,
+    BoundaryRecord,
     CloseRecord,
     ConnectRecord,
+    Credentials,
     ExecFailedRecord,
     ExecRecord,
     ExitRecord,
@@ -19,6 +22,7 @@ from tracer.records import (
     PayloadRecord,
     Peer,
     Record,
+    Target,
 )
 
 BOOT_NS = 1_767_225_600_000_000_000  # 2026-01-01T00:00:00Z
@@ -228,3 +232,30 @@ def named(kind: Kind, pid: int, *strings: str, **changes: Any) -> PathRecord:
         "name2": name2,
     }
     return _made(PathRecord, facts, changes)
+
+
+NOBODY = Target(0, 0, 0, bytes(16))
+ROOT = Credentials(0x1FF_FFFF_FFFF, 0x1FF_FFFF_FFFF, 0, 0, 0, 0, 0, 0, 0, 0)
+ADA = Credentials(0, 0, 1000, 1000, 1000, 1000, 1000, 1000, 1000, 1000)
+
+
+def target(pid: int, relation: int, name: str = "sleep") -> Target:
+    """`relation`: 1 itself, 2 inside the scope, 3 outside."""
+    return Target(pid * SECOND_NS, pid, relation, name.encode().ljust(16, b"\0"))
+
+
+def boundary(act: Act, pid: int, *values: int, time_ns: int = 0, **changes: Any) -> BoundaryRecord:
+    facts = _head(Kind.BOUNDARY, pid, time_ns, None) | {
+        **{f"value{place + 1}": (*values, 0, 0, 0, 0)[place] for place in range(4)},
+        "target": NOBODY,
+        "old": ADA,
+        "new": ADA,
+        "act": int(act),
+        "user_ns_level": 0,
+        "path": "/",
+        "name": "",
+        "path2": "/",
+        "name2": "",
+        "name3": "",
+    }
+    return _made(BoundaryRecord, facts, changes)

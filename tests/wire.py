@@ -13,8 +13,10 @@ from dataclasses import fields
 from typing import Any
 
 from tracer.records import (
+    BoundaryRecord,
     CloseRecord,
     ConnectRecord,
+    Credentials,
     ExecFailedRecord,
     ExecRecord,
     ExitRecord,
@@ -26,6 +28,7 @@ from tracer.records import (
     PayloadRecord,
     Peer,
     Record,
+    Target,
 )
 
 STRUCTS: dict[str, type[Record]] = {
@@ -39,6 +42,7 @@ STRUCTS: dict[str, type[Record]] = {
     "payload": PayloadRecord,
     "flow": FlowRecord,
     "path": PathRecord,
+    "boundary": BoundaryRecord,
 }
 _KINDS: dict[type[Record], tuple[int, ...]] = {
     ForkRecord: (Kind.FORK,),
@@ -50,10 +54,12 @@ _KINDS: dict[type[Record], tuple[int, ...]] = {
     FlowRecord: (Kind.FLOW,),
     OpenRecord: (Kind.OPEN,),
     CloseRecord: (Kind.CLOSE,),
+    BoundaryRecord: (Kind.BOUNDARY,),
 }
 _CODES = {"daddr": "16s", "saddr": "16s", "stdio": "4s", "comm": "16s", "result": "q"}
 _CODES |= dict.fromkeys(("dport", "sport", "family", "protocol"), "H")
 _CODES |= dict.fromkeys(("mode", "device"), "I")
+_NESTED: dict[Any, type[Any]] = {"Peer": Peer, "Target": Target, "Credentials": Credentials}
 _HEAD = {field.name for field in fields(Record)}
 
 
@@ -99,8 +105,8 @@ def _struct(record: type[Record]) -> dict[str, Any]:
 def _fields(record: type[Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     for field in fields(record):
         name = f"head.{field.name}" if field.name in _HEAD else prefix + field.name
-        if field.type == "Peer":
-            yield from _fields(Peer, f"{name}.")
+        if field.type in _NESTED:
+            yield from _fields(_NESTED[field.type], f"{name}.")
         elif field.type in ("str", "tuple[str, ...]") or field.name == "data":
             yield f"{name}_len", "I"
         else:

@@ -38,6 +38,38 @@ class Action(StrEnum):
     FILE_TRUNCATE = "file_truncate"
     FILE_CHMOD = "file_chmod"
     FILE_CHOWN = "file_chown"
+    # Boundary acts: on the walls of the sandbox, on one's privileges, on other processes, on the kernel.
+    SETNS = "setns"
+    UNSHARE = "unshare"  # also clone with new namespaces
+    MOUNT = "mount"
+    UMOUNT = "umount"
+    PIVOT_ROOT = "pivot_root"
+    CHROOT = "chroot"
+    MOVE_MOUNT = "move_mount"
+    FSOPEN = "fsopen"
+    FSPICK = "fspick"
+    FSCONFIG = "fsconfig"
+    FSMOUNT = "fsmount"
+    OPEN_TREE = "open_tree"
+    MOUNT_SETATTR = "mount_setattr"
+    PTRACE = "ptrace"
+    PROCESS_VM_WRITE = "process_vm_write"
+    PROCESS_MEM_OPEN = "process_mem_open"  # /proc/PID/mem of another process, for writing
+    PIDFD_GETFD = "pidfd_getfd"
+    KILL = "kill"  # a signal by any call, to a process outside the scope
+    SETUID = "setuid"  # setuid, setreuid, setresuid, setfsuid
+    SETGID = "setgid"
+    SETGROUPS = "setgroups"
+    CAPSET = "capset"
+    CGROUP_MOVE = "cgroup_move"  # out of the scope's cgroup
+    BPF = "bpf"
+    PERF_EVENT_OPEN = "perf_event_open"
+    MODULE_LOAD = "module_load"
+    MODULE_UNLOAD = "module_unload"
+    KEYCTL = "keyctl"  # add_key, request_key, keyctl
+    MEMFD_CREATE = "memfd_create"
+    IO_URING_SETUP = "io_uring_setup"
+    USERFAULTFD = "userfaultfd"
 
 
 class Category(StrEnum):
@@ -46,6 +78,8 @@ class Category(StrEnum):
     PROCESS = "process"
     NETWORK = "network"
     FILE = "file"
+    CONFIGURATION = "configuration"  # mounts
+    DRIVER = "driver"  # modules and BPF: what runs in the kernel
 
 
 class Outcome(StrEnum):
@@ -308,7 +342,134 @@ class File:
     inherited: bool = False
 
 
-Detail = Exec | Exit | Network | File | None
+class Relation(StrEnum):
+    """How the process an act is aimed at stands to the one that acts."""
+
+    SELF = "self"
+    INSIDE = "inside"  # of the same scope
+    OUTSIDE = "outside"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The process an act is aimed at; `entity_id` is as in `Process`, `name` what the kernel calls it."""
+
+    pid: int
+    entity_id: str
+    name: str
+    relation: Relation
+
+    def __str__(self) -> str:
+        outside = " outside the sandbox" if self.relation is Relation.OUTSIDE else ""
+        return f"{self.name or 'process'} (pid {self.pid}){outside}"
+
+
+# capabilities(7), by bit.
+_CAPABILITIES_IN_ORDER = (
+    "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE"
+    " NET_BIND_SERVICE NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT"
+    " SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE"
+    " AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ"
+    " PERFMON BPF CHECKPOINT_RESTORE"
+)
+_CAPABILITIES = _CAPABILITIES_IN_ORDER.split()
+
+
+def capability_names(bits: int) -> list[str]:
+    """The capabilities in a set, as CAP_SYS_ADMIN; one without a name by its number."""
+    return [
+        f"CAP_{_CAPABILITIES[bit]}" if bit < len(_CAPABILITIES) else f"CAP_{bit}"
+        for bit in range(bits.bit_length())
+        if bits >> bit & 1
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Ids as the initial user namespace counts them; capabilities(7) as sets of bits."""
+
+    uid: int
+    euid: int
+    suid: int
+    fsuid: int
+    gid: int
+    egid: int
+    sgid: int
+    fsgid: int
+    permitted: int
+    effective: int
+
+    @property
+    def has_root(self) -> bool:
+        """Whether it is root, or may become it at will."""
+        return 0 in (self.uid, self.euid, self.suid)
+
+
+@dataclass(slots=True, eq=False)
+class Boundary:
+    """Detail of boundary acts. Names are those of the manual pages; what does not apply is empty.
+
+    call            the system call
+    operation       what it was asked for: a ptrace request, a BPF or keyctl command, a signal ...
+    flags           by name, "~" before one that is taken away
+    path            what it was done to: a mount point, a root, the file of a module
+    source          what is mounted or moved; of pivot_root, where the old root goes
+    filesystem      type of file system; of keys, type of key
+    name            of a memfd, key, module, BPF program, cgroup, or mount option
+    value           of a mount option
+    requested       ids that were asked for, -1 keeps
+    old, new        credentials before and after; None where they cannot change
+    user_namespace_level    of who acts; 0 is the initial user namespace, where root is root of the machine
+    """
+
+    call: str
+    operation: str = ""
+    flags: tuple[str, ...] = ()
+    target: Target | None = None
+    path: str = ""
+    source: str = ""
+    filesystem: str = ""
+    name: str = ""
+    value: str = ""
+    requested: tuple[int, ...] = ()
+    old: Credentials | None = None
+    new: Credentials | None = None
+    user_namespace_level: int = 0
+
+    @property
+    def gained_root(self) -> bool:
+        """It was not root in any way, and now is."""
+        return self.old is not None and self.new is not None and self.new.has_root and not self.old.has_root
+
+    def words(self) -> str:
+        """To what, and how, in one line; not shortened, not escaped."""
+        place = f"{self.source} on {self.path}" if self.source and self.path else self.path or self.source
+        name = f"{self.name}={self.value}" if self.value else self.name
+        parts = (self.operation, self.filesystem, name, place, "|".join(self.flags), self._change())
+        text = " ".join(part for part in parts if part)
+        if self.target is None:
+            return text
+        return f"{text} to {self.target}" if text else str(self.target)
+
+    def _change(self) -> str:
+        if self.old is None or self.new is None or self.old == self.new:
+            return f"to {', '.join(map(str, self.requested))}" if self.requested else ""
+        changes = [
+            f"{name} {before} → {after}"
+            for name, before, after in (
+                ("uid", self.old.uid, self.new.uid),
+                ("euid", self.old.euid, self.new.euid),
+                ("gid", self.old.gid, self.new.gid),
+                ("egid", self.old.egid, self.new.egid),
+            )
+            if before != after
+        ]
+        if self.old.effective != self.new.effective:
+            changes.append(f"capabilities {self.old.effective:x} → {self.new.effective:x}")
+        return ", ".join(changes)
+
+
+Detail = Exec | Exit | Network | File | Boundary | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ class Kind(IntEnum):
     TRUNCATE = 15
     CHMOD = 16
     CHOWN = 17
+    BOUNDARY = 18
     BIND = 19
     LISTEN = 20
     ACCEPT = 21
@@ -42,6 +43,57 @@ class Kind(IntEnum):
     FLOW = 23
     HEAD = 24
     DNS = 25
+
+
+class Act(IntEnum):
+    """enum rb_act: the system call a BOUNDARY record is about. See `BoundaryRecord` for what is where."""
+
+    MOUNT = 1
+    UMOUNT = 2
+    PIVOT_ROOT = 3
+    CHROOT = 4
+    MOVE_MOUNT = 5
+    FSOPEN = 6
+    FSPICK = 7
+    FSCONFIG = 8
+    FSMOUNT = 9
+    OPEN_TREE = 10
+    MOUNT_SETATTR = 11
+    PTRACE = 12
+    PROCESS_VM_WRITEV = 13
+    BPF = 14
+    PERF_EVENT_OPEN = 15
+    INIT_MODULE = 16
+    FINIT_MODULE = 17
+    DELETE_MODULE = 18
+    MEMFD_CREATE = 19
+    ADD_KEY = 20
+    REQUEST_KEY = 21
+    KEYCTL = 22
+    IO_URING_SETUP = 23
+    USERFAULTFD = 24
+    PIDFD_GETFD = 25
+    CLONE = 26
+    MEM_OPEN = 27
+    CGROUP_MOVE = 28
+    SETNS = 29
+    UNSHARE = 30
+    SETUID = 31
+    SETGID = 32
+    SETREUID = 33
+    SETREGID = 34
+    SETRESUID = 35
+    SETRESGID = 36
+    SETFSUID = 37
+    SETFSGID = 38
+    SETGROUPS = 39
+    CAPSET = 40
+    KILL = 41
+    TKILL = 42
+    TGKILL = 43
+    PIDFD_SEND_SIGNAL = 44
+    RT_SIGQUEUEINFO = 45
+    RT_TGSIGQUEUEINFO = 46
 
 
 class Flag(IntFlag):
@@ -267,3 +319,59 @@ class PathRecord(Record):
     name: str
     path2: str
     name2: str
+
+
+@dataclass(slots=True, eq=False)
+class Target:
+    """struct rb_target: the process an act is aimed at.
+
+    relation    enum rb_relation: 0 none, 1 itself, 2 in the same scope, 3 outside
+    comm        the name the kernel has for it, padded with NUL
+    """
+
+    start_ns: int
+    pid: int
+    relation: int
+    comm: bytes
+
+
+@dataclass(slots=True, eq=False)
+class Credentials:
+    """struct rb_credentials: capabilities a bit each, and ids as the initial user namespace counts them."""
+
+    permitted: int
+    effective: int
+    uid: int
+    euid: int
+    suid: int
+    fsuid: int
+    gid: int
+    egid: int
+    sgid: int
+    fsgid: int
+
+
+@dataclass(slots=True, eq=False)
+class BoundaryRecord(Record):
+    """An act on namespaces, mounts, credentials, other processes or the kernel; `act` is which (`Act`).
+
+    value1 to value4, name to name3     what rb_act in abi.h says of the act
+    old, new                            differ where the act changed them; `old` is `new` for acts that cannot
+    user_ns_level                       of who acts; 0 is the initial user namespace
+    path, path2                         what `name` and `name2` are relative to
+    """
+
+    value1: int
+    value2: int
+    value3: int
+    value4: int
+    target: Target
+    old: Credentials
+    new: Credentials
+    act: int
+    user_ns_level: int
+    path: str
+    name: str
+    path2: str
+    name2: str
+    name3: str

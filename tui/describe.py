@@ -10,6 +10,7 @@ import time
 
 from tracer.events import (
     Action,
+    Boundary,
     Dns,
     Event,
     Exec,
@@ -36,8 +37,26 @@ _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 _OPEN_FLAGS = ("CREAT", "EXCL", "TRUNC", "APPEND", "NOFOLLOW", "DIRECTORY", "SYNC", "CLOEXEC", "NONBLOCK")
 
 
+# Names that are too long for a column.
+_SHORT_ACTIONS = {
+    Action.CGROUP_MOVE: "cgroup",
+    Action.IO_URING_SETUP: "io_uring",
+    Action.MEMFD_CREATE: "memfd",
+    Action.MODULE_LOAD: "module",
+    Action.MODULE_UNLOAD: "unmodule",
+    Action.MOUNT_SETATTR: "mnt_attr",
+    Action.MOVE_MOUNT: "mnt_move",
+    Action.PERF_EVENT_OPEN: "perf",
+    Action.PIDFD_GETFD: "getfd",
+    Action.PIVOT_ROOT: "pivot",
+    Action.PROCESS_MEM_OPEN: "mem_open",
+    Action.PROCESS_VM_WRITE: "mem_write",
+    Action.USERFAULTFD: "faultfd",
+}
+
+
 def action_word(action: Action) -> str:
-    return action.value.removeprefix("file_")
+    return _SHORT_ACTIONS.get(action) or action.value.removeprefix("file_")
 
 
 def subject(event: Event) -> str:
@@ -51,6 +70,8 @@ def subject(event: Event) -> str:
         return " ".join(detail.args) or detail.path
     if isinstance(detail, Exit):
         return exit_status(detail)
+    if isinstance(detail, Boundary):
+        return detail.words()
     parent = event.process.parent
     return f"by {parent.name}[{parent.pid}]" if parent else ""
 

@@ -8,7 +8,21 @@ from __future__ import annotations
 import stat
 from dataclasses import dataclass
 
-from tracer.events import Dns, Event, Exec, Exit, File, Flow, Level, Network, Process, Spoken
+from tracer.events import (
+    Boundary,
+    Credentials,
+    Dns,
+    Event,
+    Exec,
+    Exit,
+    File,
+    Flow,
+    Level,
+    Network,
+    Process,
+    Spoken,
+    capability_names,
+)
 from tui import describe
 from tui.snapshot import ProcessRow, Snapshot, Summary, ViolationGroup
 
@@ -165,6 +179,8 @@ def _detail_fields(event: Event) -> list[Field]:
         return _exec_fields(detail)
     if isinstance(detail, Exit):
         return [Field("ended", describe.exit_status(detail))]
+    if isinstance(detail, Boundary):
+        return _boundary_fields(detail)
     return []
 
 
@@ -228,6 +244,39 @@ def _exec_fields(image: Exec) -> list[Field]:
         Field("stdout", image.stdout.value),
         Field("stderr", image.stderr.value),
     ]
+
+
+def _boundary_fields(act: Boundary) -> list[Field]:
+    changed = act.old != act.new
+    level = act.user_namespace_level
+    return [
+        Field("call", act.call),
+        Field("operation", act.operation, "strong"),
+        Field("to", str(act.target) if act.target else "", "strong"),
+        Field("path", act.path, "strong"),
+        Field("source", act.source),
+        Field("type", act.filesystem),
+        Field("name", act.name),
+        Field("value", act.value),
+        Field("flags", " ".join(act.flags)),
+        Field("asked for", ", ".join("keep" if each == -1 else str(each) for each in act.requested)),
+        Field("before", _ids(act.old) if act.old and changed else ""),
+        Field("after", _ids(act.new) if act.new and changed else ""),
+        Field("gained", _gained(act.old, act.new), "note"),
+        Field("lost", _gained(act.new, act.old)),
+        Field("rights", f"only in a user namespace, {level} below the machine's" if level else ""),
+    ]
+
+
+def _ids(who: Credentials) -> str:
+    """Real, effective and saved, as `user 0/0/0, group 0/0/0`."""
+    return f"user {who.uid}/{who.euid}/{who.suid}, group {who.gid}/{who.egid}/{who.sgid}"
+
+
+def _gained(before: Credentials | None, after: Credentials | None) -> str:
+    if before is None or after is None:
+        return ""
+    return " ".join(capability_names(after.effective & ~before.effective))
 
 
 def _state_fields(row: ProcessRow) -> list[Field]:

@@ -14,9 +14,8 @@ import pytest
 from tests.kernel.watching import TRIGGERS, Watch
 from tracer.capture.core import CoreSource
 
-_FLAGS = {
-    "i386": ("-m32", "-nostdlib", "-static", "-ffreestanding", "-fno-pie", "-no-pie", "-fno-stack-protector")
-}
+_32_BITS = ("-m32", "-nostdlib", "-static", "-ffreestanding", "-fno-pie", "-no-pie", "-fno-stack-protector")
+_FLAGS = {"i386": _32_BITS, "boundary32": _32_BITS}
 
 ONE_SOURCE = "RUBICON_TEST_ONE_SOURCE"
 

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from tracer.capture import Drained, RecordDecoder, Wanted
 from tracer.capture.core import CoreSource
 from tracer.records import (
+    BoundaryRecord,
     CloseRecord,
     ConnectRecord,
     ExecFailedRecord,
@@ -98,12 +99,16 @@ class Run:
         return self.of(PathRecord, *kinds)
 
     @property
+    def boundaries(self) -> list[BoundaryRecord]:
+        return self.of(BoundaryRecord)
+
+    @property
     def acts(self) -> list[Record]:
-        """All but the start and the end of the trigger itself."""
+        """All but the start and the end of the trigger itself, and but for boundary acts."""
         first, last = self.records[0], self.records[-1]
         assert (first.kind, first.pid) == (Kind.EXEC, self.pid)
         assert (last.kind, last.pid) == (Kind.EXIT, self.pid)
-        return self.records[1:-1]
+        return [each for each in self.records[1:-1] if not isinstance(each, BoundaryRecord)]
 
 
 @dataclass

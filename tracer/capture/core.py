@@ -28,6 +28,7 @@ PROGRAMS = (
     "on_exit",
     "on_cgroup_attach",
     "on_tcp_state",
+    "on_signal",
     "on_sys_enter",
     "on_sys_exit",
 )

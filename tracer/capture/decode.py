@@ -12,8 +12,10 @@ from typing import Any
 
 from tracer.errors import AbiMismatch, TraceError
 from tracer.records import (
+    BoundaryRecord,
     CloseRecord,
     ConnectRecord,
+    Credentials,
     ExecFailedRecord,
     ExecRecord,
     ExitRecord,
@@ -26,6 +28,7 @@ from tracer.records import (
     PayloadRecord,
     Peer,
     Record,
+    Target,
 )
 
 ABI_VERSION = 1
@@ -54,7 +57,11 @@ _STRUCTS: dict[str, tuple[type[Record], tuple[Kind, ...]]] = {
             Kind.TRUNCATE, Kind.CHMOD, Kind.CHOWN,
         ),
     ),
+    "boundary": (BoundaryRecord, (Kind.BOUNDARY,)),
 }  # fmt: skip
+
+# Structs inside of those, by the name that the fields of records have as their type.
+_NESTED: dict[str, type[Any]] = {each.__name__: each for each in (Peer, Target, Credentials)}
 
 Decode = Callable[[bytes], Record]
 
@@ -99,22 +106,22 @@ class RecordDecoder:
         strings = [(index, self._text_maker(name)) for index, name in form.strings]
         _check_fields(record, form)
         pick = itemgetter(*form.values)
-        peers = [(index, index + len(fields(Peer))) for index in form.peers]
+        nested = _nested(record, form)
         unpack = form.unpack
 
         def decode(data: bytes) -> Record:
             values = unpack(data)
             flags, position = values[flags_at], begin
             texts = []
-            for index, make in strings:
+            for index, text in strings:
                 end = position + values[index]
-                texts.append(make(data[position:end], flags))
+                texts.append(text(data[position:end], flags))
                 position = end
             if position != len(data):
                 raise TraceError(f"a kernel record of {len(data)} bytes should have {position}")
             fixed = pick(values)
-            for first, last in peers:
-                fixed = (*fixed[:first], Peer(*fixed[first:last]), *fixed[last:])
+            for first, last, make in nested:
+                fixed = (*fixed[:first], make(*fixed[first:last]), *fixed[last:])
             return record(*fixed, *texts)
 
         return decode
@@ -158,12 +165,20 @@ class _Format:
             for index, name in enumerate(self.names)
             if not name.endswith("_len") and not name.startswith("reserved")
         ]
-        kept = [self.names[index] for index in self.values]
-        self.peers = [index for index, name in enumerate(kept) if name.endswith("peer.daddr")]
-        self.fields = [name.removeprefix("head.") for name in kept]
+        self.fields = [self.names[index].removeprefix("head.") for index in self.values]
         self.codes = {name: str(code) for name, _offset, code in layout}
         if not all(_NUMBER.fullmatch(self.codes[self.names[index]]) for index, _name in self.strings):
             raise ValueError("the length of a string is not a number")
+
+
+def _nested(record: type[Record], form: _Format) -> list[tuple[int, int, type[Any]]]:
+    """First and last value of each nested struct and its class; the last one first, as they are folded in."""
+    classes = {field.name: _NESTED[str(field.type)] for field in fields(record) if field.type in _NESTED}
+    owners = [name.split(".")[0] for name in form.fields]
+    found = [
+        (owners.index(name), owners.index(name) + len(fields(made)), made) for name, made in classes.items()
+    ]
+    return sorted(found, key=itemgetter(0), reverse=True)
 
 
 def _check_version(abi: Mapping[str, Any]) -> None:
@@ -185,7 +200,8 @@ def _check_fields(record: type[Record], form: _Format) -> None:
     declared = [field.name for field in fields(record)]
     if declared != expected:
         raise ValueError(f"{record.__name__} has {declared}, the records have {expected}")
-    types = {field.name: field.type for field in (*fields(record), *fields(Peer))}
+    inner = [each for nested in _NESTED.values() for each in fields(nested)]
+    types = {field.name: field.type for field in (*inner, *fields(record))}
     for index, name in zip(form.values, form.fields, strict=True):
         pattern = _BYTES if types[name.rpartition(".")[2]] == "bytes" else _NUMBER
         if not pattern.fullmatch(form.codes[form.names[index]]):

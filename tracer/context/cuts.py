@@ -5,7 +5,16 @@ from __future__ import annotations
 import os
 
 from tracer.events import Truncation
-from tracer.records import ConnectRecord, ExecFailedRecord, ExecRecord, Flag, Kind, PathRecord, Record
+from tracer.records import (
+    BoundaryRecord,
+    ConnectRecord,
+    ExecFailedRecord,
+    ExecRecord,
+    Flag,
+    Kind,
+    PathRecord,
+    Record,
+)
 
 ANY_CUT = int(Flag.PATH_CUT | Flag.NAME_CUT | Flag.ARGS_CUT | Flag.MAPPED)
 _PATH_OR_NAME = int(Flag.PATH_CUT | Flag.NAME_CUT)
@@ -39,6 +48,8 @@ def _path_field(record: Record) -> str:
         return "process.working_directory" if cwd else "process.executable"
     if isinstance(record, ConnectRecord):
         return "destination.address"
+    if isinstance(record, BoundaryRecord):
+        return "rubicon.boundary.path"
     if isinstance(record, PathRecord) and record.kind in (Kind.RENAME, Kind.LINK):
         new = _length(record.path2) > _length(record.path)
         return "file.path" if new else "file.Ext.original.path"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
-from tracer.context import peers
+from tracer.context import boundaries, peers
 from tracer.context.cuts import ANY_CUT, truncations
 from tracer.context.fields import number
 from tracer.context.images import Images, executable_path
@@ -55,7 +55,7 @@ PATHS_KEPT = 65_536  # of files open for writing: as many as the probes follow
 _USER_EVIDENCE, _UNREADABLE, _DELETED, _LATE, _INHERITED = (
     int(flag) for flag in (Flag.USER_EVIDENCE, Flag.UNREADABLE, Flag.DELETED, Flag.LATE, Flag.INHERITED)
 )
-_CONNECT, _PROCESS = int(Kind.CONNECT), int(Kind.PROCESS)
+_CONNECT, _PROCESS, _BOUNDARY = int(Kind.CONNECT), int(Kind.PROCESS), int(Kind.BOUNDARY)
 
 # connect(2): the attempt goes on after the call returned. 512 is ERESTARTSYS, include/linux/errno.h.
 # Of what was found LATE: how it ended was not seen.
@@ -125,6 +125,8 @@ class Context:
         if way is None:
             raise TraceError(f"a record of kind {kind}, which is not known")
         action, category, process_of, detail_of = way
+        if kind == _BOUNDARY:
+            action, category = boundaries.action_of(record)  # type: ignore[arg-type]
         process = process_of(record)
         detail = detail_of(record)
         outcome, error = Outcome.SUCCESS, 0
@@ -177,6 +179,8 @@ class Context:
             Kind.TRUNCATE: (Action.FILE_TRUNCATE, Category.FILE, at, self._truncated),
             Kind.CHMOD: (Action.FILE_CHMOD, Category.FILE, at, self._mode_changed),
             Kind.CHOWN: (Action.FILE_CHOWN, Category.FILE, at, self._owner_changed),
+            # What it is called is in the record.
+            Kind.BOUNDARY: (Action.PTRACE, Category.PROCESS, at, boundaries.boundary),
         }
         return {int(kind): way for kind, way in ways.items()}
 

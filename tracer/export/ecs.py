@@ -22,6 +22,8 @@ from typing import Any
 from tracer.events import (
     NO_ID,
     Action,
+    Boundary,
+    Credentials,
     Dns,
     Event,
     Exec,
@@ -34,6 +36,7 @@ from tracer.events import (
     Process,
     Spoken,
     Violation,
+    capability_names,
 )
 from tracer.text import valid_unicode
 
@@ -224,6 +227,8 @@ def _add_detail(document: dict[str, Any], event: Event) -> None:
             _add_network(document, detail, event.action)
         case File() as detail:
             _add_file(document, detail, event.action)
+        case Boundary() as detail:
+            _add_boundary(document, detail)
         case None:
             pass
 
@@ -376,6 +381,52 @@ def _add_file(document: dict[str, Any], detail: File, action: Action) -> None:
             document["rubicon"]["file"] |= {"inherited": True, "descriptor": max(detail.descriptor, 0)}
     elif action is Action.FILE_CLOSE:
         document["rubicon"]["file"] = {"bytes_written": detail.bytes_written, "writes": detail.writes}
+
+
+def _add_boundary(document: dict[str, Any], detail: Boundary) -> None:
+    texts = {
+        "call": detail.call,
+        "operation": detail.operation,
+        "path": valid_unicode(detail.path),
+        "source": valid_unicode(detail.source),
+        "filesystem": valid_unicode(detail.filesystem),
+        "name": valid_unicode(detail.name),
+        "value": valid_unicode(detail.value),
+    }
+    facts: dict[str, Any] = {name: text for name, text in texts.items() if text}
+    facts["user_namespace_level"] = detail.user_namespace_level
+    if detail.flags:
+        facts["flags"] = list(detail.flags)
+    if detail.requested:
+        facts["requested"] = list(detail.requested)
+    if detail.target is not None:
+        target = asdict(detail.target)
+        facts["target"] = target | {"name": valid_unicode(detail.target.name)}
+    if detail.old is not None and detail.new is not None:
+        facts["old"], facts["new"] = _ids(detail.old), _ids(detail.new)
+        _add_capabilities(document, facts, detail.old, detail.new)
+    document["rubicon"]["boundary"] = facts
+
+
+def _ids(credentials: Credentials) -> dict[str, int]:
+    facts = asdict(credentials)
+    return {name: value for name, value in facts.items() if name not in ("permitted", "effective")}
+
+
+def _add_capabilities(
+    document: dict[str, Any], facts: dict[str, Any], old: Credentials, new: Credentials
+) -> None:
+    """What an act changed; the whole sets, under their ECS names, only then."""
+    if (old.permitted, old.effective) == (new.permitted, new.effective):
+        return
+    document["process"]["thread"]["capabilities"] = {
+        "permitted": capability_names(new.permitted),
+        "effective": capability_names(new.effective),
+    }
+    facts["capabilities"] = {
+        "gained": capability_names(new.effective & ~old.effective),
+        "lost": capability_names(old.effective & ~new.effective),
+    }
 
 
 def _identity(detail: File | Exec) -> dict[str, Any]:

@@ -10,7 +10,17 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tracer.events import Action, Category, Evidence, Level, NetworkType, Outcome, RuleKind, StdioKind
+from tracer.events import (
+    Action,
+    Category,
+    Evidence,
+    Level,
+    NetworkType,
+    Outcome,
+    Relation,
+    RuleKind,
+    StdioKind,
+)
 
 Timestamp = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z$")]
 Number = Annotated[int, Field(ge=0)]
@@ -53,8 +63,14 @@ class Image(Ancestor):
     start: Timestamp
 
 
+class Capabilities(_Model):
+    permitted: list[Name]
+    effective: list[Name]
+
+
 class Thread(_Model):
     id: Number
+    capabilities: Capabilities | None = None
 
 
 class ProcessFields(Image):
@@ -224,6 +240,46 @@ class Written(_Model):
     writes: Number | None = None
 
 
+class TargetFields(_JsonModel):
+    pid: Number
+    entity_id: Name
+    name: str
+    relation: Relation
+
+
+class Ids(_Model):
+    uid: Number
+    euid: Number
+    suid: Number
+    fsuid: Number
+    gid: Number
+    egid: Number
+    sgid: Number
+    fsgid: Number
+
+
+class ChangedCapabilities(_Model):
+    gained: list[Name]
+    lost: list[Name]
+
+
+class BoundaryFields(_Model):
+    call: Name | None = None
+    operation: Name | None = None
+    flags: list[Name] | None = None
+    path: Name | None = None
+    source: Name | None = None
+    filesystem: Name | None = None
+    name: Name | None = None
+    value: Name | None = None
+    requested: list[int] | None = None
+    target: TargetFields | None = None
+    old: Ids | None = None
+    new: Ids | None = None
+    capabilities: ChangedCapabilities | None = None
+    user_namespace_level: Number
+
+
 class SummaryFields(_JsonModel):
     events: Number
     actions: dict[Action, Number]
@@ -250,6 +306,7 @@ class RubiconFields(_JsonModel):
     file: Written | None = None
     spoken: SpokenFields | None = None
     socket: SocketFields | None = None
+    boundary: BoundaryFields | None = None
     late: bool | None = None
     summary: SummaryFields | None = None
 

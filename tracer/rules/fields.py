@@ -15,8 +15,12 @@ dns_query           a question to a resolver
 file_event          a name that has, or may now get, other content: opened for writing or created, renamed
                     (the new name), linked, symlinked
 
-An exec or a file event that permission stopped (EACCES, EPERM, EROFS) is taken in like the act itself;
-`event.outcome` tells them apart. Others that failed, such as a look along the PATH, did nothing and are not.
+rubicon_boundary    of our own: acts on namespaces, mounts, credentials, other processes and the kernel, and
+                    connects to unix sockets, behind which somebody else may do it
+
+An exec, a file or a boundary event that permission stopped (EACCES, EPERM, EROFS) is taken in like the act
+itself; `event.outcome` tells them apart. Others that failed, such as a look along the PATH, did nothing and
+are not.
 """
 
 from __future__ import annotations
@@ -29,6 +33,8 @@ from typing import Any
 
 from tracer.events import (
     Action,
+    Boundary,
+    Credentials,
     Dns,
     Event,
     Exec,
@@ -39,6 +45,7 @@ from tracer.events import (
     Process,
     Spoken,
     StdioKind,
+    capability_names,
 )
 from tracer.rules.endpoints import parse_ip
 from tracer.rules.sentences import REFUSALS
@@ -364,6 +371,77 @@ _FILE: dict[str, Field] = {
 }
 
 
+def _of_boundary(read: Callable[[Boundary], Any]) -> Reader:
+    def reader(facts: Facts) -> Any:
+        detail = facts.event.detail
+        return read(detail) if isinstance(detail, Boundary) else None
+
+    return reader
+
+
+def _of_credentials(name: str, when: str) -> Reader:
+    def read(detail: Boundary) -> int | None:
+        credentials: Credentials | None = getattr(detail, when)
+        return None if credentials is None else getattr(credentials, name)
+
+    return _of_boundary(read)
+
+
+def _gained_capabilities(detail: Boundary) -> tuple[str, ...]:
+    if detail.old is None or detail.new is None:
+        return ()
+    return tuple(capability_names(detail.new.effective & ~detail.old.effective))
+
+
+def _lists(read: Callable[[Boundary], tuple[str, ...]]) -> Reader:
+    return lambda facts: read(facts.event.detail) if isinstance(facts.event.detail, Boundary) else ()
+
+
+_IDS = ("uid", "euid", "suid", "fsuid", "gid", "egid", "sgid", "fsgid")
+_BOUNDARY: dict[str, Field] = {
+    **_fields(
+        {
+            "destination.address": _of_network(lambda detail: detail.path or None),
+            "rubicon.boundary.call": _of_boundary(lambda detail: detail.call or None),
+            "rubicon.boundary.operation": _of_boundary(lambda detail: detail.operation or None),
+            "rubicon.boundary.path": _of_boundary(lambda detail: detail.path or None),
+            "rubicon.boundary.source": _of_boundary(lambda detail: detail.source or None),
+            "rubicon.boundary.filesystem": _of_boundary(lambda detail: detail.filesystem or None),
+            "rubicon.boundary.name": _of_boundary(lambda detail: detail.name or None),
+            "rubicon.boundary.value": _of_boundary(lambda detail: detail.value or None),
+            "rubicon.boundary.target.name": _of_boundary(
+                lambda detail: (detail.target.name or None) if detail.target else None
+            ),
+            "rubicon.boundary.target.relation": _of_boundary(
+                lambda detail: str(detail.target.relation) if detail.target else None
+            ),
+        }
+    ),
+    **_fields(
+        {
+            "rubicon.boundary.target.pid": _of_boundary(
+                lambda detail: detail.target.pid if detail.target else None
+            ),
+            "rubicon.boundary.user_namespace_level": _of_boundary(lambda detail: detail.user_namespace_level),
+            **{
+                f"rubicon.boundary.{when}.{name}": _of_credentials(name, when)
+                for when in ("old", "new")
+                for name in _IDS
+            },
+        },
+        Kind.NUMBER,
+    ),
+    **_fields(
+        {
+            "rubicon.boundary.flags": _lists(lambda detail: detail.flags),
+            "rubicon.boundary.capabilities.gained": _lists(_gained_capabilities),
+        },
+        Kind.LIST,
+    ),
+    **_fields({"rubicon.boundary.gained_root": _of_boundary(lambda detail: detail.gained_root)}, Kind.FLAG),
+}
+
+
 # --- the log sources --------------------------------------------------------------------------------------
 
 
@@ -389,6 +467,12 @@ def _is_question(event: Event) -> bool:
     return isinstance(detail, Network) and isinstance(detail.more, Dns) and not detail.more.is_answer
 
 
+def _is_boundary(event: Event) -> bool:
+    detail = event.detail
+    return _happened(event) and (not isinstance(detail, Network) or detail.type is NetworkType.UNIX)
+
+
+_BOUNDARY_ACTIONS = tuple(list(Action)[list(Action).index(Action.SETNS) :])
 _PROCESS_KEYWORDS = ("Image", "CommandLine", "CurrentDirectory", "User", "ParentImage", "ParentCommandLine")
 _EVERYWHERE_ABSENT = {"UtcTime", "ProcessGuid", "LogonId", "LogonGuid", "TerminalSessionId", "RuleName"}
 
@@ -450,6 +534,14 @@ LOG_SOURCES: Mapping[str, LogSource] = {
             _PROCESS | _FILE,
             frozenset({"CreationUtcTime", "PreviousCreationUtcTime", "Hashes", *_EVERYWHERE_ABSENT}),
             (*_PROCESS_KEYWORDS, "TargetFilename", "SourceFilename"),
+        ),
+        LogSource(
+            "rubicon_boundary",
+            (*_BOUNDARY_ACTIONS, Action.CONNECT),
+            _is_boundary,
+            _PROCESS | _BOUNDARY,
+            frozenset(_EVERYWHERE_ABSENT),
+            (*_PROCESS_KEYWORDS, "rubicon.boundary.path", "rubicon.boundary.name", "destination.address"),
         ),
     )
 }

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import errno
 
-from tracer.events import Action, Dns, Event, Exec, File, Network, NetworkType, Outcome, Spoken
+from tracer.events import Action, Boundary, Dns, Event, Exec, File, Network, NetworkType, Outcome, Spoken
 
 REFUSALS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 """The errors that say "you may not", where others say "it cannot be done"."""
@@ -51,13 +51,11 @@ def _forms(event: Event) -> tuple[str, str]:
             return ("is running {}" if event.snapshot else "ran {}"), "run {}"
         case Network() as detail:
             return _network_forms(event, detail)
-        case File() as detail if event.action is Action.FILE_WRITE:
-            if detail.inherited:
-                return "wrote to {}, which was open before", "write to {}"
-            created = ("created {}", "create {}")
-            return created if detail.created else ("opened {} for writing", "open {} for writing")
-        case File():
-            return _FILE_ACTS.get(event.action, ("changed {}", "change {}"))
+        case File() as detail:
+            return _file_forms(event.action, detail)
+        case Boundary() as detail:
+            call = detail.call or event.action
+            return f"called {call}: {{}}", f"call {call}: {{}}"
         case _:
             return f"did {event.action} {{}}", f"do {event.action} {{}}"
 
@@ -80,6 +78,15 @@ def _network_forms(event: Event, network: Network) -> tuple[str, str]:
     if isinstance(network.more, Spoken) and network.more.protocol:
         return f"spoke {network.more.protocol} to {{}}", f"speak {network.more.protocol} to {{}}"
     return _NETWORK_ACTS.get(event.action, ("sent to {}", "send to {}"))
+
+
+def _file_forms(action: Action, detail: File) -> tuple[str, str]:
+    if action is not Action.FILE_WRITE:
+        return _FILE_ACTS.get(action, ("changed {}", "change {}"))
+    if detail.inherited:
+        return "wrote to {}, which was open before", "write to {}"
+    created = ("created {}", "create {}")
+    return created if detail.created else ("opened {} for writing", "open {} for writing")
 
 
 def failure(event: Event) -> str:
@@ -110,6 +117,8 @@ def _object(event: Event) -> str:
             return shorten(_network_object(event, detail))
         case File() as detail:
             return _file_object(event, detail)
+        case Boundary() as detail:
+            return shorten(detail.words()) or detail.call or event.action
         case _:
             return shorten(event.process.command_line)
 

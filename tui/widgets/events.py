@@ -14,7 +14,7 @@ from tui.cells import Part, crop_parts, fit, fit_middle, fit_right, parts_cells,
 from tui.snapshot import Snapshot
 from tui.widgets.rows import RowList
 
-_FAMILY = {Category.PROCESS: "process", Category.NETWORK: "network", Category.FILE: "file"}
+_FAMILY = {Category.NETWORK: "network", Category.FILE: "file"}  # the others are the process's own
 _WIDE = 100  # from this width on the program has room for its whole name
 
 
@@ -116,7 +116,7 @@ def event_line(event: Event, level: Level | None, width: int) -> list[Part]:
     parts: list[Part] = [
         (shown(describe.clock_time(event.time_ns) + " "), "dim"),
         (mark, level.value if level else ""),
-        (fit(describe.action_word(event.action), 9), _FAMILY[event.category]),
+        (fit(describe.action_word(event.action), 9), _FAMILY.get(event.category, "process")),
         (fit_right(str(event.process.pid), 7), "dim"),
         (shown(" "), ""),
         (fit(event.process.name, name_width), ""),

@@ -13,6 +13,7 @@ from tests.records import (
     BOOT_NS,
     SECOND_NS,
     SESSION,
+    boundary,
     closed,
     connect,
     exec_failed,
@@ -43,7 +44,7 @@ from tracer.events import (
     StdioKind,
     Truncation,
 )
-from tracer.records import NO_DESCRIPTOR, Flag, Kind, Record
+from tracer.records import NO_DESCRIPTOR, Act, Flag, Kind, Record
 
 
 class Equal:
@@ -96,6 +97,7 @@ def test_every_kind_has_its_action_and_category() -> None:
         opened(100, "/x"),
         closed(100, "/x"),
         *(named(kind, 100, "/work", "a", "/work", "b") for kind in Kind if Kind.RENAME <= kind <= Kind.CHOWN),
+        boundary(Act.PTRACE, 100, 16),
         *(connect(100, peer("10.0.0.1", 22), kind=kind) for kind in (Kind.BIND, Kind.LISTEN, Kind.ACCEPT)),
         payload(Kind.SEND, 100, peer("10.0.0.1", 22), b"data"),
         flow(100, peer("10.0.0.1", 22)),
@@ -104,14 +106,18 @@ def test_every_kind_has_its_action_and_category() -> None:
     ]
     assert [record.kind for record in records] == list(Kind)
     events = [context.event(record) for record in records]
-    assert [event.sequence for event in events] == list(range(1, 25))
+    assert [event.sequence for event in events] == list(range(1, 26))
     assert [event.action.value for event in events] == [
         "fork", "exec", "exec", "exit", "exec", "connect", "file_write", "file_close", "file_rename",
         "file_unlink", "file_link", "file_symlink", "file_mkdir", "file_rmdir", "file_truncate", "file_chmod",
-        "file_chown", "bind", "listen", "accept", "send", "flow", "send", "dns",
+        "file_chown", "ptrace", "bind", "listen", "accept", "send", "flow", "send", "dns",
     ]  # fmt: skip
     assert [event.category for event in events] == (
-        [Category.PROCESS] * 5 + [Category.NETWORK] + [Category.FILE] * 11 + [Category.NETWORK] * 7
+        [Category.PROCESS] * 5
+        + [Category.NETWORK]
+        + [Category.FILE] * 11
+        + [Category.PROCESS]
+        + [Category.NETWORK] * 7
     )
     assert [event.snapshot for event in events] == [record.kind == Kind.PROCESS for record in records]
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 from tracer.events import (
     Action,
+    Boundary,
     Category,
     Detail,
     Event,
@@ -169,6 +171,11 @@ def file(
         inherited=inherited,
     )
     return event(action, detail, who, error)
+
+
+def bounded(action: Action, *, error: int = 0, who: Process = AGENT, **facts: Any) -> Event:
+    """A boundary act."""
+    return event(action, Boundary(**({"call": action.value} | facts)), who, error)
 
 
 def rules_of(folder: Path, policy: str = "", *sigma: str, packs: bool = False) -> RuleSet:
