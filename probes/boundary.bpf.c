@@ -579,7 +579,10 @@ __noinline int mem_open(struct call *c, u64 file_at)
 	return 0;
 }
 
-/* A member was moved to a cgroup that does not belong to its scope. */
+/*
+ * A member was moved to a cgroup that does not belong to its scope. A stranger that is its parent is the one
+ * who started the sandbox, and sets it up.
+ */
 static __always_inline void cgroup_left(struct task_struct *task, struct member *member, struct cgroup *to,
 					const char *path)
 {
@@ -588,6 +591,8 @@ static __always_inline void cgroup_left(struct task_struct *task, struct member 
 	struct scratch *s;
 
 	if (BPF_CORE_READ(task, pid) != BPF_CORE_READ(task, tgid) || scope_by_cgroup(task) == member->scope)
+		return;
+	if (!mover && BPF_CORE_READ(task, real_parent, tgid) == bpf_get_current_pid_tgid() >> 32)
 		return;
 	s = boundary_begin(RB_ACT_CGROUP_MOVE, member->scope, mover ? mover->start_ns : member->start_ns, 0);
 	if (!s)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -575,17 +574,20 @@ assert call(272, 0x4000000) == 0
 
 
 def test_moved_by_a_stranger(watch: Watch, triggers: Triggers, new_cgroup: Callable[[str], Cgroup]) -> None:
-    other = new_cgroup("other")
+    other, outer = new_cgroup("other"), new_cgroup("outer")
     gate = Gated(triggers("gate"), ["/bin/true"])
     try:
         watch.source.add_process(Wanted(gate.pid, silent=True), watch.scope)
-        (other.path / "cgroup.procs").write_text(str(gate.pid))
+        (other.path / "cgroup.procs").write_text(str(gate.pid))  # by its parent: the set-up, no act
+        command = ["sh", "-c", "echo $0 > $1", str(gate.pid), str(outer.path / "cgroup.procs")]
+        with subprocess.Popen(command) as mover:
+            pass
         gate.go()
     finally:
         gate.end()
     (move,) = (each for each in watch.records() if isinstance(each, BoundaryRecord))
     assert (move.act, move.pid) == (Act.CGROUP_MOVE, gate.pid)
-    assert (move.target.pid, move.target.relation) == (os.getpid(), OUTSIDE)
+    assert (move.target.pid, move.target.relation) == (mover.pid, OUTSIDE)
 
 
 # ---- the other table, and nobody else
