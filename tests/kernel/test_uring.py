@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.kernel.watching import Run, Watch, closed, flags, opened, where, where_to
-from tracer.records import NO_DESCRIPTOR, Flag, Kind
+from tracer.records import Act, NO_DESCRIPTOR, Flag, Kind
 
 KERNEL, LATE = Flag(0), Flag.LATE
 PLAIN, THREAD, WORKER, ASKED, WORKER_OF_THREAD = "-", "s", "a", "d", "sa"
@@ -78,7 +78,8 @@ def test_files(watch: Watch, here: Path, modes: str) -> None:
     assert {(flags(each), each.created) for each in run.opens} == {(KERNEL, 1)}
     # A request holds its file a little longer than its end is told; the close is then found by the sweep.
     assert {flags(each) for each in run.closes} <= {KERNEL, LATE}
-    assert len(run.records) == 2 + 4 * 23
+    assert [each.act for each in run.boundaries] == [Act.IO_URING_SETUP]
+    assert len(run.records) == 3 + 4 * 23
     assert {each.pid for each in run.records} == {run.pid}
 
 
@@ -203,7 +204,7 @@ def test_a_file_without_a_descriptor(watch: Watch, here: Path, modes: str) -> No
     assert results == [0, 7, 11]
     (open_,) = run.opens
     assert (open_.path, open_.result, open_.created, flags(open_)) == (f"{here}/f", NO_DESCRIPTOR, 1, KERNEL)
-    assert len(run.records) == 2 + len(run.opens) + len(run.closes)
+    assert len(run.records) == 3 + len(run.opens) + len(run.closes)
 
 
 @in_every_mode
