@@ -72,6 +72,9 @@ class Action(StrEnum):
     USERFAULTFD = "userfaultfd"
 
 
+BOUNDARY_ACTIONS = tuple(Action)[tuple(Action).index(Action.SETNS) :]
+
+
 class Category(StrEnum):
     """`event.category`, by Elastic Common Schema."""
 

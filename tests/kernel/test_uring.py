@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.kernel.watching import Run, Watch, closed, flags, opened, where, where_to
-from tracer.records import Act, NO_DESCRIPTOR, Flag, Kind
+from tracer.records import NO_DESCRIPTOR, Act, Flag, Kind
 
 KERNEL, LATE = Flag(0), Flag.LATE
 PLAIN, THREAD, WORKER, ASKED, WORKER_OF_THREAD = "-", "s", "a", "d", "sa"

@@ -32,6 +32,7 @@ from enum import Enum, auto
 from typing import Any
 
 from tracer.events import (
+    BOUNDARY_ACTIONS,
     Action,
     Boundary,
     Credentials,
@@ -472,7 +473,6 @@ def _is_boundary(event: Event) -> bool:
     return _happened(event) and (not isinstance(detail, Network) or detail.type is NetworkType.UNIX)
 
 
-_BOUNDARY_ACTIONS = tuple(list(Action)[list(Action).index(Action.SETNS) :])
 _PROCESS_KEYWORDS = ("Image", "CommandLine", "CurrentDirectory", "User", "ParentImage", "ParentCommandLine")
 _EVERYWHERE_ABSENT = {"UtcTime", "ProcessGuid", "LogonId", "LogonGuid", "TerminalSessionId", "RuleName"}
 
@@ -537,7 +537,7 @@ LOG_SOURCES: Mapping[str, LogSource] = {
         ),
         LogSource(
             "rubicon_boundary",
-            (*_BOUNDARY_ACTIONS, Action.CONNECT),
+            (*BOUNDARY_ACTIONS, Action.CONNECT),
             _is_boundary,
             _PROCESS | _BOUNDARY,
             frozenset(_EVERYWHERE_ABSENT),
