@@ -113,6 +113,10 @@ struct message {
 	u32 address_len;
 	u32 compat;
 	s64 result;
+	/* As they lie in the caller's memory: the begin of a struct msghdr, a struct iovec. */
+	u64 wide[4];
+	u32 narrow[4];
+	u64 piece[2];		/* the one that is read: where it lies, and its size */
 };
 
 /* Whose words, and which. */
@@ -128,27 +132,84 @@ struct talk {
 	u8 must_be_dns;		/* enough was shown that is not */
 };
 
-static __always_inline bool read_piece(struct message *m, u32 index, u64 *base, u64 *size)
-{
-	u64 wide[2] = {};
-	u32 narrow[2] = {};
+/* Sent to before: by whom, on which socket, to whom, and whether it went. */
+struct sent {
+	u64 inode;
+	u8 address[16];		/* of families other than internet ones a hash */
+	u32 pid;
+	u16 port;
+	u8 family;
+	u8 failed;
+};
 
+/* What is looked at now on this CPU: the stack has no room for it on kernels before 6.13. */
+struct talking {
+	struct message message;
+	struct talk talk;
+	struct sent sent;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct talking);
+} talking SEC(".maps");
+
+/* NULL never, but for the verifier. */
+static __always_inline struct message *message_begin(u32 compat, s64 result)
+{
+	u32 zero = 0;
+	struct talking *here = bpf_map_lookup_elem(&talking, &zero);
+
+	if (!here)
+		return NULL;
+	__builtin_memset(&here->message, 0, sizeof(here->message));
+	here->message.compat = compat;
+	here->message.result = result;
+	return &here->message;
+}
+
+static __always_inline struct talk *talk_begin(void)
+{
+	u32 zero = 0;
+	struct talking *here = bpf_map_lookup_elem(&talking, &zero);
+
+	if (!here)
+		return NULL;
+	__builtin_memset(&here->talk, 0, sizeof(here->talk));
+	return &here->talk;
+}
+
+static __always_inline struct sent *sent_begin(void)
+{
+	u32 zero = 0;
+	struct talking *here = bpf_map_lookup_elem(&talking, &zero);
+
+	if (!here)
+		return NULL;
+	__builtin_memset(&here->sent, 0, sizeof(here->sent));
+	return &here->sent;
+}
+
+#define IOVEC_COMPAT 8
+
+static __always_inline bool read_piece(struct message *m, u32 index)
+{
 	if (!m->pieces) {
-		*base = m->base;
-		*size = m->size;
+		m->piece[0] = m->base;
+		m->piece[1] = m->size;
 		return index == 0;
 	}
 	if (index >= m->piece_count)
 		return false;
-	if (m->compat) {
-		bpf_probe_read_user(narrow, sizeof(narrow), (void *)m->pieces + index * sizeof(narrow));
-		*base = narrow[0];
-		*size = narrow[1];
-	} else {
-		bpf_probe_read_user(wide, sizeof(wide), (void *)m->pieces + index * sizeof(wide));
-		*base = wide[0];
-		*size = wide[1];
-	}
+	m->piece[1] = 0;
+	if (!m->compat)
+		return !bpf_probe_read_user(m->piece, sizeof(m->piece), (void *)m->pieces + index * sizeof(m->piece));
+	if (bpf_probe_read_user(m->narrow, IOVEC_COMPAT, (void *)m->pieces + index * IOVEC_COMPAT))
+		return false;
+	m->piece[0] = m->narrow[0];
+	m->piece[1] = m->narrow[1];
 	return true;
 }
 
@@ -158,12 +219,15 @@ static __noinline u32 put_payload(struct scratch *s, struct message *m)
 	u64 left = m->result < 0 ? 0 : bounded(m->result, RB_PAYLOAD_MAX), stored = 0;
 
 	for (u32 i = 0; i < PIECES_MAX && left; i++) {
-		u64 base = 0, size = 0, len = s->len;
+		u64 len = s->len, size;
 
-		if (!read_piece(m, i, &base, &size) || len > STRINGS_MAX)
+		if (!read_piece(m, i) || len > STRINGS_MAX)
 			break;
-		size = bounded(size < left ? size : left, RB_PAYLOAD_MAX);
-		if (bpf_probe_read_user(s->data + len, size, (void *)base)) {
+		size = bounded(m->piece[1] < left ? m->piece[1] : left, RB_PAYLOAD_MAX);
+		/* Kernel 6.1 takes `left` for negative on a way that is not possible. */
+		OPAQUE(size);
+		size &= 2 * RB_PAYLOAD_MAX - 1;
+		if (bpf_probe_read_user(s->data + len, size, (void *)m->piece[0])) {
 			record_flag(s, RB_UNREADABLE);
 			break;
 		}
@@ -180,6 +244,13 @@ static __always_inline bool is_plausible_dns(u8 *data, u32 len, bool stream)
 	if (len >= DNS_HEADER && !data[4] && data[5] == 1)
 		return true;
 	return stream && len >= DNS_HEADER + 2 && !data[6] && data[7] == 1;
+}
+
+static __noinline u32 put_address_given(struct scratch *s, struct message *m, u32 family)
+{
+	if (family == AF_UNIX)
+		return put_unix_name(s, m->address + 2, m->address_len);
+	return put_raw_address(s, m->address, m->address_len);
 }
 
 /* Returns 1 when it was to be DNS and is not. */
@@ -204,10 +275,8 @@ __noinline int emit_payload(struct call *c, struct message *m, struct talk *t)
 	r->type = t->type;
 	r->ingress = t->ingress;
 	r->received = t->received;
-	if (t->with_name && t->peer.family == AF_UNIX)
-		r->name_len = put_unix_name(s, m->address + 2, m->address_len);
-	else if (t->with_name)
-		r->name_len = put_raw_address(s, m->address, m->address_len);
+	if (t->with_name)
+		r->name_len = put_address_given(s, m, t->peer.family);
 	r->data_len = put_payload(s, m);
 	if (t->kind == RB_DNS)
 		odd = !is_plausible_dns(s->data + sizeof(*r), r->data_len, t->type == SOCK_STREAM);
@@ -219,16 +288,6 @@ __noinline int emit_payload(struct call *c, struct message *m, struct talk *t)
 }
 
 /* --- datagrams to an address given with them ------------------------------------------------- */
-
-/* Sent to before: by whom, on which socket, to whom, and whether it went. */
-struct sent {
-	u64 inode;
-	u8 address[16];		/* of families other than internet ones a hash */
-	u32 pid;
-	u16 port;
-	u8 family;
-	u8 failed;
-};
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -253,24 +312,25 @@ __noinline u64 address_hash(u64 address, u32 address_len)
 
 static __always_inline bool is_first(struct talk *t, struct message *m)
 {
-	struct sent key = {
-		.inode = t->inode,
-		.pid = bpf_get_current_pid_tgid() >> 32,
-		.family = t->peer.family,
-		.failed = m->result < 0,
-	};
+	struct sent *key = sent_begin();
 	u64 hash;
 	u8 seen = 1;
 
+	if (!key)
+		return false;
+	key->inode = t->inode;
+	key->pid = bpf_get_current_pid_tgid() >> 32;
+	key->family = t->peer.family;
+	key->failed = m->result < 0;
 	if (is_inet(t->peer.family)) {
-		__builtin_memcpy(key.address, t->peer.daddr, 16);
-		key.port = t->peer.dport;
+		__builtin_memcpy(key->address, t->peer.daddr, 16);
+		key->port = t->peer.dport;
 	} else {
 		hash = address_hash(m->address, m->address_len);
-		__builtin_memcpy(key.address, &hash, 8);
+		__builtin_memcpy(key->address, &hash, 8);
 	}
 	/* Fails when it is there already. */
-	return !bpf_map_update_elem(&sent, &key, &seen, BPF_NOEXIST);
+	return !bpf_map_update_elem(&sent, key, &seen, BPF_NOEXIST);
 }
 
 /* Where the caller sends to. The kernel goes by the same bytes, unless another thread changes them meanwhile. */
@@ -360,93 +420,81 @@ static __noinline int inet_sent(struct call *c, struct file *file, struct messag
 
 __noinline int message_sent(struct call *c, int fd, struct message *m)
 {
-	struct talk t = {};
+	struct talk *t = talk_begin();
 	struct file *file;
 	struct sock *sk;
 
-	if (!c || !m)
+	if (!c || !m || !t)
 		return 0;
 	file = file_of(fd);
 	if (!file || file_type(file) != S_IFSOCK)
 		return 0;
 	sk = sock_of(file);
-	t.inode = BPF_CORE_READ(file, f_inode, i_ino);
-	t.type = BPF_CORE_READ(sk, sk_type);
-	read_peer(sk, &t.peer);
-	if (is_inet(t.peer.family))
-		return inet_sent(c, file, m, &t);
+	t->inode = BPF_CORE_READ(file, f_inode, i_ino);
+	t->type = BPF_CORE_READ(sk, sk_type);
+	read_peer(sk, &t->peer);
+	if (is_inet(t->peer.family))
+		return inet_sent(c, file, m, t);
 	/* Of unix sockets those that are connected were reported then; the others may not even have an address. */
-	if (t.peer.family == AF_UNIX && (!m->address || t.type != SOCK_DGRAM))
+	if (t->peer.family == AF_UNIX && (!m->address || t->type != SOCK_DGRAM))
 		return 0;
-	t.with_name = m->address != 0;
+	t->with_name = m->address != 0;
 	if (!m->address)
 		m->address_len = 0;
-	return addressed_sent(c, m, &t);
+	return addressed_sent(c, m, t);
 }
 
 /* --- received ------------------------------------------------------------------------------ */
 
 __noinline int message_received(struct call *c, int fd, struct message *m)
 {
-	struct talk t = { .received = 1 };
+	struct talk *t = talk_begin();
 	struct file *file;
 	struct flow *flow;
 	struct sock *sk;
 
-	if (!c || !m || m->result <= 0)
+	if (!c || !m || !t || m->result <= 0)
 		return 0;
+	t->received = 1;
 	file = file_of(fd);
 	if (!file || file_type(file) != S_IFSOCK)
 		return 0;
 	sk = sock_of(file);
-	t.type = BPF_CORE_READ(sk, sk_type);
-	read_peer(sk, &t.peer);
-	if (!is_inet(t.peer.family))
+	t->type = BPF_CORE_READ(sk, sk_type);
+	read_peer(sk, &t->peer);
+	if (!is_inet(t->peer.family))
 		return 0;
-	flow = flow_of(file, c, t.type == SOCK_STREAM);
+	flow = flow_of(file, c, t->type == SOCK_STREAM);
 	if (!flow)
 		return 0;
 	__sync_fetch_and_add(&flow->bytes_in, m->result);
-	if (t.type != SOCK_STREAM)
+	if (t->type != SOCK_STREAM)
 		__sync_fetch_and_add(&flow->packets_in, 1);
-	if (t.peer.dport != DNS_PORT && !flow->asks_dns)
+	if (t->peer.dport != DNS_PORT && !flow->asks_dns)
 		return 0;
-	t.inode = flow->inode;
-	t.ingress = flow->ingress;
-	if (!t.peer.dport && m->address)
-		read_address(m, &t.peer);
-	return dns_said(c, m, &t, flow);
+	t->inode = flow->inode;
+	t->ingress = flow->ingress;
+	if (!t->peer.dport && m->address)
+		read_address(m, &t->peer);
+	return dns_said(c, m, t, flow);
 }
 
 /* --- the calls ----------------------------------------------------------------------------- */
 
 static __always_inline void read_msghdr(struct message *m, u64 header)
 {
-	struct {
-		u64 name;
-		u64 name_len;
-		u64 pieces;
-		u64 piece_count;
-	} wide = {};
-	struct {
-		u32 name;
-		u32 name_len;
-		u32 pieces;
-		u32 piece_count;
-	} narrow = {};
-
 	if (m->compat) {
-		bpf_probe_read_user(&narrow, sizeof(narrow), (void *)header);
-		m->address = narrow.name;
-		m->address_len = narrow.name_len;
-		m->pieces = narrow.pieces;
-		m->piece_count = narrow.piece_count;
+		bpf_probe_read_user(m->narrow, sizeof(m->narrow), (void *)header);
+		m->address = m->narrow[0];
+		m->address_len = m->narrow[1];
+		m->pieces = m->narrow[2];
+		m->piece_count = m->narrow[3];
 	} else {
-		bpf_probe_read_user(&wide, sizeof(wide), (void *)header);
-		m->address = wide.name;
-		m->address_len = wide.name_len;
-		m->pieces = wide.pieces;
-		m->piece_count = wide.piece_count;
+		bpf_probe_read_user(m->wide, sizeof(m->wide), (void *)header);
+		m->address = m->wide[0];
+		m->address_len = m->wide[1];
+		m->pieces = m->wide[2];
+		m->piece_count = m->wide[3];
 	}
 }
 
@@ -476,33 +524,36 @@ static __always_inline bool read_mmsghdr(struct message *m, struct many *many, u
 
 static long sent_step(u32 index, struct many *many)
 {
-	struct message m = {};
+	struct message *m = message_begin(0, 0);
 
-	if (!read_mmsghdr(&m, many, index))
+	if (!m || !read_mmsghdr(m, many, index))
 		return 1;
-	message_sent(many->c, many->c->args[0], &m);
+	message_sent(many->c, many->c->args[0], m);
 	return 0;
 }
 
 static long received_step(u32 index, struct many *many)
 {
-	struct message m = {};
+	struct message *m = message_begin(0, 0);
 
-	if (!read_mmsghdr(&m, many, index))
+	if (!m || !read_mmsghdr(m, many, index))
 		return 1;
-	message_received(many->c, many->c->args[0], &m);
+	message_received(many->c, many->c->args[0], m);
 	return 0;
 }
 
 static __noinline int many_sent(struct call *c)
 {
 	struct many many = { .c = c, .headers = c->args[1] };
-	struct message m = { .compat = c->compat, .result = c->result };
+	struct message *m;
 
 	if (c->result >= 0)
 		return bpf_loop(MESSAGES_MAX, sent_step, &many, 0);
-	read_msghdr(&m, c->args[1]);
-	return message_sent(c, c->args[0], &m);
+	m = message_begin(c->compat, c->result);
+	if (!m)
+		return 0;
+	read_msghdr(m, c->args[1]);
+	return message_sent(c, c->args[0], m);
 }
 
 static __noinline int many_received(struct call *c)
@@ -516,52 +567,57 @@ static __noinline int many_received(struct call *c)
 
 static __noinline int one_sent(struct call *c, u32 act)
 {
-	struct message m = { .compat = c->compat, .result = c->result };
+	struct message *m = message_begin(c->compat, c->result);
 
+	if (!m)
+		return 0;
 	if (act == ACT_SENDMSG) {
-		read_msghdr(&m, c->args[1]);
+		read_msghdr(m, c->args[1]);
 	} else {
-		m.base = c->args[1];
-		m.size = c->args[2];
-		m.address = act == ACT_SENDTO ? c->args[4] : 0;
-		m.address_len = act == ACT_SENDTO ? c->args[5] : 0;
+		m->base = c->args[1];
+		m->size = c->args[2];
+		m->address = act == ACT_SENDTO ? c->args[4] : 0;
+		m->address_len = act == ACT_SENDTO ? c->args[5] : 0;
 	}
-	return message_sent(c, c->args[0], &m);
+	return message_sent(c, c->args[0], m);
 }
 
 static __noinline int one_received(struct call *c, u32 act)
 {
-	struct message m = { .compat = c->compat, .result = c->result };
+	struct message *m = message_begin(c->compat, c->result);
 
+	if (!m)
+		return 0;
 	if ((act == ACT_RECVMSG ? c->args[2] : c->args[3]) & MSG_PEEK)
 		return 0;
 	if (act == ACT_RECVMSG) {
-		read_msghdr(&m, c->args[1]);
+		read_msghdr(m, c->args[1]);
 	} else {
-		m.base = c->args[1];
-		m.size = c->args[2];
-		m.address = c->args[4];
+		m->base = c->args[1];
+		m->size = c->args[2];
+		m->address = c->args[4];
 	}
-	return message_received(c, c->args[0], &m);
+	return message_received(c, c->args[0], m);
 }
 
 /* write and writev on a socket; without `base` what is sent lies in a file or a pipe. */
 __noinline int socket_written(struct call *c, int fd, u64 base, u64 count, u32 gathered)
 {
-	struct message m = {};
+	struct message *m;
 
 	if (!c)
 		return 0;
-	m.compat = c->compat;
-	m.result = c->result;
+	m = message_begin(c->compat, c->result);
+	if (!m)
+		return 0;
 	if (gathered) {
-		m.pieces = base;
-		m.piece_count = count;
+		m->pieces = base;
+		m->piece_count = count;
 	} else {
-		m.base = base;
-		m.size = base ? count : 0;
+		m->base = base;
+		m->size = base ? count : 0;
 	}
-	return message_sent(c, fd, &m);
+	return message_sent(c, fd, m);
 }
 
 __noinline int socket_exit(struct call *c, u32 act)

@@ -16,11 +16,46 @@ static __always_inline u32 act_of(struct pt_regs *regs, bool *compat)
 	return *compat ? acts_32[nr] : acts_64[nr];
 }
 
+/* The call that is looked at now on this CPU: on the stack it would weigh on every chain of calls. */
+struct calling {
+	struct call call;
+	struct path_call path;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct calling);
+} calling SEC(".maps");
+
+static __always_inline struct call *call_begin(struct pt_regs *regs, struct member *member, bool compat)
+{
+	u32 zero = 0;
+	struct calling *here = bpf_map_lookup_elem(&calling, &zero);
+
+	if (!here)
+		return NULL;
+	call_read(&here->call, regs, member, compat);
+	return &here->call;
+}
+
+static __always_inline struct path_call *path_of_call(struct path_call p)
+{
+	u32 zero = 0;
+	struct calling *here = bpf_map_lookup_elem(&calling, &zero);
+
+	if (!here)
+		return NULL;
+	here->path = p;
+	return &here->path;
+}
+
 SEC("tp_btf/sys_enter")
 int BPF_PROG(on_sys_enter, struct pt_regs *regs, long nr)
 {
 	struct member *member;
-	struct call c = {};
+	struct call *c;
 	bool compat = false;
 	u32 act = act_of(regs, &compat);
 
@@ -29,20 +64,22 @@ int BPF_PROG(on_sys_enter, struct pt_regs *regs, long nr)
 	member = current_member();
 	if (!member)
 		return 0;
-	call_read(&c, regs, member, compat);
+	c = call_begin(regs, member, compat);
+	if (!c)
+		return 0;
 	if (act >= ACT_FIRST_BOUNDARY_ON_ENTER)
-		return boundary_enter(&c, act - ACT_BOUNDARY);
+		return boundary_enter(c, act - ACT_BOUNDARY);
 	switch (act) {
 	case ACT_CONNECT:
-		return connect_enter(c.args[0], c.args[1], c.args[2]);
+		return connect_enter(c->args[0], c->args[1], c->args[2]);
 	case ACT_SOCKETCALL:
-		return socketcall_enter(c.args[0], c.args[1]);
+		return socketcall_enter(c->args[0], c->args[1]);
 	case ACT_CLOSE:
-		return close_enter(&c, c.args[0]);
+		return close_enter(c, c->args[0]);
 	case ACT_DUP2:
-		return dup2_enter(&c, c.args[0], c.args[1]);
+		return dup2_enter(c, c->args[0], c->args[1]);
 	case ACT_CLOSE_RANGE:
-		return close_range_enter(&c, c.args[0], c.args[1], c.args[2]);
+		return close_range_enter(c, c->args[0], c->args[1], c->args[2]);
 	}
 	return 0;
 }
@@ -65,7 +102,7 @@ static __always_inline int unlinkat_exit(struct call *c)
 	struct path_call p = { .dirfd = c->args[0], .name = c->args[1] };
 
 	p.kind = c->args[2] & AT_REMOVEDIR ? RB_RMDIR : RB_UNLINK;
-	return path_exit(c, &p);
+	return path_exit(c, path_of_call(p));
 }
 
 /* fchmodat2 and fchownat can name a descriptor, or the working directory, by an empty path. */
@@ -73,6 +110,8 @@ static __always_inline int at_exit(struct call *c, struct path_call *p, u32 flag
 {
 	char first = 1;
 
+	if (!p)
+		return 0;
 	if (flags & AT_EMPTY_PATH)
 		bpf_probe_read_user(&first, 1, (void *)p->name);
 	return first || p->dirfd == AT_FDCWD ? path_exit(c, p) : path_fd_exit(c, p);
@@ -81,10 +120,10 @@ static __always_inline int at_exit(struct call *c, struct path_call *p, u32 flag
 /* What a flag says of a name goes above the 32 bits of a mode or an owner. */
 #define FLAGS_ABOVE(flags) ((u64)(u32)(flags) << 32)
 
-#define BY_NAME(...) path_exit(c, &(struct path_call){ .dirfd = AT_FDCWD, .dirfd2 = AT_FDCWD, __VA_ARGS__ })
-#define BY_NAME_AT(...) path_exit(c, &(struct path_call){ __VA_ARGS__ })
-#define BY_FD(...) path_fd_exit(c, &(struct path_call){ __VA_ARGS__ })
-#define BY_EITHER(flags, ...) at_exit(c, &(struct path_call){ __VA_ARGS__ }, flags)
+#define BY_NAME(...) path_exit(c, path_of_call((struct path_call){ .dirfd = AT_FDCWD, .dirfd2 = AT_FDCWD, __VA_ARGS__ }))
+#define BY_NAME_AT(...) path_exit(c, path_of_call((struct path_call){ __VA_ARGS__ }))
+#define BY_FD(...) path_fd_exit(c, path_of_call((struct path_call){ __VA_ARGS__ }))
+#define BY_EITHER(flags, ...) at_exit(c, path_of_call((struct path_call){ __VA_ARGS__ }), flags)
 
 static __always_inline int name_exit(struct call *c, u32 act)
 {
@@ -215,7 +254,7 @@ SEC("tp_btf/sys_exit")
 int BPF_PROG(on_sys_exit, struct pt_regs *regs, long result)
 {
 	struct member *member;
-	struct call c = {};
+	struct call *c;
 	bool compat = false;
 	u32 act = act_of(regs, &compat);
 
@@ -224,23 +263,25 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long result)
 	member = current_member();
 	if (!member)
 		return 0;
-	call_read(&c, regs, member, compat);
-	c.result = compat ? (s32)result : result;
+	c = call_begin(regs, member, compat);
+	if (!c)
+		return 0;
+	c->result = compat ? (s32)result : result;
 	if (act == ACT_CLONE3) {
-		c.args[0] = clone3_flags(c.args[0]);
+		c->args[0] = clone3_flags(c->args[0]);
 		act = BOUNDARY(CLONE);
 	}
 	if (act >= ACT_BOUNDARY)
-		return boundary_exit(&c, act - ACT_BOUNDARY);
-	if (is_interrupted(c.result) && act < ACT_CONNECT)
+		return boundary_exit(c, act - ACT_BOUNDARY);
+	if (is_interrupted(c->result) && act < ACT_CONNECT)
 		return 0;	/* nothing was done; when the kernel tries again, that is traced */
 	if (act >= ACT_FIRST_TASK)
-		return task_exit(&c, act);
+		return task_exit(c, act);
 	if (act >= ACT_FIRST_SOCKET)
-		return socket_exit(&c, act);
+		return socket_exit(c, act);
 	if (act >= ACT_FIRST_ATTRIBUTE)
-		return attribute_exit(&c, act);
+		return attribute_exit(c, act);
 	if (act >= ACT_FIRST_NAME)
-		return name_exit(&c, act);
-	return io_exit(&c, act);
+		return name_exit(c, act);
+	return io_exit(c, act);
 }
