@@ -10,7 +10,7 @@ import ctypes
 import errno
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -187,6 +187,16 @@ def try_program(program_type: int, attach_type: int, function: str) -> None:
         os.close(fd)
 
 
+def refusal(warnings: Iterable[str]) -> str:
+    """Which program the verifier refused, and its last words: from what libbpf printed, or ""."""
+    for warning in warnings:
+        head, found, log = warning.partition("-- BEGIN PROG LOAD LOG --\n")
+        lines = [line for line in log.splitlines() if line and not line.startswith(("processed ", "-- END"))]
+        if found and lines:
+            return f" ({head.removeprefix('libbpf: ').rstrip(' :')}: {lines[-1]})"
+    return ""
+
+
 class Map:
     """A map of a loaded object."""
 
@@ -275,8 +285,10 @@ class Object:
 
     def load(self) -> None:
         """Verify and load all programs."""
+        self._library.warnings.clear()
         if code := self._library.bpf_object__load(self._pointer):
-            raise self._library.fail("the kernel refused the probes", code)
+            reason = refusal(self._library.warnings)
+            raise self._library.fail(f"the kernel refused the probes{reason}", code)
 
     def attach(self, program: str) -> None:
         pointer = self._program(program)
