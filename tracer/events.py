@@ -514,6 +514,16 @@ class RuleKind(StrEnum):
     DETECTION = "detection"
 
 
+class Response(StrEnum):
+    """What is to be done about a violation, `on_violation` in a rule: words for it come with each."""
+
+    ALERT = "alert"  # say it
+    FREEZE = "freeze"  # hold the whole scope still until somebody thaws it
+    KILL = "kill"  # end the process
+    DENY = "deny"  # refuse the act before it is done
+    THAW = "thaw"  # let a frozen scope go on; only ever asked for by a person
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """What a violation cites. `techniques` are MITRE ATT&CK ids such as "T1572"."""
@@ -524,6 +534,7 @@ class Rule:
     kind: RuleKind
     description: str = ""
     techniques: tuple[str, ...] = ()
+    response: Response = Response.ALERT
 
 
 @dataclass(frozen=True, slots=True)
@@ -545,3 +556,48 @@ class Violation:
     event: Event
     matched: tuple[Match, ...]
     summary: str
+
+
+class Result(StrEnum):
+    """What came of an action."""
+
+    DONE = "done"
+    WOULD = "would"  # nothing was done, as nobody said --enforce
+    GONE = "gone"  # who it was for had ended by itself
+    FAILED = "failed"
+    REFUSED = "refused"  # a command from somebody who has no say here
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The process an action was for, as far as it is told."""
+
+    pid: int
+    entity_id: str
+    name: str
+    executable: str
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """An action of Rubicon's own: the trace keeps it, and a replay shows it and does nothing.
+
+    time_ns     when it was done, nanoseconds since the Unix epoch
+    message     what was done, or why not, in a sentence; traced text in it is not yet escaped
+    latency_ns  from the act that broke the rule, or from the command, to the end of the action
+    in_kernel   done by a probe, before the act came to its end
+    by          who asked for it: "" is the rule, else a user
+    event       the number of the event that broke the rule, 0 without one
+    subject     None: the whole scope
+    """
+
+    time_ns: int
+    response: Response
+    result: Result
+    message: str
+    latency_ns: int = 0
+    in_kernel: bool = False
+    by: str = ""
+    event: int = 0
+    rule: Rule | None = None
+    subject: Subject | None = None

@@ -22,10 +22,11 @@ from types import TracebackType
 from typing import Any, Self
 
 from tracer.context import Context
-from tracer.context.fields import text, texts
+from tracer.context.fields import text
 from tracer.errors import TraceError
-from tracer.events import Event, Level, Match, Rule, RuleKind, Violation
+from tracer.events import Event, Rule, Taken, Violation
 from tracer.records import Record
+from tracer.rulings import actions_in, read_matched, read_rule
 from tracer.trace import Block, Damage, Reader, ring_records
 
 Judge = Callable[[Event], tuple[Violation, ...]]
@@ -188,54 +189,11 @@ class _Verdicts:
     def _made(self, records: Iterable[Mapping[str, Any]], event: Event) -> Iterator[Violation]:
         for record in records:
             try:
-                rule = _read_rule(record.get("rule"))
+                rule = read_rule(record.get("rule"))
                 rule = self._rules.setdefault(rule, rule)
-                yield Violation(rule, event, _read_matched(record), text(record, "summary"))
+                yield Violation(rule, event, read_matched(record), text(record, "summary"))
             except TraceError:
                 self.bad_records += 1
-
-
-def _read_rule(record: object) -> Rule:
-    """Raises TraceError when it is not what `violation_record` wrote; so the next."""
-    if not isinstance(record, Mapping):
-        raise TraceError("a violation without a rule")
-    try:
-        level, kind = Level(text(record, "level")), RuleKind(text(record, "kind"))
-    except ValueError as error:
-        raise TraceError(f"a violation of a rule with a {error}") from None
-    techniques = texts(record, "techniques")
-    return Rule(
-        text(record, "id"), text(record, "name"), level, kind, text(record, "description", ""), techniques
-    )
-
-
-def _read_matched(record: Mapping[str, Any]) -> tuple[Match, ...]:
-    matched = record.get("matched")
-    if not isinstance(matched, list):
-        raise TraceError("a violation without what matched")
-    pairs = [texts({"type": "violation", "matched": pair}, "matched") for pair in matched]
-    if not all(len(pair) == 2 for pair in pairs):
-        raise TraceError("what matched in a violation is not a field and a value")
-    return tuple(Match(field, value) for field, value in pairs)
-
-
-def violation_record(violation: Violation) -> dict[str, Any]:
-    """The context record that a trace keeps of a violation; it names the event by its number."""
-    rule = violation.rule
-    return {
-        "type": "violation",
-        "event": violation.event.sequence,
-        "rule": {
-            "id": rule.id,
-            "name": rule.name,
-            "level": rule.level.value,
-            "kind": rule.kind.value,
-            "description": rule.description,
-            "techniques": list(rule.techniques),
-        },
-        "matched": [[match.field, match.value] for match in violation.matched],
-        "summary": violation.summary,
-    }
 
 
 class RecordedTrace:
@@ -248,11 +206,13 @@ class RecordedTrace:
     unjudged      events without a verdict: the engine did not come to judge them, or a rule failed on them
     bad_records   records that could not be read
 
-    All but the session are known when `items` has come to its end.
+    All but the session are known when `items` has come to its end. Actions of Rubicon's own, in what was read so
+    far, wait for `take_actions`.
     """
 
     def __init__(self, path: Path, judge: Judge | None = None, decoder: Decode | None = None) -> None:
         self.losses = {"critical": 0, "bulk": 0}
+        self._taken: deque[Taken] = deque()
         self._uncovered = 0
         self._recorded_failures = 0
         self._verdicts = _Verdicts()
@@ -293,6 +253,7 @@ class RecordedTrace:
             header = block.header
             self.losses = {"critical": header.lost_critical, "bulk": header.lost_bulk}
             covered = self._judges or self._look_ahead(block, ahead)
+            self._taken.extend(actions_in(block.context))
             for item in self._pipeline.push(block):
                 self._uncovered += not covered
                 yield item
@@ -307,6 +268,11 @@ class RecordedTrace:
                 return False
             self._verdicts.learn(later.context)
         return True
+
+    def take_actions(self) -> Iterator[Taken]:
+        """The actions that came up since this was asked last."""
+        while self._taken:
+            yield self._taken.popleft()
 
     def close(self) -> None:
         self._files.close()

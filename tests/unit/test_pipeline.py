@@ -15,7 +15,8 @@ from tests.records import SECOND_NS, SESSION, closed, execve, fork, leave, opene
 from tracer import pipeline as pipeline_module
 from tracer.errors import AbiMismatch, TraceError
 from tracer.events import Event, File, Level, Match, Rule, RuleKind, Violation
-from tracer.pipeline import Pipeline, RecordedPipeline, RecordedTrace, open_trace, violation_record
+from tracer.pipeline import Pipeline, RecordedPipeline, RecordedTrace, open_trace
+from tracer.rulings import violation_record
 from tracer.records import Record
 from tracer.trace import Block, DamageKind, Header, Writer, ring_section
 

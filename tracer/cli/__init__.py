@@ -19,7 +19,19 @@ from tracer import __version__
 from tracer.errors import EXIT_FAILED, EXIT_OK, RubiconError
 from tracer.text import printable
 
-COMMANDS = ("run", "attach", "watch", "sessions", "replay", "export", "verify", "doctor")
+COMMANDS = (
+    "run",
+    "attach",
+    "watch",
+    "sessions",
+    "freeze",
+    "thaw",
+    "kill",
+    "replay",
+    "export",
+    "verify",
+    "doctor",
+)
 # Events are made by the million and refer to each other in no rings: with Python's own numbers (700, 10, 10)
 # looking for some took up to a third of the time of judging.
 _COLLECTOR = (50_000, 20, 50)

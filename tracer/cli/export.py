@@ -53,7 +53,8 @@ def export(trace: RecordedTrace, out: TextIO, *, only_violations: bool) -> Summa
     def closing() -> Closing:
         return Closing(trace.losses, _damage(trace), trace.unjudged, trace.bad_records)
 
-    return write_jsonl(trace.items(), session_facts(trace.session), out, only_violations, closing)
+    facts = session_facts(trace.session)
+    return write_jsonl(trace.items(), facts, out, only_violations, closing, trace.take_actions)
 
 
 def _damage(trace: RecordedTrace) -> str:

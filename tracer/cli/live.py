@@ -13,18 +13,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TextIO
 
+from tracer.actions import kept
 from tracer.cli.loading import Loading
 from tracer.cli.shared import own_stderr, own_terminal, patient
 from tracer.errors import EXIT_INCOMPLETE, EXIT_OK, EXIT_VIOLATION, RubiconError, UsageError
-from tracer.events import Level, Violation
+from tracer.events import Level, Result, Taken, Violation
 from tracer.export import Closing, SessionFacts, Summary, session_facts
-from tracer.export.ecs import ProcessDocuments, violation_document
+from tracer.export.ecs import ProcessDocuments, action_document, violation_document
 from tracer.export.jsonl import line_of, summary_document
 from tracer.rules import load_rules
 from tracer.session import Callbacks, Outcome, Session
 from tracer.session.record import first_records
 from tracer.text import printable
-from tracer.trace import new_session_id, new_trace_path
+from tracer.trace import default_folder, new_session_id, new_trace_path
 
 _COLOURS = {
     Level.CRITICAL: "1;31",
@@ -56,6 +57,11 @@ class Voice:
             self._say(f"rubicon: {describe(violation, coloured=self._coloured)}")
             if self._jsonl is not None:
                 self._write(line_of(violation_document(violation, self._facts, self._processes)))
+
+    def action(self, taken: Taken) -> None:
+        self._say(f"rubicon: {describe_action(taken, coloured=self._coloured)}")
+        if self._jsonl is not None:
+            self._write(line_of(action_document(taken, self._facts)))
 
     def notice(self, message: str) -> None:
         self._say(f"rubicon: {printable(message)}")
@@ -105,6 +111,25 @@ def describe(violation: Violation, *, coloured: bool = False) -> str:
     return f"{label} {printable(violation.rule.name)}: {printable(violation.summary)} [{lineage}]"
 
 
+def describe_action(taken: Taken, *, coloured: bool = False) -> str:
+    """An action in one line: what came of it, why, and how long after the act."""
+    label = f"{'ACTION' if taken.result is Result.DONE else taken.result.value.upper():<8}"
+    if coloured:
+        label = f"\x1b[1m{label}\x1b[0m"
+    why = f" for: {printable(taken.rule.name)}" if taken.rule else f" for {printable(taken.by)}" if taken.by else ""
+    if taken.result is Result.WOULD:
+        return f"{label} {printable(taken.message)}{why} (--enforce does it)"
+    return f"{label} {printable(taken.message)}{why}{_latency(taken)}"
+
+
+def _latency(taken: Taken) -> str:
+    if taken.in_kernel:
+        return ", before the call returned"
+    if not taken.rule or taken.result is not Result.DONE:
+        return ""
+    return f", {taken.latency_ns / 1e6:,.1f} ms after the act"
+
+
 def _unjudged(outcome: Outcome) -> str:
     words = ((outcome.unjudged, "not judged"), (outcome.bad_records, "unreadable"))
     return "".join(f", {count:,} {word}" for count, word in words if count)
@@ -141,10 +166,27 @@ class Live:
             jsonl = undo.enter_context(open_jsonl(args.jsonl)) if args.jsonl else None
             self.trace: Path = args.trace or new_trace_path(self.session_id)
             self.voice = Voice(jsonl, session_facts(first[0]), own_stderr())
-            callbacks = Callbacks(self.voice.violations, self.voice.notice)
-            self.session = Session(source, self.trace, rules, first, callbacks)
+            callbacks = Callbacks(self.voice.violations, self.voice.notice, self.voice.action)
+            self.session = Session(
+                source,
+                self.trace,
+                rules,
+                first,
+                callbacks,
+                enforce=args.enforce,
+                kept=default_folder() / f"{self.session_id}{kept.SUFFIX}",
+            )
             undo.pop_all()  # from here on `__exit__` closes what was opened
         self._jsonl = jsonl
+        self._thaw_abandoned()
+
+    def _thaw_abandoned(self) -> None:
+        """What a session that was killed had frozen goes on."""
+        for path in kept.abandoned(default_folder()):
+            session = path.name.removesuffix(kept.SUFFIX)
+            with suppress(OSError):
+                if count := kept.thaw_abandoned(path):
+                    self.session.notice("thawed", f"thawed what session {session} left frozen: {count} in all")
 
     def finish(self) -> Outcome:
         """End the session and say what it came to."""

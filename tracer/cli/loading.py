@@ -62,6 +62,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="exit 3 on a violation at or above it, 4 when losses leave it open",
     )
     parser.add_argument(
+        "--enforce",
+        action="store_true",
+        help="do what on_violation says; without it, only say what would have been done",
+    )
+    parser.add_argument(
         "--loader", choices=("auto", "core"), default="auto", help="how the probes are loaded"
     )
 

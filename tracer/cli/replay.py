@@ -6,12 +6,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from tracer.cli.live import describe
+from tracer.cli.live import describe, describe_action
 from tracer.errors import EXIT_OK
-from tracer.export import session_facts
-from tracer.export.ecs import ProcessDocuments, violation_document
+from tracer.export import SessionFacts, session_facts
+from tracer.export.ecs import ProcessDocuments, action_document, violation_document
 from tracer.export.jsonl import line_of
-from tracer.pipeline import open_trace
+from tracer.pipeline import RecordedTrace, open_trace
 from tracer.rules import load_rules
 from tracer.text import printable
 from tracer.trace import find_trace
@@ -42,6 +42,8 @@ def run(args: argparse.Namespace) -> int:
                     sys.stdout.write(line_of(violation_document(violation, facts, processes)))
                 else:
                     print(describe(violation))
+            _show_actions(trace, facts, as_json=args.jsonl)
+        _show_actions(trace, facts, as_json=args.jsonl)
         print(f"rubicon: {found} violation{'' if found == 1 else 's'}", file=sys.stderr)
         if trace.damage:
             _say(args.trace, trace.damage.message)
@@ -50,6 +52,15 @@ def run(args: argparse.Namespace) -> int:
         if trace.bad_records:
             _say(args.trace, f"records that cannot be read: {trace.bad_records}")
     return EXIT_OK
+
+
+def _show_actions(trace: RecordedTrace, facts: SessionFacts, *, as_json: bool) -> None:
+    """What was done when it was recorded: a replay does nothing."""
+    for taken in trace.take_actions():
+        if as_json:
+            sys.stdout.write(line_of(action_document(taken, facts)))
+        else:
+            print(f"then {describe_action(taken)}")
 
 
 def _say(trace: str, what: str) -> None:

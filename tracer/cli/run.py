@@ -107,6 +107,7 @@ def _start(live: Live, child: Command, leaf: Leaf | None) -> None:
         live.session.watch(Target("run", pid=child.pid), silent=True)
         if leaf:
             leaf.add(child.pid)
+            live.session.holds(leaf.path)
         live.session.start()
     except BaseException:
         child.give_up()
@@ -124,7 +125,9 @@ def _await_command(live: Live, child: Command, signals: Signals) -> tuple[int, b
         sent = signals.next()
         if sent is not None and _is_for_us(sent, live) and sent.si_code != _SI_KERNEL:
             child.signal(sent.si_signo)
-            requested = requested or sent.si_signo in _REQUESTS
+            if sent.si_signo in _REQUESTS:
+                requested = True
+                live.session.let_end()
     return status, requested
 
 

@@ -11,6 +11,7 @@ constant memory. Imported by `tracer.cli` and `tracer.session`. Imports `tracer.
 from tracer.export.ecs import (
     ProcessDocuments,
     SessionFacts,
+    action_document,
     event_document,
     session_facts,
     violation_document,
@@ -22,6 +23,7 @@ __all__ = [
     "ProcessDocuments",
     "SessionFacts",
     "Summary",
+    "action_document",
     "event_document",
     "session_facts",
     "violation_document",

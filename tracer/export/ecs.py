@@ -34,7 +34,11 @@ from tracer.events import (
     NetworkType,
     Outcome,
     Process,
+    Response,
+    Result,
+    Rule,
     Spoken,
+    Taken,
     Violation,
     capability_names,
 )
@@ -53,6 +57,20 @@ _ACCESS_MODES = {os.O_RDONLY: "O_RDONLY", os.O_WRONLY: "O_WRONLY", os.O_RDWR: "O
 _OPEN_FLAGS = {
     getattr(os, name): name
     for name in ("O_CREAT", "O_EXCL", "O_TRUNC", "O_APPEND", "O_NOFOLLOW", "O_DIRECT", "O_PATH")
+}
+_ACTION_TYPES = {
+    Response.ALERT: "info",
+    Response.FREEZE: "change",
+    Response.THAW: "change",
+    Response.KILL: "end",
+    Response.DENY: "denied",
+}
+_ACTION_OUTCOMES = {
+    Result.DONE: Outcome.SUCCESS,
+    Result.WOULD: Outcome.UNKNOWN,
+    Result.GONE: Outcome.UNKNOWN,
+    Result.FAILED: Outcome.FAILURE,
+    Result.REFUSED: Outcome.FAILURE,
 }
 _OWN_END = frozenset({Action.BIND, Action.LISTEN, Action.ACCEPT})
 _O_TMPFILE_BIT = os.O_TMPFILE & ~os.O_DIRECTORY  # include/uapi/asm-generic/fcntl.h: __O_TMPFILE
@@ -134,10 +152,17 @@ def violation_document(
     violation: Violation, session: SessionFacts, processes: ProcessDocuments | None = None
 ) -> dict[str, Any]:
     """The event that broke a rule, with `event.kind` "alert", the rule, and what matched."""
-    rule = violation.rule
     document = event_document(violation.event, session, processes)
     document["event"]["kind"] = "alert"
     document["message"] = valid_unicode(violation.summary)
+    _add_rule(document, violation.rule)
+    document["rubicon"]["matched"] = [
+        {"field": match.field, "value": valid_unicode(match.value)} for match in violation.matched
+    ]
+    return document
+
+
+def _add_rule(document: dict[str, Any], rule: Rule) -> None:
     document["rule"] = {
         "id": rule.id,
         "name": rule.name,
@@ -148,9 +173,50 @@ def violation_document(
         document["rule"]["description"] = rule.description
     if rule.techniques:
         document["threat"] = {"framework": "MITRE ATT&CK", "technique": {"id": list(rule.techniques)}}
-    document["rubicon"]["matched"] = [
-        {"field": match.field, "value": valid_unicode(match.value)} for match in violation.matched
-    ]
+
+
+def action_document(taken: Taken, session: SessionFacts) -> dict[str, Any]:
+    """An action of Rubicon's own. It has no number: it is no event from the kernel.
+
+    By ECS it is an "event" (something that was done; an "alert" would be counted as one more violation) of
+    the category "intrusion_detection", which tells it from what the sandbox did; `event.type` is "denied" for
+    a refused act, "end", "change", or "info" when nothing was done.
+    """
+    document: dict[str, Any] = {
+        "@timestamp": timestamp(taken.time_ns),
+        "event": {
+            "kind": "event",
+            "category": ["intrusion_detection"],
+            "type": [_ACTION_TYPES[taken.response] if taken.result is Result.DONE else "info"],
+            "action": taken.response.value,
+            "outcome": _ACTION_OUTCOMES[taken.result].value,
+        },
+        "message": valid_unicode(taken.message),
+        "rubicon": {
+            "session": session.session,
+            "target": valid_unicode(session.target),
+            "tier": session.tier,
+            "action": {
+                "result": taken.result.value,
+                "latency_ns": taken.latency_ns,
+                "in_kernel": taken.in_kernel,
+            },
+        },
+    }
+    if taken.by:
+        document["rubicon"]["action"]["by"] = valid_unicode(taken.by)
+    if taken.event:
+        document["rubicon"]["action"]["event"] = taken.event
+    if taken.rule:
+        _add_rule(document, taken.rule)
+    if taken.subject:
+        subject = taken.subject
+        document["process"] = {
+            "pid": subject.pid,
+            "entity_id": subject.entity_id,
+            "executable": valid_unicode(subject.executable),
+            "name": valid_unicode(subject.name),
+        }
     return document
 
 

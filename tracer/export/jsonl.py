@@ -14,8 +14,15 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TextIO
 
-from tracer.events import Event, Level, Violation
-from tracer.export.ecs import ProcessDocuments, SessionFacts, event_document, timestamp, violation_document
+from tracer.events import Event, Level, Taken, Violation
+from tracer.export.ecs import (
+    ProcessDocuments,
+    SessionFacts,
+    action_document,
+    event_document,
+    timestamp,
+    violation_document,
+)
 
 
 class Outlook(StrEnum):
@@ -76,19 +83,28 @@ def write_jsonl(
     out: TextIO,
     only_violations: bool = False,
     closing: Callable[[], Closing] = Closing,
+    taken: Callable[[], Iterable[Taken]] = tuple,
 ) -> Summary:
     """Write each event and then its violations, and last the summary, which counts all events either way.
 
-    `closing` is called after the last item. Errors of `out` (OSError) pass through.
+    `closing` is called after the last item, `taken` after each for the actions that came up since. Errors of
+    `out` (OSError) pass through.
     """
     summary, processes = Summary(), ProcessDocuments()
+
+    def write_actions() -> None:
+        for action in taken():
+            out.write(line_of(action_document(action, session)))
+
     for event, violations in items:
+        write_actions()
         summary.add(event, violations)
         if not only_violations:
             out.write(line_of(event_document(event, session, processes)))
         for violation in violations:
             document = violation_document(violation, session, processes)
             out.write(line_of(document))
+    write_actions()
     summary.closing = closing()
     out.write(line_of(summary_document(summary, session)))
     return summary

@@ -18,6 +18,8 @@ from tracer.events import (
     NetworkType,
     Outcome,
     Relation,
+    Response,
+    Result,
     RuleKind,
     StdioKind,
 )
@@ -42,8 +44,9 @@ class _JsonModel(_Model):
 
 class EventFields(_JsonModel):
     kind: Literal["event", "alert", "state", "metric"]
-    category: list[Category] | None = None
-    action: Action | Literal["summary"]
+    category: list[Category | Literal["intrusion_detection"]] | None = None
+    type: list[Literal["change", "denied", "end", "info"]] | None = None
+    action: Action | Response | Literal["summary"]
     outcome: Outcome | None = None
     duration: Number | None = None
     sequence: Number | None = None
@@ -280,6 +283,16 @@ class BoundaryFields(_Model):
     user_namespace_level: Number
 
 
+class ActionFields(_JsonModel):
+    """`result` of an action of Rubicon's own, and for which event of this session it was."""
+
+    result: Result
+    latency_ns: Number
+    in_kernel: bool
+    by: Name | None = None
+    event: Number | None = None
+
+
 class SummaryFields(_JsonModel):
     events: Number
     actions: dict[Action, Number]
@@ -308,6 +321,7 @@ class RubiconFields(_JsonModel):
     socket: SocketFields | None = None
     boundary: BoundaryFields | None = None
     late: bool | None = None
+    action: ActionFields | None = None
     summary: SummaryFields | None = None
 
 
@@ -317,7 +331,7 @@ class Document(_Model):
     timestamp: Annotated[Timestamp, Field(alias="@timestamp")]
     event: EventFields
     rubicon: RubiconFields
-    process: ProcessFields | None = None
+    process: ProcessFields | Ancestor | None = None
     user: User | None = None
     file: FileFields | None = None
     source: Endpoint | None = None

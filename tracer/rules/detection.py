@@ -1,9 +1,11 @@
 """A detection: one Sigma rule, parsed and compiled once.
 
-The format is Sigma's (https://github.com/SigmaHQ/sigma-specification). One key is our own and optional:
+The format is Sigma's (https://github.com/SigmaHQ/sigma-specification). One key is our own and optional, for
+Sigma has no word for what is to be done:
 
     rubicon:
       summary: opened a reverse tunnel    verb and object of the violation's sentence
+      on_violation: kill                  alert (when nothing is said), freeze or kill, as in a policy
 
 Everything wrong with a rule is reported with its line. A rule for another log source, or one that asks for a
 field no event has, is not wrong: it is `Skipped`, with the reason.
@@ -16,7 +18,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -31,7 +33,7 @@ from sigma.exceptions import SigmaError
 from sigma.rule.detection import EmptySigmaDetections
 
 from tracer.errors import Problem, RuleFileError
-from tracer.events import Event, Level, Rule, RuleKind, Violation
+from tracer.events import Event, Level, Response, Rule, RuleKind, Violation
 from tracer.rules import nodes, sentences
 from tracer.rules.fields import LOG_SOURCES, Facts, LogSource
 from tracer.rules.items import compile_item
@@ -52,6 +54,12 @@ def _check_tag(tag: str) -> str:
     return tag
 
 
+def _check_response(response: object) -> object:
+    if response == "deny":
+        raise ValueError('"deny" is for policies: a detection matches what has been done')
+    return response
+
+
 def _lowered(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
@@ -66,6 +74,9 @@ class _Own(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     summary: Annotated[str, Field(max_length=100)] = ""
+    on_violation: Annotated[
+        Literal[Response.ALERT, Response.FREEZE, Response.KILL], BeforeValidator(_check_response)
+    ] = Response.ALERT
 
 
 class _Header(BaseModel):
@@ -165,6 +176,7 @@ def _rule(header: _Header) -> Rule:
         kind=RuleKind.DETECTION,
         description=(header.description or "").strip(),
         techniques=tuple(dict.fromkeys(found[1].upper() for found in tags if found)),
+        response=header.rubicon.on_violation,
     )
 
 

@@ -56,14 +56,21 @@ def policy_rules(policy: Policy) -> dict[str, Rule]:
     """The rules a policy stands for, one for each list it has, by their ids."""
     files, network, process = policy.files, policy.network, policy.process
     lists = (
-        ("files.write", "File change not allowed", files.level, files.write),
-        ("network.connect", "Connection not allowed", network.level, network.connect),
-        ("process.exec", "Program not allowed", process.level, process.exec),
+        ("files.write", "File change not allowed", files, files.write),
+        ("network.connect", "Connection not allowed", network, network.connect),
+        ("process.exec", "Program not allowed", process, process.exec),
     )
     about = ": ".join(text for text in (policy.name, policy.description) if text)
     return {
-        key: Rule(key, name, level, RuleKind.POLICY, about)
-        for key, name, level, entries in lists
+        key: Rule(
+            key,
+            name,
+            section.level,
+            RuleKind.POLICY,
+            about,
+            response=section.on_violation or policy.on_violation,
+        )
+        for key, name, section, entries in lists
         if entries is not None
     }
 

@@ -2,9 +2,10 @@
 
     name: build agents            optional, shown with each violation
     description: ...              optional
-    on_violation: alert           the only one yet; freeze, kill and deny are refused until they can be done
+    on_violation: alert           alert, freeze or kill, in all sections that do not say otherwise
     files:
       level: high                 optional, of the violations: informational low medium high critical
+      on_violation: kill          optional, in this section
       write: [/work/**, /tmp/**, "!/work/.git/hooks/**"]
     network:
       connect: [localhost, "pypi.org:443", "*.pythonhosted.org:443", 10.0.0.0/8, "unix:/run/**"]
@@ -12,6 +13,12 @@
       exec: [git, /usr/bin/**]
 
 A section, or a list, that is not there is not judged; an empty list allows nothing. Unknown keys are errors.
+
+on_violation is done with `--enforce` only; without it the violation says what would have been done.
+
+alert           say it
+freeze          hold all that is watched still, until `rubicon thaw`
+kill            end the process that did it, and no other: what it had started lives on
 
 files.write     `tracer.rules.globs`; every name an act creates, changes or removes must be allowed. A pattern
                 that begins with "!" takes away what others allow, wherever it stands. Terminals, and devices
@@ -34,7 +41,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from tracer.errors import Problem, RuleFileError
-from tracer.events import Level
+from tracer.events import Level, Response
 from tracer.rules.endpoints import Endpoint, parse_endpoint
 from tracer.rules.globs import translate
 from tracer.rules.yamlfile import NOT_TEXT, Document, by_line, parse
@@ -52,10 +59,10 @@ def _check_program(pattern: str) -> str:
     return _check_path(pattern)
 
 
-def _check_action(action: object) -> object:
-    if action in ("freeze", "kill", "deny"):
-        raise ValueError(f'"{action}" is not available yet; only "alert" is')
-    return action
+def _check_response(response: object) -> object:
+    if response == "deny":
+        raise ValueError('"deny" is not available yet; "freeze" and "kill" are')
+    return response
 
 
 def _check_endpoint(text: object) -> Endpoint:
@@ -73,18 +80,29 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-class FilesSection(_Section):
+OnViolation = Annotated[
+    Literal[Response.ALERT, Response.FREEZE, Response.KILL],
+    BeforeValidator(_check_response),
+    Field(strict=False),
+]
+
+
+class _Judging(_Section):
+    """A section that judges."""
+
     level: Annotated[Level, Field(strict=False)] = Level.HIGH
+    on_violation: OnViolation | None = None
+
+
+class FilesSection(_Judging):
     write: tuple[PathPattern, ...] | None = Field(default=None, strict=False)
 
 
-class NetworkSection(_Section):
-    level: Annotated[Level, Field(strict=False)] = Level.HIGH
+class NetworkSection(_Judging):
     connect: tuple[ConnectEntry, ...] | None = Field(default=None, strict=False)
 
 
-class ProcessSection(_Section):
-    level: Annotated[Level, Field(strict=False)] = Level.HIGH
+class ProcessSection(_Judging):
     exec: tuple[ProgramPattern, ...] | None = Field(default=None, strict=False)
 
 
@@ -93,7 +111,7 @@ class Policy(_Section):
 
     name: str = ""
     description: str = ""
-    on_violation: Annotated[Literal["alert"], BeforeValidator(_check_action)] = "alert"
+    on_violation: OnViolation = Response.ALERT
     files: FilesSection = FilesSection()
     network: NetworkSection = NetworkSection()
     process: ProcessSection = ProcessSection()

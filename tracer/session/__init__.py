@@ -5,6 +5,7 @@
 - `drain` copies what the probes hand over into the trace and does nothing else, so that judging may fall
   behind while nothing is lost.
 - `judge` follows the trace as any reader does, and appends what broke a rule.
+- `enforce` does what a rule wants done about a violation, or a person by the control socket.
 - `resolver` (a thread, when a policy allows domains by name) asks where they are, and has that recorded.
 - `outbox` keeps what these have to say until the next block is written.
 - `record` makes the records with which a trace begins.
@@ -14,6 +15,7 @@ Imported by `tracer.cli`. Nothing here prints: what is to be said is handed to t
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,15 +25,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from tracer.actions import kept as kept_file
+from tracer.actions.scope import Scope
 from tracer.capture import Source, Wanted
+from tracer.control import Command, Peer, Reply, Server, control_path
 from tracer.errors import CaptureError, TargetError
-from tracer.events import Action, Level, Violation
+from tracer.events import Action, Level, Response, Result, Taken, Violation
 from tracer.rules import RuleSet
 from tracer.session.drain import Drain
+from tracer.session.enforce import Enforcer, spared_pids
 from tracer.session.judge import Judging
 from tracer.session.outbox import Outbox
 from tracer.session.resolver import Resolver
-from tracer.targets import Target, processes
+from tracer.targets import Target, cgroups, processes
 from tracer.text import printable
 from tracer.trace import MEMORY_LIMIT_BYTES, Writer, WriterState
 
@@ -83,10 +89,11 @@ class Outcome:
 @dataclass(frozen=True, slots=True)
 class Callbacks:
     """What the session tells. Called from its threads, which must not be kept long; an exception in
-    `on_violations` ends the judging, one in `on_notice` is passed over."""
+    `on_violations` ends the judging, one in the others is passed over."""
 
     on_violations: Callable[[Sequence[Violation]], object] = lambda _: None
     on_notice: Callable[[str], object] = lambda _: None
+    on_action: Callable[[Taken], object] = lambda _: None
 
 
 @dataclass(slots=True)
@@ -97,6 +104,9 @@ class _Tally:
 
 class Session:
     """From the first record to the end record. `first` is the session record and whatever follows it.
+
+    `enforce`: what rules want done about violations is done, and not only told. `kept` is where it is written
+    down that something is frozen; by default beside the trace.
 
     A context manager: `start` on entry is explicit, `stop` on exit is certain.
 
@@ -112,8 +122,12 @@ class Session:
         callbacks: Callbacks,
         *,
         memory_limit_bytes: int = MEMORY_LIMIT_BYTES,
+        enforce: bool = False,
+        kept: Path | None = None,
     ) -> None:
         self._source = source
+        self._folders: list[Path] = []
+        self._watched_pids: set[int] = set()
         self._callbacks = callbacks
         self._tally = _Tally()
         self._outcome: Outcome | None = None
@@ -126,10 +140,25 @@ class Session:
             on_append=self._appended,
             on_state=self._writer_changed,
         )
+        self._control: Server | None = None
+        self._enforcer = Enforcer(
+            Scope(source.members, self._cgroup_folders, self._spared),
+            kept or trace.with_name(trace.name + kept_file.SUFFIX),
+            self._outbox.add,
+            callbacks.on_action,
+            enforce=enforce,
+            boot_offset_ns=int(first[0].get("boot_offset_ns") or 0),
+        )
         try:
             self._writer.append(first)
             self._judging = Judging(
-                self._writer, rules.judge, first[0], self._outbox, self._count, on_error=self._failed
+                self._writer,
+                rules.judge,
+                first[0],
+                self._outbox,
+                self._count,
+                react=self._enforcer.react,
+                on_error=self._failed,
             )
         except BaseException:
             self._writer.close()
@@ -142,12 +171,25 @@ class Session:
         """Add a target; the number of processes in it. Raises TargetError when it has gone meanwhile."""
         if target.cgroup_id:
             joined = self._source.add_cgroup(target.cgroup_id, SCOPE)
+            if folder := cgroups.folder_of_id(target.cgroup_id):
+                self._folders.append(folder)
         else:
+            self._watched_pids.add(target.pid)
             joined = self._source.add_process(Wanted(target.pid, silent), SCOPE)
             if not joined:
                 raise TargetError(f"{printable(target.name)} ended while attaching")
         self._describe(target)
         return joined
+
+    def holds(self, folder: Path) -> None:
+        """All that is in this cgroup is watched: an action may take it as one. For the leaf of a command."""
+        self._folders.append(folder)
+
+    def _cgroup_folders(self) -> list[Path]:
+        return list(self._folders)
+
+    def _spared(self) -> set[int]:
+        return spared_pids(frozenset(self._watched_pids))
 
     def _describe(self, target: Target) -> None:
         """What /proc says of those that are there already and of those above: no kernel record has it."""
@@ -167,10 +209,46 @@ class Session:
         """Begin to drain and to judge."""
         self._drain.start()
         self._judging.start()
+        self._open_control()
         if self._resolver and not self._resolver.start():
             self.notice(
                 "names", "no answer yet for the domains of the policy: connections there may be reported"
             )
+
+    def _open_control(self) -> None:
+        try:
+            self._control = Server(
+                control_path(self._writer.path), self._commands(), self._objection, self._command_refused
+            )
+            self._control.start()
+        except OSError as error:
+            self.notice("control", f"no control socket beside the trace, so no commands: {error.strerror}")
+
+    def _commands(self) -> dict[str, Command]:
+        """What can be asked of a live session."""
+
+        def on_scope(response: Response) -> Command:
+            def do(_arguments: object, peer: Peer) -> Reply:
+                taken = self._enforcer.command(response, str(peer))
+                return Reply(ok=taken.result is Result.DONE, message=taken.message)
+
+            return Command(do)
+
+        return {each.value: on_scope(each) for each in (Response.FREEZE, Response.THAW, Response.KILL)}
+
+    def _objection(self, peer: Peer) -> str:
+        """Why somebody at the control socket has no say here."""
+        if peer.user_id not in (0, os.geteuid()):
+            return "the session is another user's"
+        return "it is watched by this session" if self.watches(peer.pid) else ""
+
+    def _command_refused(self, command: str, peer: Peer, why: str) -> None:
+        self._enforcer.refused(command, str(peer), why)
+
+    def let_end(self) -> None:
+        """Somebody wants all of it to end: what is frozen could not."""
+        if self._enforcer.is_frozen:
+            self._enforcer.command(Response.THAW, "the request to end")
 
     def is_empty(self) -> bool:
         """Whether nobody is watched any more."""
@@ -216,6 +294,10 @@ class Session:
         left: list[int] = []
         if self._resolver:
             self._resolver.stop()
+        if self._control:
+            self._control.close()
+        with self._keeping_error():
+            self._enforcer.close()
         with self._keeping_error():
             left = list(self._source.members())
         with self._keeping_error():

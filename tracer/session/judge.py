@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tracer.events import Action, Violation
-from tracer.pipeline import Judge, Pipeline, violation_record
+from tracer.pipeline import Judge, Pipeline
+from tracer.rulings import violation_record
 from tracer.session.outbox import Outbox, judged_record, portions
 from tracer.trace import Block, Follower, Writer
 
@@ -17,7 +18,8 @@ Take = Callable[[Counter[Action], Sequence[Violation]], object]
 
 class Judging:
     """The thread. `take(actions, violations)` is called for each block, once its violations are in the trace,
-    with how many events of each kind it held, and what broke a rule.
+    with how many events of each kind it held, and what broke a rule. `react` is called with each violation the
+    moment it is found.
 
     `error` is what ended it early, told to `on_error`; `unjudged` on how many events a rule failed,
     `bad_records` how many records could not be read, and `lost` the losses (critical, bulk) by the trace's
@@ -32,6 +34,7 @@ class Judging:
         outbox: Outbox,
         take: Take,
         *,
+        react: Callable[[Violation], object] = lambda _: None,
         on_error: Callable[[str, BaseException], object] = lambda _what, _error: None,
     ) -> None:
         self.error: BaseException | None = None
@@ -39,6 +42,7 @@ class Judging:
         self._writer = writer
         self._outbox = outbox
         self._take = take
+        self._react = react
         self._on_error = on_error
         self._appended = threading.Event()
         self._drained = False
@@ -101,7 +105,9 @@ class Judging:
         violations: list[Violation] = []
         for event, found in self._pipeline.push(block):
             actions[event.action] += 1
-            violations += found
+            for violation in found:
+                self._react(violation)
+                violations.append(violation)
         self._record(block, [violation_record(violation) for violation in violations])
         if actions:
             self._take(actions, violations)

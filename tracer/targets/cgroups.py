@@ -63,6 +63,18 @@ def cgroup_id(path: Path) -> int:
     return path.stat().st_ino
 
 
+def folder_of_id(wanted: int) -> Path | None:
+    """The cgroup that has this id, None when it is gone or there are too many to look through."""
+    root = mount_point()
+    if root is None:
+        return None
+    with suppress(OSError):
+        for path in (root, *(root / each for each in _walk(root))):
+            if cgroup_id(path) == wanted:
+                return path
+    return None
+
+
 def _near(text: str, root: Path) -> str:
     known = [f"/{path}" for path in _walk(root)]
     found = get_close_matches(text, known, n=3, cutoff=0.5)

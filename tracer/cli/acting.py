@@ -1,0 +1,30 @@
+"""What `freeze`, `thaw` and `kill` have in common: a session is found and told, and what it said is said."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from tracer.control import ask
+from tracer.errors import EXIT_FAILED, EXIT_OK, RubiconError
+from tracer.text import printable
+from tracer.trace import Reader, find_trace
+
+
+def add_session(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("session", metavar="SESSION", help="the id of a session, its beginning, or its trace")
+
+
+def act(session: str, command: str) -> int:
+    """Raises RubiconError when the session does not run, or does not answer."""
+    trace = find_trace(session)
+    with Reader(trace) as reader:
+        if not reader.is_live():
+            raise RubiconError(f"the session of {printable(str(trace))} has ended")
+    reply = ask(trace, command)
+    say(printable(reply.message))
+    return EXIT_OK if reply.ok else EXIT_FAILED
+
+
+def say(text: str) -> None:
+    print(f"rubicon: {text}", file=sys.stderr)
