@@ -3,8 +3,8 @@
     {"command": "freeze", "arguments": {}}     ->     {"ok": true, "message": "froze ...", "data": {}}
 
 It lies beside the trace, mode 0600. Who asks is told by the kernel (SO_PEERCRED, unix(7)), not by what is
-sent: the user of the session or root, and nobody who is watched. A command is a `Command`: a pydantic model of
-its arguments and what does it; the session has a table of them. Imports only `errors` and `text`.
+sent: the user of the session or root, and nobody who is watched. A command is a `Command`: a pydantic model
+of its arguments and what does it; the session has a table of them. Imports only `errors` and `text`.
 """
 
 from __future__ import annotations

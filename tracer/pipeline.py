@@ -206,8 +206,8 @@ class RecordedTrace:
     unjudged      events without a verdict: the engine did not come to judge them, or a rule failed on them
     bad_records   records that could not be read
 
-    All but the session are known when `items` has come to its end. Actions of Rubicon's own, in what was read so
-    far, wait for `take_actions`.
+    All but the session are known when `items` has come to its end. Actions of Rubicon's own, in what was read
+    so far, wait for `take_actions`.
     """
 
     def __init__(self, path: Path, judge: Judge | None = None, decoder: Decode | None = None) -> None:

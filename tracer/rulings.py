@@ -129,7 +129,8 @@ def _read_subject(record: object) -> Subject:
 
 
 def actions_in(context: Iterable[Mapping[str, Any]]) -> Iterator[Taken]:
-    """The actions among context records; those that cannot be read are passed over: nothing depends on them."""
+    """The actions among context records; those that cannot be read are passed over, as nothing depends on
+    them."""
     for record in context:
         if record["type"] == "action":
             with suppress(TraceError):

@@ -17,7 +17,7 @@ import pytest
 from tests.export_samples import items
 from tracer.cli import export as command
 from tracer.errors import RubiconError, UsageError
-from tracer.events import Event, Violation
+from tracer.events import Event, Taken, Violation
 from tracer.trace import Damage, DamageKind
 
 
@@ -38,6 +38,9 @@ class Recorded:
 
     def items(self) -> Iterator[tuple[Event, Sequence[Violation]]]:
         yield from items()
+
+    def take_actions(self) -> Iterator[Taken]:
+        yield from ()
 
 
 @pytest.fixture
@@ -135,6 +138,7 @@ def test_a_reader_that_has_seen_enough_is_no_error() -> None:
         "    session, losses, damage = {}, {}, None\n"
         "    def __enter__(self): return self\n"
         "    def __exit__(self, *error): pass\n"
+        "    def take_actions(self): return ()\n"
         "    def items(self):\n"
         "        for _ in range(500): yield from items()\n"
         "command.open_trace = lambda path: Recorded()\n"

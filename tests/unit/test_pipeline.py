@@ -16,8 +16,8 @@ from tracer import pipeline as pipeline_module
 from tracer.errors import AbiMismatch, TraceError
 from tracer.events import Event, File, Level, Match, Rule, RuleKind, Violation
 from tracer.pipeline import Pipeline, RecordedPipeline, RecordedTrace, open_trace
-from tracer.rulings import violation_record
 from tracer.records import Record
+from tracer.rulings import violation_record
 from tracer.trace import Block, DamageKind, Header, Writer, ring_section
 
 SESSION_RECORD = SESSION | {"abi": wire.layout()}

@@ -2,8 +2,8 @@
 
 A cgroup is frozen by the kernel: `cgroup.freeze` of version 2 (Documentation/admin-guide/cgroup-v2.rst),
 `freezer.state` of version 1 (cgroup-v1/freezer-subsystem.rst). Who is in none that holds only the watched
-is stopped by SIGSTOP, again and again until nobody new is found. A process that stood still before is left out,
-so that thawing does not wake it.
+is stopped by SIGSTOP, again and again until nobody new is found. A process that stood still before is left
+out, so that thawing does not wake it.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class Frozen:
 
 
 def freeze_scope(scope: Scope, keep: Callable[[Frozen], object]) -> Frozen:
-    """All that is watched. `keep` is told what is going to be frozen before each step, so that it can be found
-    after a crash. Raises OSError when something cannot be frozen; what could be is."""
+    """All that is watched. `keep` is told what is going to be frozen before each step, so that it can be
+    found after a crash. Raises OSError when something cannot be frozen; what could be is."""
     folders = tuple(scope.whole_folders())
     frozen = Frozen(folders)
     keep(frozen)
@@ -57,9 +57,7 @@ def freeze_scope(scope: Scope, keep: Callable[[Frozen], object]) -> Frozen:
 def _to_stop(scope: Scope, inside: set[int], known: Sequence[Task]) -> list[Task]:
     seen = frozenset(known)
     return [
-        task
-        for task in scope.tasks()
-        if task.pid not in inside and task not in seen and not is_stopped(task)
+        task for task in scope.tasks() if task.pid not in inside and task not in seen and not is_stopped(task)
     ]
 
 

@@ -1,14 +1,13 @@
 """What stands still, in a small file, so that it is found when the engine that froze it was killed.
 
-Each line is all that is frozen; the last whole one counts. The file is locked as long as its engine lives, and
-gone when nothing is frozen.
+Each line is all that is frozen; the last whole one counts. The file is locked as long as its engine lives,
+and gone when nothing is frozen.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
@@ -76,12 +75,18 @@ def _boot_id() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
 
 
-def abandoned(folder: Path) -> Iterator[Path]:
+def abandoned(folder: Path) -> list[Path]:
     """The files in a folder whose engines are gone."""
-    for path in sorted(folder.glob(f"*{SUFFIX}")):
-        with suppress(OSError), open(path, "rb") as file:
+    return [path for path in sorted(folder.glob(f"*{SUFFIX}")) if _is_abandoned(path)]
+
+
+def _is_abandoned(path: Path) -> bool:
+    try:
+        with open(path, "rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield path
+    except OSError:
+        return False
+    return True
 
 
 def thaw_abandoned(path: Path) -> int:

@@ -30,10 +30,13 @@ class Scope:
             if pid not in spared and (task := task_now(pid)) is not None:
                 yield task
 
+    def _there(self) -> Iterator[Path]:
+        return (folder for folder in self.folders() if folder.is_dir())
+
     def whole_folders(self) -> list[Path]:
         """The cgroups that hold nobody but whom we may touch: who is inside may have moved others in."""
         allowed = frozenset(self.members()) - frozenset(self.spared())
-        return [folder for folder in self.folders() if folder.is_dir() and allowed.issuperset(pids_in(folder))]
+        return [folder for folder in self._there() if allowed.issuperset(pids_in(folder))]
 
 
 def pids_in(folder: Path) -> set[int]:

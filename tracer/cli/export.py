@@ -54,7 +54,14 @@ def export(trace: RecordedTrace, out: TextIO, *, only_violations: bool) -> Summa
         return Closing(trace.losses, _damage(trace), trace.unjudged, trace.bad_records)
 
     facts = session_facts(trace.session)
-    return write_jsonl(trace.items(), facts, out, only_violations, closing, trace.take_actions)
+    return write_jsonl(
+        trace.items(),
+        facts,
+        out,
+        only_violations=only_violations,
+        closing=closing,
+        taken=trace.take_actions,
+    )
 
 
 def _damage(trace: RecordedTrace) -> str:

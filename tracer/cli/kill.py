@@ -11,7 +11,8 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = subparsers.add_parser(
         "kill",
         help="end all that a session watches",
-        description="End all that a live session watches, until nobody is left. The session ends by itself then, if it does not watch a cgroup.",
+        description="End all that a live session watches, until nobody is left. The session ends by itself "
+        "then, if it does not watch a cgroup.",
     )
     add_session(parser)
     parser.set_defaults(handler=run)

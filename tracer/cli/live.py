@@ -116,9 +116,10 @@ def describe_action(taken: Taken, *, coloured: bool = False) -> str:
     label = f"{'ACTION' if taken.result is Result.DONE else taken.result.value.upper():<8}"
     if coloured:
         label = f"\x1b[1m{label}\x1b[0m"
-    why = f" for: {printable(taken.rule.name)}" if taken.rule else f" for {printable(taken.by)}" if taken.by else ""
+    asked_by = taken.rule.name if taken.rule else taken.by
+    why = f" ({printable(asked_by)})" if asked_by else ""
     if taken.result is Result.WOULD:
-        return f"{label} {printable(taken.message)}{why} (--enforce does it)"
+        return f"{label} {printable(taken.message)}{why}: --enforce does it"
     return f"{label} {printable(taken.message)}{why}{_latency(taken)}"
 
 
@@ -186,7 +187,9 @@ class Live:
             session = path.name.removesuffix(kept.SUFFIX)
             with suppress(OSError):
                 if count := kept.thaw_abandoned(path):
-                    self.session.notice("thawed", f"thawed what session {session} left frozen: {count} in all")
+                    self.session.notice(
+                        "thawed", f"thawed what session {session} left frozen: {count} in all"
+                    )
 
     def finish(self) -> Outcome:
         """End the session and say what it came to."""

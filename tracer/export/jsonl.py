@@ -81,6 +81,7 @@ def write_jsonl(
     items: Iterable[tuple[Event, Sequence[Violation]]],
     session: SessionFacts,
     out: TextIO,
+    *,
     only_violations: bool = False,
     closing: Callable[[], Closing] = Closing,
     taken: Callable[[], Iterable[Taken]] = tuple,
@@ -93,8 +94,7 @@ def write_jsonl(
     summary, processes = Summary(), ProcessDocuments()
 
     def write_actions() -> None:
-        for action in taken():
-            out.write(line_of(action_document(action, session)))
+        out.writelines(line_of(action_document(action, session)) for action in taken())
 
     for event, violations in items:
         write_actions()

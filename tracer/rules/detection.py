@@ -18,7 +18,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -57,6 +57,8 @@ def _check_tag(tag: str) -> str:
 def _check_response(response: object) -> object:
     if response == "deny":
         raise ValueError('"deny" is for policies: a detection matches what has been done')
+    if response not in ("alert", "freeze", "kill"):
+        raise ValueError(f"{response!r} is not one of alert, freeze, kill")
     return response
 
 
@@ -74,9 +76,7 @@ class _Own(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     summary: Annotated[str, Field(max_length=100)] = ""
-    on_violation: Annotated[
-        Literal[Response.ALERT, Response.FREEZE, Response.KILL], BeforeValidator(_check_response)
-    ] = Response.ALERT
+    on_violation: Annotated[Response, BeforeValidator(_check_response)] = Response.ALERT
 
 
 class _Header(BaseModel):

@@ -36,7 +36,7 @@ process.exec    paths as in `files.write`, or a name without a slash, which allo
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -60,8 +60,8 @@ def _check_program(pattern: str) -> str:
 
 
 def _check_response(response: object) -> object:
-    if response == "deny":
-        raise ValueError('"deny" is not available yet; "freeze" and "kill" are')
+    if response not in ("alert", "freeze", "kill"):
+        raise ValueError(f"{response!r} is not one of alert, freeze, kill")
     return response
 
 
@@ -80,11 +80,7 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-OnViolation = Annotated[
-    Literal[Response.ALERT, Response.FREEZE, Response.KILL],
-    BeforeValidator(_check_response),
-    Field(strict=False),
-]
+OnViolation = Annotated[Response, Field(strict=False), BeforeValidator(_check_response)]
 
 
 class _Judging(_Section):

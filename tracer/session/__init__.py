@@ -18,7 +18,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -142,7 +142,7 @@ class Session:
         )
         self._control: Server | None = None
         self._enforcer = Enforcer(
-            Scope(source.members, self._cgroup_folders, self._spared),
+            Scope(self._members, self._cgroup_folders, self._spared),
             kept or trace.with_name(trace.name + kept_file.SUFFIX),
             self._outbox.add,
             callbacks.on_action,
@@ -184,6 +184,9 @@ class Session:
     def holds(self, folder: Path) -> None:
         """All that is in this cgroup is watched: an action may take it as one. For the leaf of a command."""
         self._folders.append(folder)
+
+    def _members(self) -> Iterable[int]:
+        return self._source.members()
 
     def _cgroup_folders(self) -> list[Path]:
         return list(self._folders)
@@ -369,6 +372,7 @@ class Session:
         self._tally.violations.update(violation.rule.level for violation in violations)
         if violations:
             self._callbacks.on_violations(violations)
+            self._enforcer.tell()
 
     def __enter__(self) -> Self:
         return self

@@ -21,14 +21,14 @@ from tracer.targets.processes import sees_all_pids
 
 _REMEMBERED_MAX = 10_000
 
-Tell = Callable[[Taken], object]
-
 
 class Enforcer:
     """May be asked from any thread. `enforce` false: a violation only tells what would have been done; what a
     person asks for is done either way.
 
-    `add` takes context records for the trace, `tell` what is to be told at once. `kept` is where it is written
+    What was done about a violation is told by `tell`, for the violation itself is to be told first.
+
+    `add` takes context records for the trace, `on_action` what is to be told. `kept` is where it is written
     down that something is frozen.
     """
 
@@ -37,7 +37,7 @@ class Enforcer:
         scope: Scope,
         kept: Path,
         add: Callable[[Mapping[str, Any]], object],
-        tell: Tell,
+        on_action: Callable[[Taken], object],
         *,
         enforce: bool,
         boot_offset_ns: int,
@@ -45,7 +45,8 @@ class Enforcer:
         self._scope = scope
         self._kept = Kept(kept)
         self._add = add
-        self._tell = tell
+        self._on_action = on_action
+        self._untold: list[Taken] = []
         self._enforce = enforce
         self._boot_offset_ns = boot_offset_ns
         self._lock = threading.Lock()
@@ -56,6 +57,11 @@ class Enforcer:
     def now_ns(self) -> int:
         """On the clock of the events: it cannot be set while a session runs."""
         return time.clock_gettime_ns(time.CLOCK_BOOTTIME) + self._boot_offset_ns
+
+    def tell(self) -> None:
+        """What was done about violations since this was called last. For the thread that calls `react`."""
+        while self._untold:
+            self._tell(self._untold.pop(0))
 
     def react(self, violation: Violation) -> None:
         """What the rule wants done, once for each process and rule. Never raises: the judging must go on."""
@@ -175,24 +181,27 @@ class Enforcer:
     def _report(self, violation: Violation, result: Result, message: str) -> None:
         event, process = violation.event, violation.event.process
         now_ns = self.now_ns()
-        self._told(
-            Taken(
-                now_ns,
-                violation.rule.response,
-                result,
-                message,
-                max(0, now_ns - event.time_ns),
-                event=event.sequence,
-                rule=violation.rule,
-                subject=Subject(process.pid, process.entity_id, process.name, process.executable),
-            )
+        taken = Taken(
+            now_ns,
+            violation.rule.response,
+            result,
+            message,
+            max(0, now_ns - event.time_ns),
+            event=event.sequence,
+            rule=violation.rule,
+            subject=Subject(process.pid, process.entity_id, process.name, process.executable),
         )
+        self._add(action_record(taken))
+        self._untold.append(taken)
 
     def _told(self, taken: Taken) -> Taken:
         self._add(action_record(taken))
-        with suppress(Exception):
-            self._tell(taken)
+        self._tell(taken)
         return taken
+
+    def _tell(self, taken: Taken) -> None:
+        with suppress(Exception):
+            self._on_action(taken)
 
 
 _WORDS = {Response.KILL: "killed", Response.FREEZE: "frozen", Response.DENY: "refused"}

@@ -18,8 +18,8 @@ Take = Callable[[Counter[Action], Sequence[Violation]], object]
 
 class Judging:
     """The thread. `take(actions, violations)` is called for each block, once its violations are in the trace,
-    with how many events of each kind it held, and what broke a rule. `react` is called with each violation the
-    moment it is found.
+    with how many events of each kind it held, and what broke a rule. `react` is called with each violation
+    the moment it is found.
 
     `error` is what ended it early, told to `on_error`; `unjudged` on how many events a rule failed,
     `bad_records` how many records could not be read, and `lost` the losses (critical, bulk) by the trace's

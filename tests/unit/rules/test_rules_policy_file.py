@@ -6,7 +6,7 @@ import pytest
 
 from tests.unit.rules.made import rules_of
 from tracer.errors import RuleFileError
-from tracer.events import Level, RuleKind
+from tracer.events import Level, Response, RuleKind
 from tracer.rules import load_rules
 
 WHOLE = """\
@@ -45,7 +45,7 @@ def test_a_whole_policy(tmp_path: Path) -> None:
 def test_every_mistake_is_told_at_once_with_its_line(tmp_path: Path) -> None:
     policy = """\
 name: 5
-on_violation: kill
+on_violation: end
 files:
   level: hgh
   wirte: [/a]
@@ -65,7 +65,7 @@ colour: red
 """
     assert problems(tmp_path, policy) == [
         "policy.yaml:1: name: must be text (in quotes, when it looks like a number)",
-        'policy.yaml:2: on_violation: "kill" is not available yet; only "alert" is',
+        "policy.yaml:2: on_violation: 'end' is not one of alert, freeze, kill",
         "policy.yaml:4: files.level: Input should be 'informational', 'low', 'medium', 'high' or 'critical'",
         "policy.yaml:5: files.wirte: is not a key that is known here",
         'policy.yaml:7: files.write[0]: must be an absolute path: it begins with "/"',
@@ -144,7 +144,7 @@ colour: red
         ),
         (
             "on_violation: shout\nfiles: {write: []}\n",
-            ["policy.yaml:1: on_violation: Input should be 'alert'"],
+            ["policy.yaml:1: on_violation: 'shout' is not one of alert, freeze, kill"],
         ),
     ],
 )
@@ -152,10 +152,26 @@ def test_what_is_no_policy(tmp_path: Path, policy: str, expected: list[str]) -> 
     assert problems(tmp_path, policy) == expected
 
 
-@pytest.mark.parametrize("action", ["freeze", "kill", "deny"])
-def test_an_action_that_is_not_there_yet_is_refused(tmp_path: Path, action: str) -> None:
-    assert problems(tmp_path, f"on_violation: {action}\nfiles: {{write: []}}\n") == [
-        f'policy.yaml:1: on_violation: "{action}" is not available yet; only "alert" is'
+def test_what_is_to_be_done(tmp_path: Path) -> None:
+    """A section that says nothing does as the whole policy says."""
+    path = tmp_path / "policy.yaml"
+    path.write_text(
+        "on_violation: kill\n"
+        "files: {on_violation: freeze, write: []}\n"
+        "network: {on_violation: alert, connect: []}\n"
+        "process: {exec: []}\n"
+    )
+    responses = {rule.id: rule.response for rule in load_rules(path, [], packs=False).rules}
+    assert responses == {
+        "files.write": Response.FREEZE,
+        "network.connect": Response.ALERT,
+        "process.exec": Response.KILL,
+    }
+
+
+def test_a_person_thaws_no_policy_does(tmp_path: Path) -> None:
+    assert problems(tmp_path, "on_violation: thaw\nfiles: {write: []}\n") == [
+        "policy.yaml:1: on_violation: 'thaw' is not one of alert, freeze, kill"
     ]
 
 

@@ -20,7 +20,7 @@ from tests.unit.rules.made import (
     sigma_rule,
 )
 from tracer.errors import RuleFileError
-from tracer.events import Action, Event, Exit, Level, Match, RuleKind, StdioKind
+from tracer.events import Action, Event, Exit, Level, Match, Response, RuleKind, StdioKind
 
 SSH = ran("ssh", "-N", "-R", "2222:localhost:22", "Host.Example")
 
@@ -264,6 +264,20 @@ def test_a_rule_may_bring_its_own_words(tmp_path: Path) -> None:
     rule = sigma_rule(selection("Image|endswith: /ssh")) + "rubicon: {summary: opened a tunnel}\n"
     (violation,) = rules_of(tmp_path, "", rule).judge(SSH)
     assert violation.summary == "ssh (pid 4302) opened a tunnel: ssh -N -R 2222:localhost:22 Host.Example"
+
+
+def test_a_rule_may_say_what_is_to_be_done(tmp_path: Path) -> None:
+    rule = sigma_rule(selection("Image|endswith: /ssh"))
+    (kill,) = rules_of(tmp_path, "", rule + "rubicon: {on_violation: kill}\n").judge(SSH)
+    assert kill.rule.response is Response.KILL
+    (alert,) = rules_of(tmp_path, "", rule).judge(SSH)
+    assert alert.rule.response is Response.ALERT
+
+
+def test_a_rule_cannot_refuse_what_was_done(tmp_path: Path) -> None:
+    rule = sigma_rule(selection("Image|endswith: /ssh")) + "rubicon: {on_violation: deny}\n"
+    with pytest.raises(RuleFileError, match="a detection matches what has been done"):
+        rules_of(tmp_path, "", rule)
 
 
 def test_a_rule_without_product_applies(tmp_path: Path) -> None:
