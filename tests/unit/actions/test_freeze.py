@@ -43,12 +43,12 @@ def test_all_but_who_is_spared_stop_and_go_on(three: list[subprocess.Popen[bytes
     frozen = freeze_scope(scope, told.append)
     assert stopped(first)
     assert stopped(second)
-    assert state(other) == "S"
+    assert state(other) != "T"
     assert {task.pid for task in frozen.tasks} == {first.pid, second.pid}
     assert told[-1] == frozen
     thaw(frozen)
     os.waitid(os.P_PID, first.pid, os.WCONTINUED)
-    assert state(first) in "RS"
+    assert state(first) != "T"
 
 
 def test_who_stood_still_before_is_not_woken(three: list[subprocess.Popen[bytes]]) -> None:
@@ -68,7 +68,7 @@ def test_nothing_is_frozen_that_could_not_be_written_down(three: list[subprocess
 
     with pytest.raises(OSError, match="full"):
         freeze_scope(Scope(lambda: [three[0].pid]), keep)
-    assert state(three[0]) == "S"
+    assert state(three[0]) != "T"
 
 
 def test_a_cgroup_that_holds_others_is_not_taken_as_one(tmp_path: Path) -> None:
