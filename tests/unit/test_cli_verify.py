@@ -9,15 +9,23 @@ from pathlib import Path
 import pytest
 
 from tracer.cli import verify as command
-from tracer.errors import TraceError
-from tracer.trace import Writer, ring_section
+from tracer.errors import TraceError, UsageError
+from tracer.trace import Keyring, Sealer, SigningKey, Writer, ring_section
+
+KEY = SigningKey.generate()
+
+
+@pytest.fixture(autouse=True)
+def keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("RUBICON_KEYS", str(tmp_path / "keys"))
+    return tmp_path / "keys"
 
 
 @pytest.fixture
 def trace(tmp_path: Path) -> Path:
     path = tmp_path / "evil\x1b[2J.trace"
-    with Writer(path) as writer:
-        writer.append([{"type": "session"}])
+    with Writer(path, sealer=Sealer(KEY)) as writer:
+        writer.append([{"type": "session", "key": KEY.public.line}])
         writer.append((), ring_section([b"a", b"b"], 1_000_000_000, 3_500_000_000), lost_critical=7)
         writer.append([{"type": "end"}])
     return path
@@ -54,17 +62,43 @@ def test_altered_says_where_in_json(trace: Path, capsys: pytest.CaptureFixture[s
     trace.write_bytes(data)
     assert rubicon(str(trace), "--json") == 2
     verdict = json.loads(capsys.readouterr().out)
-    assert (verdict["state"], verdict["blocks"], verdict["damage"]["block"]) == ("altered", 2, 2)
+    assert (verdict["state"], verdict["blocks"], verdict["damage"]["block"]) == ("altered", 3, 3)
 
 
 def test_torn_and_cut(trace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = trace.read_bytes()
     trace.write_bytes(data[:-1])
     assert rubicon(str(trace)) == 2
-    assert "torn at block 2" in capsys.readouterr().out
+    assert "torn at block 3" in capsys.readouterr().out
     trace.write_bytes(b"")
     assert rubicon(str(trace)) == 2
     assert "cut: 0 events" in capsys.readouterr().out
+
+
+def test_by_whom_it_is_sealed(trace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert rubicon(str(trace)) == 0, "nothing is trusted yet that it could be held against"
+    assert f"by {KEY.public.fingerprint} (not known here" in capsys.readouterr().out
+    own = Keyring().own()
+    assert rubicon(str(trace)) == 2
+    assert "wrong-key: 2 events, sealed by a key that is not trusted here" in capsys.readouterr().out
+    public = tmp_path / "there.pub"
+    public.write_text(KEY.public.line)
+    assert rubicon(str(trace), "--key", str(public)) == 0
+    Keyring().trust(KEY.public, "there")
+    capsys.readouterr()
+    assert rubicon(str(trace)) == 0
+    assert "(there)" in capsys.readouterr().out
+    public.write_text(own.public.line)
+    assert rubicon(str(trace), "--key", str(public), "--json") == 2
+    verdict = json.loads(capsys.readouterr().out)
+    assert (verdict["state"], verdict["sealed"]["key"]) == ("wrong-key", KEY.public.fingerprint)
+
+
+def test_a_key_that_is_none(trace: Path, tmp_path: Path) -> None:
+    (tmp_path / "no.pub").write_bytes(b"\xff\x00")
+    for name in ("no.pub", "missing.pub"):
+        with pytest.raises(UsageError):
+            rubicon(str(trace), "--key", str(tmp_path / name))
 
 
 def test_no_trace_is_an_error(tmp_path: Path) -> None:

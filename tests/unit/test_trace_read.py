@@ -42,7 +42,7 @@ def rewrite(path: Path, *parts: bytes) -> None:
 
 def test_intact(trace: Path) -> None:
     verdict = verify(trace)
-    assert verdict.state is TraceState.INTACT
+    assert verdict.state is TraceState.UNSEALED
     assert verdict.trustworthy
     assert (verdict.blocks, verdict.events, verdict.records) == (5, 15, 17)
     assert (verdict.first_ns, verdict.last_ns, verdict.lost_bulk) == (10, 22, 2)

@@ -89,7 +89,7 @@ def test_blocks_come_back_as_they_were_appended(tmp_path: Path) -> None:
     # Who does not know the losses does not take them back.
     assert (third.header.lost_critical, third.header.lost_bulk) == (7, 11)
     assert third.ends_trace
-    assert verify(path).state is TraceState.INTACT
+    assert verify(path).state is TraceState.UNSEALED
 
 
 def test_nothing_to_say_writes_nothing_but_new_losses_do(tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_refuses_more_than_a_block_may_hold_and_keeps_the_chain(tmp_path: Path) 
         with pytest.raises(TypeError):
             writer.append([{"type": "notice", "message": object()}])
         writer.append([END])
-    assert verify(tmp_path / "t").state is TraceState.INTACT
+    assert verify(tmp_path / "t").state is TraceState.UNSEALED
 
 
 def test_closed_writer_refuses(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_threads_append_one_sound_chain(tmp_path: Path) -> None:
             worker.join()
         writer.append([END])
     verdict = verify(path)
-    assert verdict.state is TraceState.INTACT
+    assert verdict.state is TraceState.UNSEALED
     assert (verdict.blocks, verdict.events) == (threads * each + 2, threads * each)
     notices = [record for block in blocks_of(path) for record in block.context if record["type"] == "notice"]
     for number in range(threads):
@@ -205,7 +205,7 @@ def test_full_disk_keeps_blocks_in_memory_and_writes_them_later(small_disk: Path
     assert writer.close()
     assert writer.pending_bytes == 0
     assert states == [WriterState.MEMORY, WriterState.OK]
-    assert verify(path).state is TraceState.INTACT
+    assert verify(path).state is TraceState.UNSEALED
     assert [block.critical for block in blocks_of(path)] == [b"", *(s.data for s in sections), b""]
 
 
@@ -285,7 +285,7 @@ def test_short_writes_and_a_failing_truncate_leave_a_sound_trace(
     monkeypatch.undo()
     writer.append([END])
     assert writer.close()
-    assert verify(tmp_path / "t").state is TraceState.INTACT
+    assert verify(tmp_path / "t").state is TraceState.UNSEALED
 
 
 def _failing(number: int) -> Callable[..., int]:

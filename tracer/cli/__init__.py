@@ -30,6 +30,7 @@ COMMANDS = (
     "replay",
     "export",
     "verify",
+    "keys",
     "doctor",
 )
 # Events are made by the million and refer to each other in no rings: with Python's own numbers (700, 10, 10)

@@ -25,7 +25,7 @@ from tracer.rules import load_rules
 from tracer.session import Callbacks, Outcome, Session
 from tracer.session.record import first_records
 from tracer.text import printable
-from tracer.trace import default_folder, new_session_id, new_trace_path
+from tracer.trace import Keyring, default_folder, new_session_id, new_trace_path
 
 _COLOURS = {
     Level.CRITICAL: "1;31",
@@ -162,8 +162,9 @@ class Live:
         with ExitStack() as undo:
             undo.callback(loading.discard)
             rules = load_rules(args.policy, args.rules)
+            key = Keyring().own()
             source = loading.result()
-            first = first_records(self.session_id, source, rules, targets, command)
+            first = first_records(self.session_id, source, rules, targets, command, key=key.public)
             jsonl = undo.enter_context(open_jsonl(args.jsonl)) if args.jsonl else None
             self.trace: Path = args.trace or new_trace_path(self.session_id)
             self.voice = Voice(jsonl, session_facts(first[0]), own_stderr())
@@ -174,6 +175,8 @@ class Live:
                 rules,
                 first,
                 callbacks,
+                key=key,
+                anchor=args.anchor,
                 enforce=args.enforce,
                 kept=default_folder() / f"{self.session_id}{kept.SUFFIX}",
             )

@@ -54,6 +54,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="Sigma rules: a file or a folder; may be given again. The shipped pack is always in force",
     )
     parser.add_argument("--trace", metavar="FILE", type=Path, help="where the trace goes; must not exist yet")
+    parser.add_argument(
+        "--anchor",
+        metavar="CMD",
+        default="",
+        help="a shell command, run for each seal of the trace (about once a minute and at the end) with the "
+        "seal as JSON on its stdin: to keep it where nobody here can change it",
+    )
     parser.add_argument("--jsonl", metavar="FILE", help="violations as JSON lines as they come; - is stdout")
     parser.add_argument(
         "--fail-on",

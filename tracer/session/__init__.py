@@ -7,6 +7,7 @@
 - `judge` follows the trace as any reader does, and appends what broke a rule.
 - `enforce` does what a rule wants done about a violation, or a person by the control socket.
 - `resolver` (a thread, when a policy allows domains by name) asks where they are, and has that recorded.
+- `anchor` (a thread, when it is asked for) hands the heads of the trace's chain to a command.
 - `outbox` keeps what these have to say until the next block is written.
 - `record` makes the records with which a trace begins.
 
@@ -32,6 +33,7 @@ from tracer.control import Command, Peer, Reply, Server, control_path
 from tracer.errors import CaptureError, TargetError
 from tracer.events import Action, Level, Response, Result, Taken, Violation
 from tracer.rules import RuleSet
+from tracer.session.anchor import Anchor
 from tracer.session.drain import Drain
 from tracer.session.enforce import Enforcer, spared_pids
 from tracer.session.judge import Judging
@@ -39,7 +41,7 @@ from tracer.session.outbox import Outbox
 from tracer.session.resolver import Resolver
 from tracer.targets import Target, cgroups, processes
 from tracer.text import printable
-from tracer.trace import MEMORY_LIMIT_BYTES, Writer, WriterState
+from tracer.trace import MEMORY_LIMIT_BYTES, Sealer, SigningKey, Writer, WriterState
 
 SCOPE = 1
 
@@ -105,6 +107,7 @@ class _Tally:
 class Session:
     """From the first record to the end record. `first` is the session record and whatever follows it.
 
+    `key` seals the trace; `anchor` is a command that gets the heads of its chain.
     `enforce`: what rules want done about violations is done, and not only told. `kept` is where it is written
     down that something is frozen; by default beside the trace.
 
@@ -121,6 +124,8 @@ class Session:
         first: Sequence[Mapping[str, Any]],
         callbacks: Callbacks,
         *,
+        key: SigningKey | None = None,
+        anchor: str = "",
         memory_limit_bytes: int = MEMORY_LIMIT_BYTES,
         enforce: bool = False,
         kept: Path | None = None,
@@ -134,8 +139,10 @@ class Session:
         self._error: BaseException | None = None
         self._outbox = Outbox()
         self._wake: Callable[[], object] = lambda: None
+        self._anchor = self._make_anchor(anchor, first[0]) if anchor else None
         self._writer = Writer(
             trace,
+            sealer=Sealer(key, on_seal=self._sealed) if key else None,
             memory_limit_bytes=memory_limit_bytes,
             on_append=self._appended,
             on_state=self._writer_changed,
@@ -166,6 +173,18 @@ class Session:
         self._wake = self._judging.wake
         self._drain = Drain(source, self._writer, self._outbox, on_error=self._failed)
         self._resolver = Resolver(rules.domains, self._outbox.add) if rules.domains else None
+
+    def _make_anchor(self, command: str, session: Mapping[str, Any]) -> Anchor:
+        return Anchor(
+            command,
+            session["id"],
+            on_result=self._outbox.add,
+            on_notice=lambda message: self.notice("anchor", message),
+        )
+
+    def _sealed(self, seal: Mapping[str, Any]) -> None:
+        if self._anchor:
+            self._anchor.put(seal)
 
     def watch(self, target: Target, *, silent: bool = False) -> int:
         """Add a target; the number of processes in it. Raises TargetError when it has gone meanwhile."""
@@ -210,6 +229,8 @@ class Session:
 
     def start(self) -> None:
         """Begin to drain and to judge."""
+        if self._anchor:
+            self._anchor.start()
         self._drain.start()
         self._judging.start()
         self._open_control()
@@ -314,6 +335,8 @@ class Session:
             outcome = replace(outcome, written=self._close_trace(outcome))
         with self._keeping_error():
             self._source.close()
+        if self._anchor:
+            self._anchor.stop()
         return outcome
 
     @contextmanager

@@ -14,14 +14,21 @@ from tracer.capture import Source
 from tracer.capture.doctor import kernel_facts
 from tracer.rules import RuleSet
 from tracer.targets.machine import cgroup_layout, runtimes
+from tracer.trace import PublicKey
 
 USERS_MAX = 1_000
 
 
 def first_records(
-    session_id: str, source: Source, rules: RuleSet, targets: Sequence[str], command: Sequence[str]
+    session_id: str,
+    source: Source,
+    rules: RuleSet,
+    targets: Sequence[str],
+    command: Sequence[str],
+    *,
+    key: PublicKey,
 ) -> list[dict[str, Any]]:
-    """The session record and the user names."""
+    """The session record and the user names. `key` is the one that will seal the trace."""
     return [
         {
             "type": "session",
@@ -36,6 +43,7 @@ def first_records(
             "kernel": platform.release(),
             "machine": platform.machine(),
             "version": __version__,
+            "key": key.line,
             "abi": dict(source.abi),
             "rules": {"digest": rules.digest, "sources": list(rules.sources)},
             "unseen": list(source.unseen),

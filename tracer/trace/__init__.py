@@ -34,11 +34,13 @@ tell a session that is running from one that was killed. A block is a little-end
     ======  ====  ================  ===================================================================
 
 The payload is one zstd frame of three sections: context (JSON lines, each an object with a "type"; the first
-of all is "session", the last is "end"), critical and bulk (kernel records framed as in the BPF ring buffer:
-u32 length with bit 30 = discarded and bit 31 = busy, u32 page offset, the bytes, padding to a multiple of 8).
+of all is "session", the last is "end", and after it a seal in a block of its own), critical and bulk (kernel
+records framed as in the BPF ring buffer: u32 length with bit 30 = discarded and bit 31 = busy, u32 page
+offset, the bytes, padding to a multiple of 8).
 
 The hash chain finds what a failing disk, a crash or a careless hand did, and says where. Who may write the
-file can also compute a new chain; only a signed head (not made yet) shows that.
+file can also compute a new chain, but not sign it: see `tracer.trace.seal`. Who has the key as well, as root
+on the same machine does, can do both; against that the heads have to be kept somewhere else (`--anchor`).
 """
 
 from tracer.records import EMPTY, Section
@@ -51,7 +53,9 @@ from tracer.trace.blocks import (
     ring_section,
 )
 from tracer.trace.follow import Follower
+from tracer.trace.keys import Keyring, PublicKey, SigningKey, default_keys_folder, read_public_key
 from tracer.trace.read import Damage, DamageKind, Reader
+from tracer.trace.seal import SEAL_SECONDS, Sealer
 from tracer.trace.store import (
     StoredSession,
     default_folder,
@@ -60,7 +64,7 @@ from tracer.trace.store import (
     new_trace_path,
     stored_sessions,
 )
-from tracer.trace.verify import TraceState, Verdict, verify
+from tracer.trace.verify import Sealed, TraceState, Verdict, verify
 from tracer.trace.write import MEMORY_LIMIT_BYTES, Writer, WriterState
 
 __all__ = [
@@ -68,22 +72,30 @@ __all__ = [
     "MAX_CONTEXT_BYTES",
     "MAX_RAW_BYTES",
     "MEMORY_LIMIT_BYTES",
+    "SEAL_SECONDS",
     "Block",
     "Damage",
     "DamageKind",
     "Follower",
     "Header",
+    "Keyring",
+    "PublicKey",
     "Reader",
+    "Sealed",
+    "Sealer",
     "Section",
+    "SigningKey",
     "StoredSession",
     "TraceState",
     "Verdict",
     "Writer",
     "WriterState",
     "default_folder",
+    "default_keys_folder",
     "find_trace",
     "new_session_id",
     "new_trace_path",
+    "read_public_key",
     "ring_records",
     "ring_section",
     "stored_sessions",

@@ -120,6 +120,12 @@ class Block:
     def ends_trace(self) -> bool:
         return any(record["type"] == "end" for record in self.context)
 
+    @property
+    def is_seal(self) -> bool:
+        """Whether it holds nothing but a seal, as the last block of a trace does."""
+        only_context = not (self.critical or self.bulk) and len(self.context) == 1
+        return only_context and self.context[0]["type"] == "seal"
+
 
 def encode_block(
     header: Header, context: bytes, critical: bytes, bulk: bytes, compressor: zstandard.ZstdCompressor

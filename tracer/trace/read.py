@@ -97,7 +97,8 @@ class Cursor:
     def __init__(self, descriptor: int, memory: Callable[[int], bytes | None] | None = None) -> None:
         self.offset = 0  # bytes
         self.sequence = 0  # of the block that should begin at `offset`
-        self.ended = False  # the block with the end record was read
+        self.ended = False  # the block with the end record was read; no more than a seal may follow
+        self.sealed = False  # and that was read, too
         self._previous = NO_HASH
         self._descriptor = descriptor
         self._memory = memory
@@ -109,8 +110,8 @@ class Cursor:
         After anything but a block the cursor stays where it was and may be asked again.
         """
         data = os.pread(self._descriptor, HEADER_BYTES, self.offset)
-        if self.ended:
-            return self._damage(DamageKind.ALTERED, "there is data after the end record") if data else None
+        if self.sealed:
+            return self._damage(DamageKind.ALTERED, "there is data after the last seal") if data else None
         if len(data) < HEADER_BYTES or not any(data):
             return self._from_memory() or self._incomplete(data)
         try:
@@ -153,6 +154,8 @@ class Cursor:
             block = decode_block(header, payload, self.offset, self._decompressor)
         except TraceError as error:
             return self._damage(DamageKind.ALTERED, str(error))
+        if self.ended and not block.is_seal:
+            return self._damage(DamageKind.ALTERED, "there is data after the end record")
         self._advance(block)
         return block
 
@@ -160,7 +163,8 @@ class Cursor:
         self.offset += block.header.block_bytes
         self.sequence += 1
         self._previous = block.header.hash
-        self.ended = block.ends_trace
+        self.sealed = self.ended
+        self.ended = self.ended or block.ends_trace
 
     def _incomplete(self, data: bytes) -> Damage | None:
         """What a header that is not all there means. Zeros are what a power failure leaves of a write."""
@@ -194,6 +198,10 @@ class TraceFile:
     def is_live(self) -> bool:
         """Whether it is still written."""
         return is_being_written(self._descriptor)
+
+    def cursor(self) -> Cursor:
+        """At the first block."""
+        return Cursor(self._descriptor)
 
     def close(self) -> None:
         if self._descriptor >= 0:
@@ -231,7 +239,7 @@ class Reader(TraceFile):
         return self._session
 
     def __iter__(self) -> Iterator[Block]:
-        cursor = Cursor(self._descriptor)
+        cursor = self.cursor()
         self.damage, self.ended = None, False
         while isinstance(result := cursor.next(), Block):
             self.ended = cursor.ended
@@ -239,7 +247,7 @@ class Reader(TraceFile):
         self.damage = result
 
     def _read_session(self, path: Path) -> dict[str, Any]:
-        first = Cursor(self._descriptor).next()
+        first = self.cursor().next()
         if not isinstance(first, Block):
             reason = first.message if first else "the file is empty"
             raise TraceError(f"nothing in the trace {_name(path)} can be read: {reason}")

@@ -28,6 +28,7 @@ from tracer.trace.blocks import (
     encode_block,
     encode_context,
 )
+from tracer.trace.seal import Sealer
 
 MEMORY_LIMIT_BYTES = 64 * 2**20
 ZSTD_LEVEL = 1
@@ -71,7 +72,7 @@ class Writer:
     `path` must not exist (a link, even a dangling one, counts as existing). The file has mode 0600 and is
     locked until `close`, or until the process dies. `on_append()` is called after blocks reached the disk or
     the memory kept for them; `on_state(state)` when the state changes; both without the lock held, on the
-    thread that caused it.
+    thread that caused it. With a `sealer` the head of the chain is signed now and then, and at the end.
 
     Raises TraceError when the file cannot be created.
     """
@@ -80,6 +81,7 @@ class Writer:
         self,
         path: Path,
         *,
+        sealer: Sealer | None = None,
         memory_limit_bytes: int = MEMORY_LIMIT_BYTES,
         on_append: Callable[[], object] = lambda: None,
         on_state: Callable[[WriterState], object] = lambda _: None,
@@ -88,6 +90,7 @@ class Writer:
         self.state = WriterState.OK
         self.pending_bytes = 0  # encoded blocks that wait in memory
         self.dropped_records = 0  # of all sections, since the start
+        self._sealer = sealer
         self._memory_limit_bytes = memory_limit_bytes
         self._on_append = on_append
         self._on_state = on_state
@@ -125,7 +128,7 @@ class Writer:
                 return
             self._lost = lost
             self._write_pending()
-            self._add(context, critical, bulk)
+            self._add([*self._seal(), *context], critical, bulk)
             after = self.state
         self._tell(before, after)
 
@@ -140,11 +143,13 @@ class Writer:
         return after is WriterState.OK
 
     def close(self) -> bool:
-        """Flush, sync and let go of the file; true when everything appended is safely on disk."""
+        """Flush, seal, sync and let go of the file; true when everything appended is safely on disk."""
         with self._lock:
             if self._descriptor < 0:
                 return self._complete
             self._settle()
+            if self._sealer and self._sequence:
+                self._add([self._sealer.seal(self._sequence - 1, self._previous)], EMPTY, EMPTY)
             synced = _sync(self._descriptor)
             # Unlocked by name, as a child forked just now may still hold a copy of the descriptor.
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)
@@ -159,6 +164,12 @@ class Writer:
         with self._lock:
             position = sequence - (self._sequence - len(self._pending))
             return self._pending[position] if 0 <= position < len(self._pending) else None
+
+    def _seal(self) -> list[dict[str, Any]]:
+        """The seal of the block before, when it is time for one."""
+        if self._sealer is None or not self._sequence or not self._sealer.is_due():
+            return []
+        return [self._sealer.seal(self._sequence - 1, self._previous)]
 
     def _settle(self) -> None:
         """Write what waits, and say what was dropped when no later block will."""
