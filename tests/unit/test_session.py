@@ -191,7 +191,7 @@ def test_records_become_a_trace_and_violations(path: Path, told: Told) -> None:
     assert outcome.complete
     assert outcome.worst() is Level.HIGH
     assert source.closed == 1
-    assert verify(path).state is TraceState.INTACT
+    assert verify(path).state is TraceState.UNSEALED
     with open_trace(path) as trace:
         found = [violation.summary for _event, violations in trace.items() for violation in violations]
         assert (found, trace.unjudged, trace.ended) == (["wrote /work/bad\n\udcff"], 0, True)
@@ -228,7 +228,7 @@ def test_what_came_before_the_start_is_judged_at_the_stop(path: Path, told: Told
     source.feed([START], [opened(200, "/bad")])
     session = made(source, path, told)
     assert session.stop().violations == {Level.HIGH: 1}
-    assert verify(path).state is TraceState.INTACT
+    assert verify(path).state is TraceState.UNSEALED
 
 
 def test_stopped_twice(path: Path, told: Told) -> None:
@@ -421,7 +421,7 @@ def test_a_full_disk_is_told_and_nothing_is_lost(path: Path, told: Told, disk: D
         outcome = session.stop()
     assert "the disk has room again" in told.notices[1]
     assert outcome.complete
-    assert verify(path).state is TraceState.INTACT
+    assert verify(path).state is TraceState.UNSEALED
 
 
 def test_what_no_memory_is_left_for_is_counted(path: Path, told: Told, disk: Disk) -> None:
@@ -441,7 +441,7 @@ def test_what_no_memory_is_left_for_is_counted(path: Path, told: Told, disk: Dis
     assert outcome.losses == {"critical": 0, "bulk": 7}
     assert not outcome.complete
     verdict = verify(path)
-    assert (verdict.state, verdict.lost_bulk) == (TraceState.INTACT, 7)
+    assert (verdict.state, verdict.lost_bulk) == (TraceState.UNSEALED, 7)
 
 
 def test_a_disk_that_stays_full(path: Path, told: Told, disk: Disk) -> None:
