@@ -184,6 +184,12 @@ struct rb_peer {
 	__u16 protocol;
 };
 
+/* The file behind a descriptor that can be written to and keeps what it is given; else both are 0. */
+struct rb_file_id {
+	__u64 inode;
+	__u64 device;
+};
+
 struct rb_exec {
 	struct rb_head head;
 	__u64 parent_start_ns;
@@ -204,6 +210,9 @@ struct rb_exec {
 	__u32 args_total;	/* true length of the argument vector in bytes */
 	__u8 stdio[4];		/* enum rb_stdio of descriptors 0, 1, 2 */
 	struct rb_peer stdin_peer;
+	struct rb_file_id stdin_file;
+	struct rb_file_id stdout_file;
+	struct rb_file_id stderr_file;
 	__u8 comm[RB_COMM_LEN];
 	__u32 path_len;		/* path: the executable that runs */
 	__u32 name_len;		/* name: what the kernel was asked to run; a script's own name */

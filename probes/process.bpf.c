@@ -99,6 +99,26 @@ static __noinline u8 stdio_kind(int fd, struct rb_peer *peer)
 	return RB_STDIO_SOCKET;
 }
 
+static __always_inline void fill_file_id(struct rb_file_id *to, struct fdtable *fdt, u32 fd)
+{
+	struct file *file = file_in(fdt, fd);
+
+	if (!file || !(BPF_CORE_READ(file, f_mode) & FMODE_WRITE) || !is_lasting(file))
+		return;
+	to->inode = BPF_CORE_READ(file, f_inode, i_ino);
+	to->device = file_device(file);
+}
+
+/* Where the standard streams lead: what the sandbox was started with is no act of its own. */
+static __always_inline void fill_streams(struct rb_exec *r, struct task_struct *task)
+{
+	struct fdtable *fdt = BPF_CORE_READ(task, files, fdt);
+
+	fill_file_id(&r->stdin_file, fdt, 0);
+	fill_file_id(&r->stdout_file, fdt, 1);
+	fill_file_id(&r->stderr_file, fdt, 2);
+}
+
 static __always_inline void fill_identity(struct rb_exec *r, struct task_struct *task)
 {
 	r->parent_pid = BPF_CORE_READ(task, real_parent, tgid);
@@ -181,6 +201,7 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 	r->stdio[0] = stdio_kind(0, &r->stdin_peer);
 	r->stdio[1] = stdio_kind(1, NULL);
 	r->stdio[2] = stdio_kind(2, NULL);
+	fill_streams(r, task);
 	r->path_len = put_file_path(s, exe);
 	r->name_len = put_kernel_name(s, BPF_CORE_READ(bprm, filename));
 	r->cwd_len = put_base(s, AT_FDCWD, false);
@@ -312,6 +333,7 @@ static __always_inline void fill_snapshot(struct scratch *s, struct task_struct 
 	r->head.pid = BPF_CORE_READ(task, tgid);
 	r->head.tid = r->head.pid;
 	fill_identity(r, task);
+	fill_streams(r, task);
 	if (exe) {
 		fill_executable(r, exe);
 		r->path_len = put_file_path(s, exe);

@@ -14,6 +14,7 @@ from tracer.records import (
     ExecFailedRecord,
     ExecRecord,
     ExitRecord,
+    FileId,
     FlowRecord,
     ForkRecord,
     Kind,
@@ -27,6 +28,7 @@ from tracer.records import (
 
 BOOT_NS = 1_767_225_600_000_000_000  # 2026-01-01T00:00:00Z
 SECOND_NS = 1_000_000_000
+NO_FILE = FileId(0, 0)
 SESSION = {"type": "session", "id": "s1", "boot_offset_ns": BOOT_NS}
 
 R = TypeVar("R", bound=Record)
@@ -112,6 +114,7 @@ def execve(
         "args_total": 0,
         "stdio": bytes([4, 2, 1, 0]),
         "stdin_peer": peer(),
+        **dict.fromkeys(("stdin_file", "stdout_file", "stderr_file"), NO_FILE),
         "comm": path.rpartition("/")[2].encode()[:15].ljust(16, b"\0"),
         "path": path,
         "name": path,

@@ -20,6 +20,7 @@ from tracer.records import (
     ExecFailedRecord,
     ExecRecord,
     ExitRecord,
+    FileId,
     FlowRecord,
     ForkRecord,
     Kind,
@@ -59,7 +60,7 @@ _KINDS: dict[type[Record], tuple[int, ...]] = {
 _CODES = {"daddr": "16s", "saddr": "16s", "stdio": "4s", "comm": "16s", "result": "q"}
 _CODES |= dict.fromkeys(("dport", "sport", "family", "protocol"), "H")
 _CODES |= dict.fromkeys(("mode", "device"), "I")
-_NESTED: dict[Any, type[Any]] = {"Peer": Peer, "Target": Target, "Credentials": Credentials}
+_NESTED: dict[Any, type[Any]] = {"Peer": Peer, "Target": Target, "Credentials": Credentials, "FileId": FileId}
 _HEAD = {field.name for field in fields(Record)}
 
 

@@ -121,12 +121,17 @@ _LEVEL_RANK = {level: rank for rank, level in enumerate(Level)}
 NO_ID = 0xFFFF_FFFF
 
 
+EARLIER_KEPT = 64
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Process:
     """One program image in one process: a new exec makes a new `Process` with the same `entity_id`.
 
     A process is (pid, start): `start_ns` is in nanoseconds since boot, `start_time_ns` since the Unix epoch.
     Pids are those of the initial pid namespace; `namespace_pid` is the one the process itself sees.
+    `earlier` has the other executables that it, and those it comes from, ran under watch before this one,
+    each once; EARLIER_KEPT of them are more than that, maybe.
     """
 
     entity_id: str
@@ -144,6 +149,7 @@ class Process:
     cgroup_id: int
     namespace_pid: int
     parent: Process | None = None
+    earlier: tuple[str, ...] = ()
 
     @property
     def command_line(self) -> str:
@@ -322,6 +328,7 @@ class File:
     flags           open(2) flags of `file_write`, else 0
     descriptor      of `file_write`: the number it is open under; -1 when refused
     inherited       `file_write`: it was opened before the watch or by a stranger, and is now first written
+    redirected      ... and is what a standard stream of the sandbox led to when the watch began
     mode            permission and type bits: of the file, or those asked for (chmod, mkdir)
     size            bytes: the length asked for by truncate, else 0
     bytes_written, writes   totals of `file_close`, else 0
@@ -343,6 +350,7 @@ class File:
     group_id: int = -1
     descriptor: int = -1
     inherited: bool = False
+    redirected: bool = False
 
 
 class Relation(StrEnum):

@@ -170,6 +170,14 @@ class Peer:
     protocol: int
 
 
+@dataclass(frozen=True, slots=True)
+class FileId:
+    """struct rb_file_id: which file it is; zeros for none."""
+
+    inode: int
+    device: int
+
+
 @dataclass(slots=True, eq=False)
 class ExecRecord(Record):
     """An exec that succeeded, or a process that was there at the attach (PROCESS: then without arguments).
@@ -177,6 +185,7 @@ class ExecRecord(Record):
     path        the executable that runs; for a script its interpreter
     name        what the kernel was asked to run; for a script the script
     stdio       enum rb_stdio of descriptors 0, 1, 2; the fourth is not used
+    stdin_file, stdout_file, stderr_file    what they lead to, when that can be written and keeps it
     args_total  true length of the argument vector in bytes
     """
 
@@ -198,6 +207,9 @@ class ExecRecord(Record):
     args_total: int
     stdio: bytes
     stdin_peer: Peer
+    stdin_file: FileId
+    stdout_file: FileId
+    stderr_file: FileId
     comm: bytes
     path: str
     name: str

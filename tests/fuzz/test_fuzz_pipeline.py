@@ -17,7 +17,7 @@ from tracer.context.paths import joined
 from tracer.export import event_document, session_facts
 from tracer.export.schema import Document
 from tracer.pipeline import Pipeline, RecordedPipeline
-from tracer.records import Credentials, Peer, Record, Target
+from tracer.records import Credentials, FileId, Peer, Record, Target
 from tracer.trace import ring_section
 
 fuzz = settings(max_examples=150, deadline=None)
@@ -40,6 +40,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "Peer": PEERS,
     "Target": st.builds(Target, SMALL, SMALL, SMALL, st.binary(min_size=16, max_size=16)),
     "Credentials": st.builds(Credentials, *[st.integers(0, 2**64 - 1)] * 2, *[SMALL] * 8),
+    "FileId": st.builds(FileId, SMALL, SMALL),
     "tuple[str, ...]": st.lists(NAMES, max_size=3).map(tuple),
 }
 RESULTS = st.sampled_from([0, 3, -2, -115, -(2**31)])

@@ -11,7 +11,7 @@ import pytest
 
 from tests.kernel.conftest import Cgroup, Triggers
 from tests.kernel.watching import PYTHON, Watch, flags, python, where
-from tracer.records import ExitRecord, Flag, Kind
+from tracer.records import ExitRecord, FileId, Flag, Kind
 
 # ---- fork and exec
 
@@ -131,6 +131,32 @@ for target in (os.openpty()[1], left.fileno(), file, null):
     closed, file, pipe, sock, terminal, other = range(6)
     assert [each.stdio[:3] for each in run.execs] == [
         bytes([stdin, pipe, closed]) for stdin in (terminal, sock, file, other)
+    ]
+
+
+def test_the_files_that_the_streams_lead_to(watch: Watch, here: Path) -> None:
+    """By device and inode, of those that can be written and keep it."""
+    run = watch.python(
+        """
+file = os.open("file", os.O_RDWR | os.O_CREAT)
+appended = os.open("appended", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+read = os.open("file", os.O_RDONLY)
+for streams in ((file, appended, appended), (read, 1, file), (read, appended, None)):
+    if os.fork() == 0:
+        for number, target in enumerate(streams):
+            os.close(number) if target is None else os.dup2(target, number)
+        os.execv("/bin/true", ["true"])
+    os.wait()
+""",
+        cwd=here,
+    )
+    stats = [os.stat(here / name) for name in ("file", "appended")]
+    file, appended = (FileId(each.st_ino, each.st_dev) for each in stats)
+    none = FileId(0, 0)
+    assert [(each.stdin_file, each.stdout_file, each.stderr_file) for each in run.execs] == [
+        (file, appended, appended),
+        (none, none, file),
+        (none, appended, none),
     ]
 
 

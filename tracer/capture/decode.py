@@ -19,6 +19,7 @@ from tracer.records import (
     ExecFailedRecord,
     ExecRecord,
     ExitRecord,
+    FileId,
     Flag,
     FlowRecord,
     ForkRecord,
@@ -61,7 +62,7 @@ _STRUCTS: dict[str, tuple[type[Record], tuple[Kind, ...]]] = {
 }  # fmt: skip
 
 # Structs inside of those, by the name that the fields of records have as their type.
-_NESTED: dict[str, type[Any]] = {each.__name__: each for each in (Peer, Target, Credentials)}
+_NESTED: dict[str, type[Any]] = {each.__name__: each for each in (Peer, Target, Credentials, FileId)}
 
 Decode = Callable[[bytes], Record]
 

@@ -98,6 +98,8 @@ class Context:
         self._talk = Talk(self._domains)
         self._paths: Recent[tuple[int, int], str] = Recent(PATHS_KEPT)  # by device and inode
         self._links = Links()
+        self._redirected: Recent[tuple[int, int], bool] = Recent(PATHS_KEPT)  # by device and inode
+        self._is_command_next = session.get("targets") == ["run"]
         self._sequence = 0
         self._ways = self._make_ways()
         self._learners: dict[str, Callable[[Mapping[str, Any]], None]] = {
@@ -156,7 +158,7 @@ class Context:
         at = self._tree.at
         ways: dict[Kind, _Way] = {
             Kind.FORK: (Action.FORK, Category.PROCESS, self._tree.fork, _nothing),
-            Kind.EXEC: (Action.EXEC, Category.PROCESS, self._tree.exec, _exec),
+            Kind.EXEC: (Action.EXEC, Category.PROCESS, self._tree.exec, self._executed),
             Kind.EXEC_FAILED: (Action.EXEC, Category.PROCESS, at, self._exec_failed),
             Kind.EXIT: (Action.EXIT, Category.PROCESS, self._tree.exit, _exit),
             Kind.PROCESS: (Action.EXEC, Category.PROCESS, self._tree.snapshot, self._snapshot),
@@ -184,8 +186,25 @@ class Context:
         }
         return {int(kind): way for kind, way in ways.items()}
 
+    def _executed(self, record: ExecRecord) -> Exec:
+        if self._is_command_next:
+            self._is_command_next = False
+            self._started_with(record)
+        return _exec(record)
+
+    def _started_with(self, record: ExecRecord) -> None:
+        """Where whoever started the sandbox sent its output, as in `rubicon run -- agent >log`.
+
+        Only of the command itself, and of who was there at the attach: later the sandbox itself can choose
+        what is behind the descriptors 0 to 2.
+        """
+        for file in (record.stdin_file, record.stdout_file, record.stderr_file):
+            if file.inode:
+                self._redirected.put((file.device, file.inode), True)
+
     def _snapshot(self, record: ExecRecord) -> Exec:
         """Called after the tree took the record in. Standard streams are not read at the attach."""
+        self._started_with(record)
         args = self._tree.at(record).args
         path, deleted = executable_path(record), bool(record.flags & _DELETED)
         other = StdioKind.OTHER
@@ -236,6 +255,7 @@ class Context:
                 self._paths.put((record.device, record.inode), path)
         if record.created and record.result >= 0:
             self._links.gone(path)
+        inherited = record.flags & _INHERITED != 0
         return File(
             path,
             inode=record.inode,
@@ -244,7 +264,8 @@ class Context:
             mode=record.mode,
             created=record.created != 0,
             descriptor=max(record.result, -1) if record.result != NO_DESCRIPTOR else -1,
-            inherited=record.flags & _INHERITED != 0,
+            inherited=inherited,
+            redirected=inherited and self._redirected.get((record.device, record.inode)) is not None,
         )
 
     def _closed(self, record: CloseRecord) -> File:

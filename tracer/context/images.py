@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from tracer.context.fields import number, text, texts
 from tracer.context.recent import Recent
-from tracer.events import NO_ID, Process
+from tracer.events import EARLIER_KEPT, NO_ID, Process
 from tracer.records import ExecRecord, Flag, ForkRecord
 
 TICK_NS = 10_000_000  # /proc/PID/stat gives start times in hundredths of a second (proc_pid_stat(5))
@@ -30,6 +31,14 @@ def entity_id(pid: int, start_ns: int) -> str:
 def executable_path(record: ExecRecord) -> str:
     """The path of the program; as in /proc/PID/exe " (deleted)" follows when no directory has it any more."""
     return f"{record.path} (deleted)" if record.flags & _DELETED else record.path
+
+
+@lru_cache(maxsize=4096)
+def _with(earlier: tuple[str, ...], executable: str) -> tuple[str, ...]:
+    """The same tuple for the same programs, as most processes have a history in common."""
+    if executable in earlier or len(earlier) >= EARLIER_KEPT:
+        return earlier
+    return (*earlier, executable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +87,14 @@ class Images:
         """Raises TraceError when the record is not one of a user."""
         self._users.put(number(record, "id"), text(record, "name"))
 
-    def executed(self, record: ExecRecord, args: tuple[str, ...], parent: Process | None) -> Process:
+    def executed(
+        self,
+        record: ExecRecord,
+        args: tuple[str, ...],
+        parent: Process | None,
+        before: Process | None = None,
+    ) -> Process:
+        """`before` is the process as it was, with the program that ends here."""
         return Process(
             entity_id(record.pid, record.start_ns),
             record.pid,
@@ -95,6 +111,7 @@ class Images:
             record.cgroup,
             record.ns_pid,
             parent,
+            _with(before.earlier, before.executable) if before and before.watched else (),
         )
 
     def forked(self, record: ForkRecord, parent: Process) -> Process:
@@ -115,6 +132,7 @@ class Images:
             record.cgroup,
             record.ns_pid,
             parent,
+            parent.earlier,
         )
 
     def inherited(self, child: Process, parent: Process) -> Process:
@@ -130,6 +148,7 @@ class Images:
             group_id=parent.group_id,
             effective_user_id=parent.effective_user_id,
             parent=parent,
+            earlier=parent.earlier,
         )
 
     def announced(self, facts: Announced, start_ns: int, parent: Process | None) -> Process:

@@ -113,7 +113,8 @@ class ProcessTree:
     def exec(self, record: ExecRecord) -> Process:
         life = self._find(record.pid, record.start_ns)
         parent, depth = self._parent_at_exec(record, life)
-        process = self._images.executed(record, record.args, parent)
+        before = life.at(record.time_ns) if life else None
+        process = self._images.executed(record, record.args, parent, before)
         if life is None:
             self._begin(_Life(process, record.time_ns, depth))
         else:

@@ -444,7 +444,11 @@ def _add_file(document: dict[str, Any], detail: File, action: Action) -> None:
     if action is Action.FILE_WRITE:
         document["rubicon"]["file"] = {"created": detail.created, "flags": open_flags(detail.flags)}
         if detail.inherited:
-            document["rubicon"]["file"] |= {"inherited": True, "descriptor": max(detail.descriptor, 0)}
+            document["rubicon"]["file"] |= {
+                "inherited": True,
+                "redirected": detail.redirected,
+                "descriptor": max(detail.descriptor, 0),
+            }
     elif action is Action.FILE_CLOSE:
         document["rubicon"]["file"] = {"bytes_written": detail.bytes_written, "writes": detail.writes}
 

@@ -237,6 +237,7 @@ class ExecFields(_JsonModel):
 class Written(_Model):
     created: bool | None = None
     inherited: bool | None = None
+    redirected: bool | None = None
     descriptor: Number | None = None
     flags: list[Name] | None = None
     bytes_written: Number | None = None

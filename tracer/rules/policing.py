@@ -6,7 +6,21 @@ import errno
 import posixpath
 from collections.abc import Callable, Iterable
 
-from tracer.events import Action, Event, Exec, File, Match, Network, NetworkType, Rule, RuleKind, Violation
+from tracer.events import (
+    EARLIER_KEPT,
+    Action,
+    Boundary,
+    Event,
+    Exec,
+    File,
+    Match,
+    Network,
+    NetworkType,
+    Process,
+    Rule,
+    RuleKind,
+    Violation,
+)
 from tracer.rules import sentences
 from tracer.rules.endpoints import compile_endpoints
 from tracer.rules.globs import Matcher, compile_globs
@@ -15,7 +29,7 @@ from tracer.rules.policy import Policy
 PolicyCheck = Callable[[Event], Violation | None]
 
 _HARMLESS = ("/dev/null", "/dev/zero", "/dev/full", "/dev/tty", "/dev/ptmx", "/dev/pts/**")
-_STDIO = range(3)
+_SPREADING = frozenset({"MS_PRIVATE", "MS_SLAVE", "MS_SHARED", "MS_UNBINDABLE"})
 _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR})
 _UNCHANGED = _ABSENT | {errno.EEXIST}
 
@@ -42,6 +56,9 @@ def policy_checks(policy: Policy) -> dict[Action, PolicyCheck]:
     if policy.files.write is not None:
         allowed = _compile_paths([*policy.files.write, *_HARMLESS])
         checks |= _file_checks(rules["files.write"], allowed)
+    if policy.mounts is not None:
+        check = _mount_check(rules["files.mounts"], _compile_programs(policy.mounts, writable))
+        checks |= dict.fromkeys(_CHANGES_PATHS, check)
     if policy.network.connect is not None:
         endpoints = compile_endpoints(policy.network.connect)
         checks[Action.CONNECT] = checks[Action.SEND] = _connect_check(rules["network.connect"], endpoints)
@@ -57,6 +74,7 @@ def policy_rules(policy: Policy) -> dict[str, Rule]:
     files, network, process = policy.files, policy.network, policy.process
     lists = (
         ("files.write", "File change not allowed", files, files.write),
+        ("files.mounts", "Mount not allowed", files, policy.mounts),
         ("network.connect", "Connection not allowed", network, network.connect),
         ("process.exec", "Program not allowed", process, process.exec),
     )
@@ -109,11 +127,6 @@ def _rooted(name: str) -> str:
     return f"!/{name[1:]}" if name.startswith("!") else f"/{name}"
 
 
-def _is_redirection(file: File) -> bool:
-    """Where whoever started the sandbox sent its output, as in `rubicon run -- agent >log`."""
-    return file.inherited and file.descriptor in _STDIO
-
-
 def _clean(path: str) -> str:
     """`path` without `.` and `..`, which only the names of failed attempts can have."""
     if "/." in path or "//" in path:
@@ -127,7 +140,7 @@ def _file_checks(rule: Rule, allowed: Matcher) -> dict[Action, PolicyCheck]:
 
     def written(event: Event) -> Violation | None:
         detail = event.detail
-        if not isinstance(detail, File) or allowed(_clean(detail.path)) or _is_redirection(detail):
+        if not isinstance(detail, File) or allowed(_clean(detail.path)) or detail.redirected:
             return None
         return violation(event, Match("file.path", detail.path))
 
@@ -148,6 +161,48 @@ def _file_checks(rule: Rule, allowed: Matcher) -> dict[Action, PolicyCheck]:
         Action.FILE_LINK: named_twice,
         **dict.fromkeys(_JUDGED_BY_PATH, changed),
     }
+
+
+def _spreads_only(flags: tuple[str, ...]) -> bool:
+    """Whether a mount(2) changes how mounts spread, or their options, and none: do_mount() in the kernel."""
+    if "MS_REMOUNT" in flags:
+        return True
+    return "MS_BIND" not in flags and any(flag in _SPREADING for flag in flags)
+
+
+# What an act must have done, or tried, to make paths lead elsewhere.
+_CHANGES_PATHS: dict[Action, Callable[[tuple[str, ...]], bool]] = {
+    Action.MOUNT: lambda flags: not _spreads_only(flags),
+    Action.UMOUNT: lambda _flags: True,
+    Action.PIVOT_ROOT: lambda _flags: True,
+    Action.CHROOT: lambda _flags: True,
+    Action.MOVE_MOUNT: lambda flags: "MOVE_MOUNT_SET_GROUP" not in flags,
+    Action.FSMOUNT: lambda _flags: True,
+    Action.OPEN_TREE: lambda flags: "OPEN_TREE_CLONE" in flags,
+    Action.SETNS: lambda flags: "CLONE_NEWNS" in flags,
+}
+
+
+def _mount_check(rule: Rule, allowed: Matcher) -> PolicyCheck:
+    """One process and its past: an agent must not do as the program did that made its sandbox."""
+
+    def may(process: Process) -> bool:
+        if len(process.earlier) >= EARLIER_KEPT:
+            return False
+        return allowed(process.executable) and all(map(allowed, process.earlier))
+
+    def check(event: Event) -> Violation | None:
+        detail = event.detail
+        if not isinstance(detail, Boundary) or (event.error and event.error not in sentences.REFUSALS):
+            return None
+        if not _CHANGES_PATHS[event.action](detail.flags) or may(event.process):
+            return None
+        matched = [Match("event.action", event.action)]
+        if detail.path:
+            matched.append(Match("rubicon.boundary.path", detail.path))
+        return Violation(rule, event, tuple(matched), sentences.by_policy_of_mounts(event))
+
+    return check
 
 
 def _connect_check(rule: Rule, allowed: Callable[[Network], bool]) -> PolicyCheck:

@@ -7,6 +7,7 @@
       level: high                 optional, of the violations: informational low medium high critical
       on_violation: kill          optional, in this section
       write: [/work/**, /tmp/**, "!/work/.git/hooks/**"]
+      mounts: [bwrap]             optional
     network:
       connect: [localhost, "pypi.org:443", "*.pythonhosted.org:443", 10.0.0.0/8, "unix:/run/**"]
     process:
@@ -24,6 +25,13 @@ files.write     `tracer.rules.globs`; every name an act creates, changes or remo
                 that begins with "!" takes away what others allow, wherever it stands. Terminals, and devices
                 that keep nothing (/dev/null, /dev/zero, /dev/full), need no entry; nor does a file to which
                 the sandbox's standard output was sent before the watch.
+files.mounts    programs that may mount, unmount, change their root or enter another mount namespace;
+                written as in `process.exec`, `[/**]` is any. After such an act a path may lead to another
+                file than it names: where `files.write` or `process.exec` judges by paths, and this list is
+                not there, nobody may. Who may is a process that has run only these programs since the watch
+                began, and so have those it comes from: what a sandbox is made with is of no use to who is
+                inside. Not judged: what failed and was not refused, other options for a mount, how mounts
+                spread.
 network.connect `tracer.rules.endpoints`; also who datagrams are sent to without a connect. A name is compared
                 with the domain the address was resolved from: by the engine (exact names), or in a DNS answer
                 that the sandbox got. Whoever may ask a resolver of its own choosing may be told that any
@@ -92,6 +100,7 @@ class _Judging(_Section):
 
 class FilesSection(_Judging):
     write: tuple[PathPattern, ...] | None = Field(default=None, strict=False)
+    mounts: tuple[ProgramPattern, ...] | None = Field(default=None, strict=False)
 
 
 class NetworkSection(_Judging):
@@ -118,8 +127,14 @@ class Policy(_Section):
         return frozenset(entry.domain for entry in self.network.connect or () if entry.domain)
 
     @property
+    def mounts(self) -> tuple[str, ...] | None:
+        """Who may mount; nobody, where paths are judged and nothing is said of it."""
+        judges_paths = self.files.write is not None or self.process.exec is not None
+        return () if self.files.mounts is None and judges_paths else self.files.mounts
+
+    @property
     def is_empty(self) -> bool:
-        return self.files.write is None and self.network.connect is None and self.process.exec is None
+        return self.mounts is None and self.network.connect is None
 
 
 def parse_policy(path: Path, data: bytes) -> Policy:
@@ -141,6 +156,6 @@ def _validate(document: Document) -> Policy:
         problems = [document.invalid(details) for details in error.errors(include_url=False)]
         raise RuleFileError(by_line(problems)) from None
     if policy.is_empty:
-        message = "judges nothing: it has none of files.write, network.connect, process.exec"
+        message = "judges nothing: it has no list of what is allowed"
         raise RuleFileError([document.problem((), message)])
     return policy

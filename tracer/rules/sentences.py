@@ -101,6 +101,11 @@ def by_policy(event: Event) -> str:
     return f"{actor(event)} {act(event)}, which the policy does not allow{failure(event)}"
 
 
+def by_policy_of_mounts(event: Event) -> str:
+    why = "a path may then lead to another file than it names"
+    return f"{actor(event)} {act(event)}, which the policy does not allow: {why}{failure(event)}"
+
+
 def by_detection(event: Event, phrase: str, title: str) -> str:
     """`phrase` is the rule's own verb and object, such as "opened a reverse tunnel"; "" when it has none."""
     if phrase:

@@ -44,7 +44,7 @@ from tracer.events import (
     StdioKind,
     Truncation,
 )
-from tracer.records import NO_DESCRIPTOR, Act, Flag, Kind, Record
+from tracer.records import NO_DESCRIPTOR, Act, FileId, Flag, Kind, Record
 
 
 class Equal:
@@ -331,6 +331,29 @@ def test_written_through_a_mapping(context: Context) -> None:
 def test_open_before_the_watch(context: Context) -> None:
     found = file(context.event(opened(100, "/log", result=1, flags=int(Flag.INHERITED), created=0)))
     assert (found.inherited, found.descriptor, found.created) == (True, 1, False)
+
+
+def test_what_the_sandbox_was_started_with_is_known_by_the_file_and_not_by_its_number() -> None:
+    log, other, inherited = FileId(31, 8), FileId(37, 8), int(Flag.INHERITED)
+
+    def redirected(context: Context, written: FileId, **changes: int) -> bool:
+        facts = {"inode": written.inode, "device": written.device, "flags": inherited, "result": 1} | changes
+        return file(context.event(opened(100, "/log", **facts))).redirected
+
+    run = Context(SESSION | {"targets": ["run"]})
+    run.event(execve(100, "/bin/sh", stdout_file=log))
+    run.event(execve(100, "/bin/cat", stdout_file=other))  # not the command: it chose that itself
+    assert redirected(run, log, result=9)
+    assert not redirected(run, other)
+    assert not redirected(run, FileId(log.inode, 9))
+    assert not redirected(run, log, flags=0)
+    attached = Context(SESSION | {"targets": ["pid:100"]})
+    attached.event(snapshot(100, "/bin/sh", stdin_file=log))
+    attached.event(snapshot(101, "/bin/sh", stderr_file=FileId(41, 8)))
+    attached.event(execve(102, "/bin/cat", stdout_file=other))
+    assert redirected(attached, log)
+    assert redirected(attached, FileId(41, 8))
+    assert not redirected(attached, other)
 
 
 def test_close(context: Context) -> None:

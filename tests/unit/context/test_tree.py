@@ -19,7 +19,7 @@ from tracer.context.tree import (
     ProcessTree,
 )
 from tracer.errors import TraceError
-from tracer.events import NO_ID, Process
+from tracer.events import EARLIER_KEPT, NO_ID, Process
 
 
 @pytest.fixture
@@ -65,6 +65,27 @@ def test_child_runs_the_parents_program_until_it_executes_another(tree: ProcessT
     program = tree.exec(execve(101, "/bin/ls", 30))
     assert (program.executable, program.entity_id, program.parent) == ("/bin/ls", child.entity_id, shell)
     assert program.entity_id != shell.entity_id
+
+
+def test_programs_that_ran_before(tree: ProcessTree) -> None:
+    """Of the process itself and of those it comes from, each once; a program of before the watch is none."""
+    announce(tree, 99, 1, "/bin/login")
+    assert tree.exec(execve(100, "/bin/sh", 10, parent_pid=99)).earlier == ()
+    child = tree.fork(fork(101, 100, 20))
+    assert child.earlier == ()
+    assert tree.exec(execve(101, "/bin/bwrap", 30)).earlier == ("/bin/sh",)
+    assert tree.exec(execve(101, "/bin/agent", 40)).earlier == ("/bin/sh", "/bin/bwrap")
+    tree.fork(fork(102, 101, 50))
+    again = tree.exec(execve(102, "/bin/bwrap", 60))
+    assert again.earlier == ("/bin/sh", "/bin/bwrap", "/bin/agent")
+    assert tree.exec(execve(102, "/bin/sh", 70)).earlier is again.earlier
+    assert tree.exec(execve(101, "/bin/late", 35)).earlier == ("/bin/sh", "/bin/bwrap")  # it came afterwards
+
+
+def test_programs_that_ran_before_are_bounded(tree: ProcessTree) -> None:
+    for number in range(2 * EARLIER_KEPT):
+        process = tree.exec(execve(100, f"/bin/{number}", number))
+    assert len(process.earlier) == EARLIER_KEPT
 
 
 def test_vfork_leaves_the_parent_as_it_was(tree: ProcessTree) -> None:

@@ -160,6 +160,7 @@ def file(
     mode: int = 0,
     descriptor: int = -1,
     inherited: bool = False,
+    redirected: bool = False,
 ) -> Event:
     detail = File(
         path,
@@ -169,6 +170,7 @@ def file(
         mode=mode,
         descriptor=descriptor,
         inherited=inherited,
+        redirected=redirected,
     )
     return event(action, detail, who, error)
 

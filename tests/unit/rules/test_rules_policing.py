@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import errno
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.unit.rules.made import (
+    AGENT,
+    bounded,
     broken,
     connected,
     connected_other,
@@ -19,7 +22,7 @@ from tests.unit.rules.made import (
     sent,
     spoke,
 )
-from tracer.events import Action, Event, Exit, Outcome, Spoken
+from tracer.events import EARLIER_KEPT, Action, Event, Exit, Outcome, Process, Spoken
 from tracer.rules import RuleSet
 
 FILES = """\
@@ -266,8 +269,89 @@ def test_a_section_that_is_not_there_is_not_judged(files: RuleSet, network: Rule
     assert files.judge(event(Action.FORK, None)) == ()
 
 
+MOUNTS = """\
+files:
+  write: [/work/**]
+  mounts: [bwrap, /work/unshare]
+"""
+
+
+def mounted(action: Action = Action.MOUNT, *flags: str, error: int = 0, who: Process = AGENT) -> Event:
+    return bounded(action, flags=flags, path="/work/b", source="/etc", error=error, who=who)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        mounted(),
+        mounted(Action.MOUNT, "MS_BIND", "MS_PRIVATE"),
+        mounted(Action.MOUNT, "MS_MOVE"),
+        mounted(error=errno.EPERM),
+        mounted(Action.UMOUNT, "MNT_DETACH"),
+        mounted(Action.PIVOT_ROOT),
+        mounted(Action.CHROOT),
+        mounted(Action.MOVE_MOUNT),
+        mounted(Action.FSMOUNT),
+        mounted(Action.OPEN_TREE, "OPEN_TREE_CLONE"),
+        mounted(Action.SETNS, "CLONE_NEWNS", "CLONE_NEWPID"),
+    ],
+)
+def test_what_makes_paths_lead_elsewhere(
+    made: Event, files: RuleSet, programs: RuleSet, tmp_path: Path
+) -> None:
+    for rules in (files, programs, rules_of(tmp_path, MOUNTS)):
+        (violation,) = rules.judge(made)
+        assert (violation.rule.id, violation.rule.name) == ("files.mounts", "Mount not allowed")
+        assert matches((violation,)) == [
+            ("event.action", made.action),
+            ("rubicon.boundary.path", "/work/b"),
+        ]
+        why = "which the policy does not allow: a path may then lead to another file than it names"
+        assert violation.summary.removesuffix("; it was refused with EPERM").endswith(why)
+        assert rules.judge(file("/work/x")) == () or rules is programs
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        mounted(error=errno.ENOENT),
+        mounted(Action.MOUNT, "MS_REC", "MS_PRIVATE"),
+        mounted(Action.MOUNT, "MS_REMOUNT", "MS_BIND", "MS_RDONLY"),
+        mounted(Action.MOVE_MOUNT, "MOVE_MOUNT_SET_GROUP"),
+        mounted(Action.OPEN_TREE),
+        mounted(Action.FSOPEN),
+        mounted(Action.MOUNT_SETATTR),
+        mounted(Action.SETNS, "CLONE_NEWNET"),
+        mounted(Action.UNSHARE, "CLONE_NEWNS"),
+    ],
+)
+def test_what_leaves_paths_as_they_are(made: Event, files: RuleSet) -> None:
+    assert files.judge(made) == ()
+
+
+def test_a_policy_that_judges_no_paths_has_nothing_against_mounts(network: RuleSet, tmp_path: Path) -> None:
+    assert network.judge(mounted()) == ()
+    (violation,) = rules_of(tmp_path, "files: {mounts: []}").judge(mounted())
+    assert violation.rule.id == "files.mounts"
+
+
+def test_who_may_mount(tmp_path: Path) -> None:
+    """Only what comes from nothing else than these programs; and none that the sandbox could have written."""
+    rules = rules_of(tmp_path, MOUNTS)
+
+    def may(executable: str, *earlier: str) -> bool:
+        return rules.judge(mounted(who=replace(process(executable), earlier=earlier))) == ()
+
+    assert may("/usr/bin/bwrap")
+    assert may("/work/unshare", "/usr/bin/bwrap")
+    assert not may("/work/bwrap")
+    assert not may("/usr/bin/mount")
+    assert not may("/usr/bin/bwrap", "/usr/bin/bwrap", "/usr/bin/python3.11")
+    assert not may("/usr/bin/bwrap", *["/usr/bin/bwrap"] * EARLIER_KEPT)
+    assert rules_of(tmp_path, "files: {mounts: [/**]}").judge(mounted()) == ()
+
+
 def test_where_the_output_was_sent_before_the_watch_is_the_operators_business(files: RuleSet) -> None:
-    for descriptor in (0, 1, 2):
-        assert files.judge(file("/log", inherited=True, descriptor=descriptor)) == ()
-    for inherited, descriptor in ((True, 3), (False, 1)):
-        assert len(files.judge(file("/log", inherited=inherited, descriptor=descriptor))) == 1
+    assert files.judge(file("/log", inherited=True, redirected=True, descriptor=7)) == ()
+    assert len(files.judge(file("/log", inherited=True, descriptor=1))) == 1
+    assert len(files.judge(file("/log", descriptor=1))) == 1

@@ -35,6 +35,7 @@ def test_a_whole_policy(tmp_path: Path) -> None:
     rules = rules_of(tmp_path, WHOLE.replace("CRITICAL", "critical"))
     assert [(rule.id, rule.level, rule.kind) for rule in rules.rules] == [
         ("files.write", Level.LOW, RuleKind.POLICY),
+        ("files.mounts", Level.LOW, RuleKind.POLICY),
         ("network.connect", Level.CRITICAL, RuleKind.POLICY),
         ("process.exec", Level.HIGH, RuleKind.POLICY),
     ]
@@ -88,11 +89,11 @@ colour: red
         ("- a\n", ["policy.yaml:1: a policy is a mapping of keys"]),
         (
             "\nname: x\n",
-            ["policy.yaml:2: judges nothing: it has none of files.write, network.connect, process.exec"],
+            ["policy.yaml:2: judges nothing: it has no list of what is allowed"],
         ),
         (
             "files: {}\n",
-            ["policy.yaml:1: judges nothing: it has none of files.write, network.connect, process.exec"],
+            ["policy.yaml:1: judges nothing: it has no list of what is allowed"],
         ),
         ("files:\n", ["policy.yaml:1: files: must be a section with keys"]),
         ("files: {write: /a}\n", ["policy.yaml:1: files.write: must be a list"]),
@@ -164,6 +165,7 @@ def test_what_is_to_be_done(tmp_path: Path) -> None:
     responses = {rule.id: rule.response for rule in load_rules(path, [], packs=False).rules}
     assert responses == {
         "files.write": Response.FREEZE,
+        "files.mounts": Response.FREEZE,
         "network.connect": Response.ALERT,
         "process.exec": Response.KILL,
     }
@@ -197,7 +199,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
 
 def test_aliases_may_repeat_but_not_explode(tmp_path: Path) -> None:
     fine = "files: {write: &w [/a]}\nprocess: {exec: *w}\n"
-    assert len(rules_of(tmp_path, fine).rules) == 2
+    assert len(rules_of(tmp_path, fine).rules) == 3
     bomb = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 60))
     assert problems(tmp_path, bomb) == [
         "policy.yaml:1: is nested too deeply, or its aliases expand to too much"
