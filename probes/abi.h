@@ -52,6 +52,7 @@ enum rb_kind {
 	RB_FLOW = 23,		/* a socket is closed */
 	RB_HEAD = 24,		/* the first bytes sent on a connection */
 	RB_DNS = 25,		/* a message to or from port 53 */
+	RB_CGROUP = 26,		/* a cgroup was made that now is a scope: that of a container which is awaited */
 	RB_KIND_COUNT,
 };
 
@@ -63,6 +64,7 @@ enum rb_loss {
 	RB_LOST_PEER,		/* no room to follow a connect under way */
 	RB_LOST_REQUEST,	/* no room to follow a request of io_uring under way: it is not reported */
 	RB_LOST_FLOW,		/* no room to follow a socket: no RB_HEAD and RB_FLOW of it */
+	RB_LOST_CGROUP,		/* no room for one more cgroup among the scopes: who is in it goes unwatched */
 	RB_LOST_CALL,		/* no room to follow a boundary call under way: no old credentials, no signals */
 	RB_LOSS_COUNT,
 };
@@ -77,6 +79,7 @@ enum rb_flag {
 	RB_DELETED = 1 << 6,		/* the file has no name any more, or never had one */
 	RB_INHERITED = 1 << 7,		/* opened before the watch, or by a stranger; this is its first write */
 	RB_MAPPED = 1 << 8,		/* written through a shared mapping, too: `bytes` and `writes` do not tell all */
+	RB_JOINED = 1 << 9,		/* came into the scope from outside: was moved into its cgroup, or born there */
 };
 
 #define RB_NO_DESCRIPTOR 0x7fffffff	/* result of an open that made none: io_uring's own table, mknod */
@@ -173,6 +176,14 @@ struct rb_fork {
 	__u64 cgroup;
 	__u32 parent_pid;
 	__u32 ns_pid;
+};
+
+/* The head names who made it; its scope is that of the cgroup. */
+struct rb_cgroup {
+	struct rb_head head;
+	__u64 cgroup;
+	__u32 version;		/* 1 or 2: of its hierarchy */
+	__u32 name_len;		/* name: path from the root of the hierarchy */
 };
 
 struct rb_peer {
@@ -380,6 +391,7 @@ struct rb_layout {
 	enum rb_act act;
 	enum rb_relation relation;
 	struct rb_boundary boundary;
+	struct rb_cgroup cgroup;
 };
 
 #endif

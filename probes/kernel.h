@@ -55,6 +55,11 @@ typedef __s64 s64;
 #define UNIX98_PTY_FIRST_MAJOR 128
 #define UNIX98_PTY_LAST_MAJOR 143
 
+/* Which number a controller has depends on how the kernel is configured. */
+enum cgroup_subsys_id {
+	pids_cgrp_id = 11,
+};
+
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
 typedef struct {
@@ -252,13 +257,25 @@ struct cred {
 
 struct kernfs_node {
 	u64 id;
+	const char *name;
+};
+
+struct cgroup_root {
+	int hierarchy_id;	/* 0 is version 2 */
+	unsigned int subsys_mask;
 };
 
 struct cgroup {
 	int level;
 	struct kernfs_node *kn;
+	struct cgroup_root *root;
 	struct cgroup *ancestors[];
 };
+
+struct cgroup_subsys_state {
+	struct cgroup *cgroup;
+};
+
 
 /* Until 6.0 a cgroup held the ids of its ancestors, not pointers (7f203bc89eb6). */
 struct cgroup___ids {
@@ -268,6 +285,7 @@ struct cgroup___ids {
 
 struct css_set {
 	struct cgroup *dfl_cgrp;
+	struct cgroup_subsys_state *subsys[];
 };
 
 struct signal_struct {

@@ -39,7 +39,7 @@ static __always_inline u64 cgroup_id(struct task_struct *task)
 /* --- fork ---------------------------------------------------------------------------------- */
 
 static __always_inline void emit_fork(struct task_struct *parent, struct task_struct *child,
-				      struct member *member)
+				      struct member *member, u16 flag)
 {
 	struct scratch *s = record_begin(sizeof(struct rb_fork));
 	struct rb_fork *r;
@@ -48,6 +48,7 @@ static __always_inline void emit_fork(struct task_struct *parent, struct task_st
 		return;
 	r = (void *)s->data;
 	record_head(&r->head, RB_FORK, member->scope, member->start_ns, 0);
+	record_flag(s, flag);
 	r->head.pid = BPF_CORE_READ(child, tgid);
 	r->head.tid = BPF_CORE_READ(child, pid);
 	/* Who made it, whoever its parent is: CLONE_PARENT makes it a sibling. */
@@ -62,6 +63,7 @@ SEC("tp_btf/sched_process_fork")
 int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 {
 	struct member *member = member_of(parent->tgid);
+	u16 flag = member ? 0 : RB_JOINED;
 	long scope;
 
 	if (child->pid != child->tgid)
@@ -72,7 +74,7 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 		return 0;
 	member = join(child, scope);
 	if (member)
-		emit_fork(parent, child, member);
+		emit_fork(parent, child, member, flag);
 	return 0;
 }
 
@@ -342,13 +344,14 @@ static __always_inline void fill_snapshot(struct scratch *s, struct task_struct 
 	r->args_total = BPF_CORE_READ(task, mm, arg_end) - BPF_CORE_READ(task, mm, arg_start);
 }
 
-static __always_inline void emit_snapshot(struct task_struct *task, struct member *member, u32 slot)
+static __always_inline void emit_snapshot(struct task_struct *task, struct member *member, u32 slot, u16 flag)
 {
 	struct scratch *s = record_begin_at(slot, sizeof(struct rb_exec));
 
 	if (!s)
 		return;
 	fill_snapshot(s, task, member);
+	record_flag(s, flag);
 	record_end(s, &critical);
 }
 
@@ -365,13 +368,13 @@ int BPF_PROG(on_cgroup_attach, struct cgroup *to, const char *path, struct task_
 	}
 	if (!has_cgroup_scopes)
 		return 0;
-	/* `to` may be of a v1 hierarchy, where ids mean something else; the task has moved already. */
+	/* `to` may be of any hierarchy; the task has moved already. */
 	scope = scope_by_cgroup(task);
 	if (scope == NO_SCOPE)
 		return 0;
 	member = join_running(task, scope);
 	if (member)
-		emit_snapshot(task, member, bpf_get_smp_processor_id());
+		emit_snapshot(task, member, bpf_get_smp_processor_id(), RB_JOINED);
 	return 0;
 }
 
@@ -434,7 +437,7 @@ int snapshot(struct bpf_iter__task *ctx)
 	if (!member)
 		return 0;
 	if (!asked || !wanted.silent)
-		emit_snapshot(task, member, user_slot);
+		emit_snapshot(task, member, user_slot, 0);
 	bpf_seq_write(ctx->meta->seq, "+", 1);
 	return 0;
 }

@@ -6,6 +6,7 @@
 #include "file.bpf.c"
 #include "uring.bpf.c"
 #include "process.bpf.c"
+#include "container.bpf.c"
 #include "syscalls.bpf.c"
 
 struct rb_layout *rb_layout;	/* never used: it puts the type into the BTF */

@@ -25,16 +25,19 @@ struct {
 	__type(value, struct member);
 } members SEC(".maps");
 
-/* cgroup v2 id -> scope */
+#define V1_CGROUP (1ULL << 63)	/* a bit that ids, which count from 1, never have */
+
+/* cgroup id -> scope; of version 1 those of the hierarchy of the pids controller, with V1_CGROUP */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 256);
+	__uint(max_entries, 4096);
 	__type(key, u64);
 	__type(value, u32);
 } scope_cgroups SEC(".maps");
 
 /* Set by user space: without cgroup scopes the forks of strangers cost one branch. */
 volatile bool has_cgroup_scopes;
+volatile bool has_v1_scopes;
 
 static __always_inline struct member *member_of(u32 tgid)
 {
@@ -121,14 +124,14 @@ static __always_inline u64 ancestor_cgroup_id(struct cgroup *cgroup, int level)
  * The scope of the innermost watched cgroup around `cgroup_at`, or NO_SCOPE. Not static, so that the verifier
  * looks at it once, on its own, and not again for each call; a kernel pointer goes in as a number.
  */
-__noinline long cgroup_scope(u64 cgroup_at)
+__noinline long cgroup_scope(u64 cgroup_at, u64 version)
 {
 	struct cgroup *cgroup = (void *)cgroup_at;
 	int level = BPF_CORE_READ(cgroup, level);
 	long found = NO_SCOPE;
 
 	for (int i = 0; i < CGROUP_DEPTH_MAX && i <= level; i++) {
-		u64 id = ancestor_cgroup_id(cgroup, i);
+		u64 id = ancestor_cgroup_id(cgroup, i) | version;
 		u32 *scope = bpf_map_lookup_elem(&scope_cgroups, &id);
 
 		if (scope)
@@ -137,10 +140,28 @@ __noinline long cgroup_scope(u64 cgroup_at)
 	return found;
 }
 
+static __always_inline struct cgroup *v1_cgroup(struct task_struct *task)
+{
+	struct css_set *set = BPF_CORE_READ(task, cgroups);
+	struct cgroup_subsys_state *state = NULL;
+
+	if (!bpf_core_enum_value_exists(enum cgroup_subsys_id, pids_cgrp_id))
+		return NULL;
+	bpf_core_read(&state, sizeof(state), &set->subsys[bpf_core_enum_value(enum cgroup_subsys_id, pids_cgrp_id)]);
+	return BPF_CORE_READ(state, cgroup);
+}
+
 /* The scope that a task's place among the cgroups gives it, or NO_SCOPE. */
 static __always_inline long scope_by_cgroup(struct task_struct *task)
 {
-	return has_cgroup_scopes ? cgroup_scope((u64)BPF_CORE_READ(task, cgroups, dfl_cgrp)) : NO_SCOPE;
+	long scope;
+
+	if (!has_cgroup_scopes)
+		return NO_SCOPE;
+	scope = cgroup_scope((u64)BPF_CORE_READ(task, cgroups, dfl_cgrp), 0);
+	if (scope == NO_SCOPE && has_v1_scopes)
+		scope = cgroup_scope((u64)v1_cgroup(task), V1_CGROUP);
+	return scope;
 }
 
 #endif

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from tracer.records import (
     Act,
     BoundaryRecord,
+    CgroupRecord,
     CloseRecord,
     ConnectRecord,
     Credentials,
@@ -262,3 +263,8 @@ def boundary(act: Act, pid: int, *values: int, time_ns: int = 0, **changes: Any)
         "name3": "",
     }
     return _made(BoundaryRecord, facts, changes)
+
+
+def made_cgroup(scope: int, path: str, **changes: Any) -> CgroupRecord:
+    head = _head(Kind.CGROUP, 1, 1, None) | {"scope": scope}
+    return _made(CgroupRecord, head | {"cgroup": 77, "version": 2, "name": path}, changes)

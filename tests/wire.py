@@ -14,6 +14,7 @@ from typing import Any
 
 from tracer.records import (
     BoundaryRecord,
+    CgroupRecord,
     CloseRecord,
     ConnectRecord,
     Credentials,
@@ -44,6 +45,7 @@ STRUCTS: dict[str, type[Record]] = {
     "flow": FlowRecord,
     "path": PathRecord,
     "boundary": BoundaryRecord,
+    "cgroup": CgroupRecord,
 }
 _KINDS: dict[type[Record], tuple[int, ...]] = {
     ForkRecord: (Kind.FORK,),
@@ -56,6 +58,7 @@ _KINDS: dict[type[Record], tuple[int, ...]] = {
     OpenRecord: (Kind.OPEN,),
     CloseRecord: (Kind.CLOSE,),
     BoundaryRecord: (Kind.BOUNDARY,),
+    CgroupRecord: (Kind.CGROUP,),
 }
 _CODES = {"daddr": "16s", "saddr": "16s", "stdio": "4s", "comm": "16s", "result": "q"}
 _CODES |= dict.fromkeys(("dport", "sport", "family", "protocol"), "H")

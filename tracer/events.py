@@ -132,6 +132,8 @@ class Process:
     Pids are those of the initial pid namespace; `namespace_pid` is the one the process itself sees.
     `earlier` has the other executables that it, and those it comes from, ran under watch before this one,
     each once; EARLIER_KEPT of them are more than that, maybe.
+    `setting_up`: it is still the runtime's own program, which came into the container from outside and
+    builds it (mounts, namespaces, capabilities); what it does is recorded and not judged. An exec ends it.
     """
 
     entity_id: str
@@ -150,6 +152,7 @@ class Process:
     namespace_pid: int
     parent: Process | None = None
     earlier: tuple[str, ...] = ()
+    setting_up: bool = False
 
     @property
     def command_line(self) -> str:
@@ -166,6 +169,25 @@ class Process:
         while process is not None:
             yield process
             process = process.parent
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """What an event happened in. "" is not known, or does not apply; `pod`, `namespace`: of Kubernetes."""
+
+    id: str
+    runtime: str = ""
+    name: str = ""
+    image: str = ""
+    pod: str = ""
+    namespace: str = ""
+
+    @property
+    def shown(self) -> str:
+        """How people call it."""
+        if self.pod and self.name:
+            return f"{self.namespace}/{self.pod}/{self.name}"
+        return self.name or self.id[:12]
 
 
 class StdioKind(StrEnum):
@@ -500,6 +522,8 @@ class Event:
     process     who did it; for `fork` the child, for a successful `exec` the new image
     error       errno of a failure (positive), else 0
     snapshot    true when it describes what was already there at the attach
+    container   where it happened, when the scope is a container
+    target      of the scope, as the user named it; for a container that was found, "docker:NAME" and the like
     """
 
     sequence: int
@@ -515,6 +539,8 @@ class Event:
     snapshot: bool = False
     truncated: tuple[Truncation, ...] = ()
     detail: Detail = None
+    container: Container | None = None
+    target: str = ""
 
 
 class RuleKind(StrEnum):

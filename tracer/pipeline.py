@@ -64,10 +64,13 @@ class Pipeline:
             except TraceError:
                 self.bad_records += 1
                 continue
-            yield event, self._judged(event)
+            if event is not None:
+                yield event, self._judged(event)
 
     def _judged(self, event: Event) -> tuple[Violation, ...]:
         """No event, however made, may end the judging of those after it."""
+        if event.process.setting_up:
+            return ()
         try:
             return self._judge(event)
         except Exception:  # noqa: BLE001  a rule that fails is counted; the verdict is then incomplete

@@ -43,6 +43,7 @@ class Kind(IntEnum):
     FLOW = 23
     HEAD = 24
     DNS = 25
+    CGROUP = 26
 
 
 class Act(IntEnum):
@@ -108,6 +109,7 @@ class Flag(IntFlag):
     DELETED = 1 << 6
     INHERITED = 1 << 7
     MAPPED = 1 << 8
+    JOINED = 1 << 9
 
 
 NO_DESCRIPTOR = 0x7FFF_FFFF  # RB_NO_DESCRIPTOR
@@ -156,6 +158,15 @@ class ForkRecord(Record):
     cgroup: int
     parent_pid: int
     ns_pid: int
+
+
+@dataclass(slots=True, eq=False)
+class CgroupRecord(Record):
+    """struct rb_cgroup: the cgroup of an awaited container was made; `scope` is the container's."""
+
+    cgroup: int
+    version: int
+    name: str
 
 
 @dataclass(slots=True, eq=False)

@@ -154,6 +154,7 @@ def _event_section(event: Event) -> Section:
         Field("outcome", _outcome(event), "failed" if event.error else ""),
         Field("process", f"{event.process.name}[{event.process.pid}]"),
         Field("thread", str(event.thread_id) if event.thread_id != event.process.pid else ""),
+        Field("container", _container(event)),
         Field("evidence", _evidence(event)),
         Field("truncated", cuts, "note"),
         Field("sequence", str(event.sequence)),
@@ -162,6 +163,13 @@ def _event_section(event: Event) -> Section:
 
 def _outcome(event: Event) -> str:
     return f"{event.outcome.value} {describe.error_name(event.error)}".rstrip()
+
+
+def _container(event: Event) -> str:
+    container = event.container
+    if container is None:
+        return ""
+    return " ".join(filter(None, (container.runtime, container.shown, container.image)))
 
 
 def _evidence(event: Event) -> str:

@@ -6,6 +6,7 @@ import mmap
 import os
 import select
 import struct
+import threading
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -27,6 +28,8 @@ PROGRAMS = (
     "on_exec",
     "on_exit",
     "on_cgroup_attach",
+    "on_cgroup_mkdir",
+    "on_cgroup_rmdir",
     "on_tcp_state",
     "on_signal",
     "on_sys_enter",
@@ -47,6 +50,8 @@ UNSEEN = {
 
 _BULK_KINDS = frozenset({*range(Kind.OPEN, Kind.CHOWN + 1), Kind.FLOW})
 _BULK_LOSSES = frozenset({"RB_LOST_FILE"})
+_V1_CGROUP = 1 << 63  # V1_CGROUP in scope.h
+_CONTAINER_NAME_BYTES = 64  # CONTAINER_NAME_LEN in container.bpf.c
 _PASSES_MAX = 64  # over all processes until nobody joins; each pass reaches at least a generation further
 
 
@@ -122,6 +127,8 @@ class CoreSource:
             self._poll.register(ring.fd, select.EPOLLIN)
         self._members = self._object.map("members")
         self._cgroups = self._object.map("scope_cgroups")
+        self._awaited = self._object.map("awaited")
+        self._variables_lock = threading.Lock()
         self._bss = self._object.map(".bss")
         self._bss_bytes = bytearray(self._bss.memory())
         self._loss_count = self._loss_count_of()
@@ -143,12 +150,31 @@ class CoreSource:
         self._write_variable("wanted", bytes(16))
         return joined
 
-    def add_cgroup(self, cgroup_id: int, scope: int) -> int:
+    def add_cgroup(self, cgroup_id: int, scope: int, version: int = 2) -> int:
+        if version == 1:
+            self._write_variable("has_v1_scopes", b"\1")
+            cgroup_id |= _V1_CGROUP
         self._cgroups.update(struct.pack("<Q", cgroup_id), struct.pack("<I", scope))
         self._write_variable("has_cgroup_scopes", b"\1")
         return self._snapshot()
 
+    def await_container(self, name: str, scope: int) -> None:
+        self._awaited.update(_container_name(name), struct.pack("<I", scope))
+        self._write_variable("has_cgroup_scopes", b"\1")
+        self._write_variable("awaits_some", b"\1")
+
+    def await_all_containers(self) -> None:
+        self._write_variable("has_cgroup_scopes", b"\1")
+        self._write_variable("awaits_all", b"\1")
+
+    def forget_container(self, name: str) -> None:
+        self._awaited.delete(_container_name(name))
+
     def _write_variable(self, name: str, value: bytes) -> None:
+        with self._variables_lock:
+            self._write_locked(name, value)
+
+    def _write_locked(self, name: str, value: bytes) -> None:
         offset, size = self._variables[name]
         if size != len(value):
             raise KernelError(f"the variable {name} of the probes has another size; build them again")
@@ -185,6 +211,10 @@ class CoreSource:
     def members(self) -> Iterable[int]:
         return [int.from_bytes(key, "little") for key in self._members.keys(4)]
 
+    def scope_cgroups(self) -> list[int]:
+        """The ids of the cgroups that are scopes now."""
+        return [int.from_bytes(key, "little") & ~_V1_CGROUP for key in self._cgroups.keys(8)]
+
     def losses(self) -> dict[str, int]:
         counts = self._loss_counts()
         return {self._loss_names[place]: count for place, count in enumerate(counts) if count}
@@ -219,3 +249,7 @@ class CoreSource:
         self._poll.close()
         with suppress(RubiconError):
             self._object.close()
+
+
+def _container_name(name: str) -> bytes:
+    return os.fsencode(name)[:_CONTAINER_NAME_BYTES].ljust(_CONTAINER_NAME_BYTES, b"\0")

@@ -13,6 +13,7 @@ from typing import Any
 from tracer.errors import AbiMismatch, TraceError
 from tracer.records import (
     BoundaryRecord,
+    CgroupRecord,
     CloseRecord,
     ConnectRecord,
     Credentials,
@@ -59,6 +60,7 @@ _STRUCTS: dict[str, tuple[type[Record], tuple[Kind, ...]]] = {
         ),
     ),
     "boundary": (BoundaryRecord, (Kind.BOUNDARY,)),
+    "cgroup": (CgroupRecord, (Kind.CGROUP,)),
 }  # fmt: skip
 
 # Structs inside of those, by the name that the fields of records have as their type.

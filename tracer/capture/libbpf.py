@@ -228,6 +228,10 @@ class Map:
         if self._library.bpf_map_update_elem(self.fd, key, value, 0):
             raise self._library.fail(f"cannot write to the map {self.name}")
 
+    def delete(self, key: bytes) -> None:
+        """Nothing when it is not there."""
+        self._library.bpf_map_delete_elem(self.fd, key)
+
     def keys(self, size: int) -> list[bytes]:
         """All keys, each of `size` bytes; what comes and goes meanwhile may be missing."""
         found: list[bytes] = []

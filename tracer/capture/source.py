@@ -8,6 +8,8 @@ from typing import Any, Protocol
 
 from tracer.records import EMPTY, Section
 
+FIRST_FOUND_SCOPE = 0x10000  # as in container.bpf.c
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -48,8 +50,23 @@ class Source(Protocol):
         """Watch a process and its descendants; how many processes joined (0: there is no such process)."""
         ...
 
-    def add_cgroup(self, cgroup_id: int, scope: int) -> int:
-        """Watch all that is in a cgroup or below it, now and later; how many processes joined."""
+    def add_cgroup(self, cgroup_id: int, scope: int, version: int = 2) -> int:
+        """Watch all that is in a cgroup or below it, now and later; how many processes joined.
+
+        Of version 1 a cgroup is one of the hierarchy of the pids controller.
+        """
+        ...
+
+    def await_container(self, name: str, scope: int) -> None:
+        """Watch a container whenever it starts. `name` is its id, or whatever its cgroup will be called."""
+        ...
+
+    def await_all_containers(self) -> None:
+        """Watch each container that starts, in a scope of its own from FIRST_FOUND_SCOPE on."""
+        ...
+
+    def forget_container(self, name: str) -> None:
+        """Await it no more; if it runs, it stays watched."""
         ...
 
     def wait(self, timeout_seconds: float) -> bool:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from tracer.cli.loading import Loading, add_options
 from tracer.cli.screen import Screen, has_terminal, start_screen
 from tracer.errors import UsageError
-from tracer.targets import Target, parse_target
+from tracer.targets import KINDS, Target, parse_target
 
 if TYPE_CHECKING:
     from tracer.cli.live import Live
@@ -26,10 +26,10 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = subparsers.add_parser(
         "attach",
         help="watch what already runs",
-        description="Watch processes or cgroups that run already, with all that is in them, until they end "
-        "or you quit. On a terminal the screen opens.",
+        description="Watch processes, cgroups or containers that run already, with all that is in them, "
+        "until they end or you quit. On a terminal the screen opens.",
     )
-    parser.add_argument("targets", metavar="TARGET", nargs="+", help="pid:N or cgroup:PATH")
+    parser.add_argument("targets", metavar="TARGET", nargs="+", help=", ".join(KINDS))
     add_options(parser)
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument("--tui", action="store_true", help="the default on a terminal")

@@ -14,6 +14,7 @@ from tracer.context.images import Images, executable_path
 from tracer.context.links import Links
 from tracer.context.names import Domains
 from tracer.context.recent import Recent
+from tracer.context.scopes import Scopes
 from tracer.context.talk import Talk
 from tracer.context.tree import ProcessTree
 from tracer.errors import TraceError
@@ -35,6 +36,7 @@ from tracer.events import (
 )
 from tracer.records import (
     NO_DESCRIPTOR,
+    CgroupRecord,
     CloseRecord,
     ConnectRecord,
     ExecFailedRecord,
@@ -92,7 +94,8 @@ class Context:
     def __init__(self, session: Mapping[str, Any]) -> None:
         """Raises TraceError when the session record does not say when the machine booted."""
         self._boot_ns = number(session, "boot_offset_ns")
-        self._images = Images(self._boot_ns)
+        self._scopes = Scopes()
+        self._images = Images(self._boot_ns, self._scopes)
         self._tree = ProcessTree(self._images)
         self._domains = Domains()
         self._talk = Talk(self._domains)
@@ -106,6 +109,8 @@ class Context:
             "name": self._domains.learn,
             "process": self._tree.learn,
             "user": self._images.learn_user,
+            "scope": self._scopes.learn_scope,
+            "container": self._scopes.learn_container,
         }
 
     def learn(self, records: Iterable[Mapping[str, Any]]) -> int:
@@ -120,11 +125,14 @@ class Context:
                     bad += 1
         return bad
 
-    def event(self, record: Record) -> Event:
-        """Raises TraceError for a kind of record this version does not know."""
+    def event(self, record: Record) -> Event | None:
+        """None for a record that is about a scope. Raises TraceError for a kind that is not known."""
         kind, result, flags = record.kind, record.result, record.flags
         way = self._ways.get(kind)
         if way is None:
+            if isinstance(record, CgroupRecord):
+                self._scopes.made(record)
+                return None
             raise TraceError(f"a record of kind {kind}, which is not known")
         action, category, process_of, detail_of = way
         if kind == _BOUNDARY:
@@ -151,6 +159,7 @@ class Context:
             kind == _PROCESS,
             truncations(record) if flags & ANY_CUT else (),
             detail,
+            *self._scopes.labels(record.scope),
         )
 
     def _make_ways(self) -> dict[int, _Way]:

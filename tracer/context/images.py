@@ -10,12 +10,13 @@ from typing import Any
 
 from tracer.context.fields import number, text, texts
 from tracer.context.recent import Recent
+from tracer.context.scopes import Scopes
 from tracer.events import EARLIER_KEPT, NO_ID, Process
-from tracer.records import ExecRecord, Flag, ForkRecord
+from tracer.records import ExecRecord, Flag, ForkRecord, Record
 
 TICK_NS = 10_000_000  # /proc/PID/stat gives start times in hundredths of a second (proc_pid_stat(5))
 USERS_KEPT = 65_536
-_DELETED = int(Flag.DELETED)
+_DELETED, _JOINED = int(Flag.DELETED), int(Flag.JOINED)
 
 
 def entity_id(pid: int, start_ns: int) -> str:
@@ -79,13 +80,22 @@ def read_announced(record: Mapping[str, Any]) -> Announced:
 class Images:
     """Makes processes. `boot_ns` is the time of the boot, nanoseconds since the Unix epoch."""
 
-    def __init__(self, boot_ns: int) -> None:
+    def __init__(self, boot_ns: int, scopes: Scopes) -> None:
         self._boot_ns = boot_ns
-        self._users: Recent[int, str] = Recent(USERS_KEPT)
+        self._scopes = scopes
+        self._users: Recent[tuple[str, int], str] = Recent(USERS_KEPT)  # by container, "" is none
 
     def learn_user(self, record: Mapping[str, Any]) -> None:
         """Raises TraceError when the record is not one of a user."""
-        self._users.put(number(record, "id"), text(record, "name"))
+        self._users.put((text(record, "container", ""), number(record, "id")), text(record, "name"))
+
+    def _user(self, number: int, scope: int) -> str:
+        """A container's users are its own: names of the machine mean nothing there."""
+        container = self._scopes.container(scope)
+        return self._users.get((container.id if container else "", number)) or ""
+
+    def _sets_up(self, record: Record) -> bool:
+        return record.flags & _JOINED != 0 and self._scopes.container(record.scope) is not None
 
     def executed(
         self,
@@ -105,13 +115,16 @@ class Images:
             record.cwd,
             os.fsdecode(record.comm.partition(b"\0")[0]),
             record.uid,
-            self._users.get(record.uid) or "",
+            self._user(record.uid, record.scope),
             record.gid,
             record.euid,
             record.cgroup,
             record.ns_pid,
             parent,
-            _with(before.earlier, before.executable) if before and before.watched else (),
+            _with(before.earlier, before.executable)
+            if before and before.watched and not before.setting_up
+            else (),
+            self._sets_up(record),
         )
 
     def forked(self, record: ForkRecord, parent: Process) -> Process:
@@ -133,6 +146,7 @@ class Images:
             record.ns_pid,
             parent,
             parent.earlier,
+            parent.setting_up or self._sets_up(record),
         )
 
     def inherited(self, child: Process, parent: Process) -> Process:
@@ -149,6 +163,7 @@ class Images:
             effective_user_id=parent.effective_user_id,
             parent=parent,
             earlier=parent.earlier,
+            setting_up=child.setting_up or parent.setting_up,
         )
 
     def announced(self, facts: Announced, start_ns: int, parent: Process | None) -> Process:
@@ -163,7 +178,7 @@ class Images:
             facts.working_directory,
             facts.name,
             facts.user_id,
-            self._users.get(facts.user_id) or "",
+            self._users.get(("", facts.user_id)) or "",
             facts.group_id,
             facts.effective_user_id,
             0,

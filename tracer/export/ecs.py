@@ -23,6 +23,7 @@ from tracer.events import (
     NO_ID,
     Action,
     Boundary,
+    Container,
     Credentials,
     Dns,
     Event,
@@ -142,6 +143,8 @@ def event_document(
     }
     if user := _user(event.process):
         document["user"] = user
+    if event.container is not None:
+        _add_container(document, event.container)
     if event.error:
         document["error"] = {"code": errno.errorcode.get(event.error, str(event.error))}
     _add_detail(document, event)
@@ -272,15 +275,34 @@ def _rubicon(event: Event, session: SessionFacts) -> dict[str, Any]:
     rubicon: dict[str, Any] = {
         "session": session.session,
         "scope": event.scope,
-        "target": valid_unicode(session.target),
+        "target": valid_unicode(event.target or session.target),
         "tier": session.tier,
         "evidence": event.evidence.value,
     }
+    if event.process.setting_up:
+        rubicon["setting_up"] = True
     if event.truncated:
         rubicon["truncated"] = [
             {"field": cut.field, "length_bytes": cut.length_bytes} for cut in event.truncated
         ]
     return rubicon
+
+
+def _add_container(document: dict[str, Any], container: Container) -> None:
+    facts: dict[str, Any] = {"id": valid_unicode(container.id)}
+    if container.runtime:
+        facts["runtime"] = valid_unicode(container.runtime)
+    if container.name:
+        facts["name"] = valid_unicode(container.name)
+    if container.image:
+        facts["image"] = {"name": valid_unicode(container.image)}
+    document["container"] = facts
+    if container.pod:
+        document["orchestrator"] = {
+            "type": "kubernetes",
+            "namespace": valid_unicode(container.namespace),
+            "resource": {"type": "pod", "name": valid_unicode(container.pod)},
+        }
 
 
 def _add_detail(document: dict[str, Any], event: Event) -> None:

@@ -305,12 +305,35 @@ class SummaryFields(_JsonModel):
     verdict: Literal["clean", "violated", "incomplete"]
 
 
+class ImageFields(_Model):
+    name: Name
+
+
+class ContainerFields(_Model):
+    id: Name
+    runtime: Name | None = None
+    name: Name | None = None
+    image: ImageFields | None = None
+
+
+class Resource(_Model):
+    type: Literal["pod"]
+    name: Name
+
+
+class Orchestrator(_Model):
+    type: Literal["kubernetes"]
+    namespace: str
+    resource: Resource
+
+
 class RubiconFields(_JsonModel):
     session: Name
     target: str
     tier: str
     scope: Number | None = None
     evidence: Evidence | None = None
+    setting_up: bool | None = None
     truncated: list[Truncated] | None = None
     step: Name | None = None
     matched: list[Matched] | None = None
@@ -334,6 +357,8 @@ class Document(_Model):
     rubicon: RubiconFields
     process: ProcessFields | Ancestor | None = None
     user: User | None = None
+    container: ContainerFields | None = None
+    orchestrator: Orchestrator | None = None
     file: FileFields | None = None
     source: Endpoint | None = None
     destination: Endpoint | None = None

@@ -35,6 +35,7 @@ from tracer.events import (
     BOUNDARY_ACTIONS,
     Action,
     Boundary,
+    Container,
     Credentials,
     Dns,
     Event,
@@ -172,6 +173,14 @@ def _of_parent(read: Callable[[Process], Any]) -> Reader:
     return reader
 
 
+def _of_container(read: Callable[[Container], str]) -> Callable[[Facts], str | None]:
+    def value(facts: Facts) -> str | None:
+        container = facts.event.container
+        return (read(container) or None) if container else None
+
+    return value
+
+
 _PROCESS: dict[str, Field] = {
     **_fields(
         {
@@ -182,6 +191,13 @@ _PROCESS: dict[str, Field] = {
             "process.working_directory": lambda facts: facts.event.process.working_directory or None,
             "process.name": lambda facts: facts.event.process.name or None,
             "user.name": _user,
+            "container.id": _of_container(lambda container: container.id),
+            "container.name": _of_container(lambda container: container.name),
+            "container.image.name": _of_container(lambda container: container.image),
+            "container.runtime": _of_container(lambda container: container.runtime),
+            "orchestrator.namespace": _of_container(lambda container: container.namespace),
+            "orchestrator.resource.name": _of_container(lambda container: container.pod),
+            "rubicon.target": lambda facts: facts.event.target or None,
             "process.parent.executable": _of_parent(lambda parent: parent.executable or None),
             "process.parent.command_line": _of_parent(lambda parent: parent.command_line or None),
             "process.parent.name": _of_parent(lambda parent: parent.name or None),

@@ -22,6 +22,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -38,12 +39,11 @@ from tracer.session.drain import Drain
 from tracer.session.enforce import Enforcer, spared_pids
 from tracer.session.judge import Judging
 from tracer.session.outbox import Outbox
+from tracer.session.record import scope_record
 from tracer.session.resolver import Resolver
 from tracer.targets import Target, cgroups, processes
 from tracer.text import printable
 from tracer.trace import MEMORY_LIMIT_BYTES, Sealer, SigningKey, Writer, WriterState
-
-SCOPE = 1
 
 _STATES = {
     WriterState.OK: "the disk has room again: the trace is whole",
@@ -138,6 +138,7 @@ class Session:
         self._outcome: Outcome | None = None
         self._error: BaseException | None = None
         self._outbox = Outbox()
+        self._scopes = count(1)
         self._wake: Callable[[], object] = lambda: None
         self._anchor = self._make_anchor(anchor, first[0]) if anchor else None
         self._writer = Writer(
@@ -187,18 +188,30 @@ class Session:
             self._anchor.put(seal)
 
     def watch(self, target: Target, *, silent: bool = False) -> int:
-        """Add a target; the number of processes in it. Raises TargetError when it has gone meanwhile."""
-        if target.cgroup_id:
-            joined = self._source.add_cgroup(target.cgroup_id, SCOPE)
-            if folder := cgroups.folder_of_id(target.cgroup_id):
-                self._folders.append(folder)
-        else:
-            self._watched_pids.add(target.pid)
-            joined = self._source.add_process(Wanted(target.pid, silent), SCOPE)
-            if not joined:
-                raise TargetError(f"{printable(target.name)} ended while attaching")
+        """Add a target, a scope of its own; the number of processes in it.
+
+        Raises TargetError when it has gone meanwhile.
+        """
+        scope = next(self._scopes)
+        self._outbox.add(scope_record(scope, target))
+        for record in target.records:
+            self._outbox.add(record)
+        joined = self._join(target, scope, silent=silent)
+        if not joined and (target.pid or target.container):
+            raise TargetError(f"{printable(target.name)} ended while attaching")
         self._describe(target)
         return joined
+
+    def _join(self, target: Target, scope: int, *, silent: bool) -> int:
+        if target.container:  # it may start again
+            self._source.await_container(target.container.id, scope)
+        if target.cgroup_id:
+            joined = self._source.add_cgroup(target.cgroup_id, scope, target.cgroup_version)
+            if target.cgroup_version == 2 and (folder := cgroups.folder_of_id(target.cgroup_id)):
+                self._folders.append(folder)
+            return joined
+        self._watched_pids.add(target.pid)
+        return self._source.add_process(Wanted(target.pid, silent), scope)
 
     def holds(self, folder: Path) -> None:
         """All that is in this cgroup is watched: an action may take it as one. For the leaf of a command."""
@@ -219,7 +232,7 @@ class Session:
             return
         known: dict[int, Mapping[str, Any]] = {}
         watched = frozenset(self._source.members())
-        for pid in [*watched, target.pid]:
+        for pid in [*watched, *([target.pid] if target.pid else [])]:
             for above in processes.lineage(pid, watched):
                 if above["pid"] in known:
                     break

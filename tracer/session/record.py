@@ -13,6 +13,7 @@ from tracer import __version__
 from tracer.capture import Source
 from tracer.capture.doctor import kernel_facts
 from tracer.rules import RuleSet
+from tracer.targets import Target
 from tracer.targets.machine import cgroup_layout, runtimes
 from tracer.trace import PublicKey
 
@@ -51,6 +52,12 @@ def first_records(
         },
         *_users(),
     ]
+
+
+def scope_record(scope: int, target: Target) -> dict[str, Any]:
+    """What a scope is: the target as it was named, and the container, by its id, when it is one."""
+    container = {"container": target.container.id} if target.container else {}
+    return {"type": "scope", "scope": scope, "target": target.name, **container}
 
 
 def _capture() -> dict[str, Any]:

@@ -58,6 +58,38 @@ def find(text: str) -> int:
     raise TargetError(f"there is no cgroup {printable(text)} under {printable(str(root))}{_near(text, root)}")
 
 
+def id_of(path: str, version: int) -> int:
+    """The id of a cgroup by its path from the root of the v2 hierarchy, or of that of the pids controller.
+
+    Raises TargetError when it is not there.
+    """
+    folder = hierarchies().get(version)
+    try:
+        if folder is not None:
+            return cgroup_id(folder / path.lstrip("/"))
+    except OSError:
+        pass
+    raise TargetError(f"the cgroup {printable(path)} is gone, or not mounted here")
+
+
+def hierarchies() -> dict[int, Path]:
+    """By version: where version 2 is mounted, and the hierarchy of the pids controller of version 1."""
+    with open("/proc/self/mountinfo", "rb") as mounts:
+        return parse_hierarchies(mounts)
+
+
+def parse_hierarchies(mounts: Iterable[bytes]) -> dict[int, Path]:
+    found: dict[int, Path] = {}
+    for line in mounts:
+        before, _dash, after = line.partition(b" - ")
+        kind, _source, options = (*after.split(), b"", b"")[:3]
+        if kind == b"cgroup2":
+            found.setdefault(2, Path(unescaped(before.split()[4])))
+        elif kind == b"cgroup" and b"pids" in options.split(b","):
+            found.setdefault(1, Path(unescaped(before.split()[4])))
+    return found
+
+
 def cgroup_id(path: Path) -> int:
     """As bpf_get_current_cgroup_id(2) gives it: the inode number of the folder."""
     return path.stat().st_ino

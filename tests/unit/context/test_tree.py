@@ -9,6 +9,7 @@ import pytest
 from tests.records import BOOT_NS, SECOND_NS, execve, fork, leave, opened, snapshot
 from tracer.context import tree as tree_module
 from tracer.context.images import Images
+from tracer.context.scopes import Scopes
 from tracer.context.tree import (
     EXITED_KEPT,
     IMAGES_KEPT,
@@ -24,7 +25,7 @@ from tracer.events import EARLIER_KEPT, NO_ID, Process
 
 @pytest.fixture
 def tree() -> ProcessTree:
-    return ProcessTree(Images(BOOT_NS))
+    return ProcessTree(Images(BOOT_NS, Scopes()))
 
 
 def pids(process: Process) -> list[int]:

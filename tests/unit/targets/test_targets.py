@@ -32,7 +32,7 @@ def test_a_process_by_its_number() -> None:
         ("pid:²", "is not a process"),
         ("pid:-1", "is not a process"),
         ("pid:", "is not a process"),
-        ("42", "is not a target: give one as pid:N or cgroup:PATH"),
+        ("42", "is not a target: give one as pid:N, "),
         ("\x1b[2J:1", "\\\\x1b\\[2J:1 is not a target"),
         ("cgroup:/no\x1bsuch", "no\\\\x1bsuch"),
     ],
