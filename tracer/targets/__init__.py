@@ -56,6 +56,7 @@ def _of_container(word: str, found: tuple[Container, bytes]) -> Target:
     from tracer.targets import container as containers
 
     container, passwd = found
+    containers.await_first_program(container.pid)
     place = containers.place_of(container.pid, container.id)
     users = containers.user_records(container, passwd, containers.uid_map(container.pid))
     records = (container.record(), *users)

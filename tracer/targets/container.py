@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import stat
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -15,6 +16,8 @@ from tracer.cgroup_names import container_in
 
 USERS_MAX = 1_000
 PASSWD_MAX_BYTES = 256 * 1024
+START_SECONDS_MAX = 1.0
+_BUILDERS = (b"runc:[2:INIT]", b"runc:[1:CHILD]", b"runc:[0:PARENT]", b"runc", b"crun")
 SHORT_ID = 12  # characters, as runtimes show them
 _RESOLVE_IN_ROOT, _OPENAT2 = 0x10, 437  # openat2(2)
 _AT_FDCWD = -100
@@ -158,6 +161,22 @@ def _open_in_root(root: str, name: bytes) -> int:
         return descriptor
     finally:
         os.close(folder)
+
+
+def await_first_program(pid: int) -> None:
+    """A runtime says that a container runs while its own program still is what runs there, for a moment.
+
+    What that does would be taken for acts of the container.
+    """
+    deadline = time.monotonic() + START_SECONDS_MAX
+    with suppress(OSError):
+        while _name(pid) in _BUILDERS and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+
+def _name(pid: int) -> bytes:
+    with open(f"/proc/{pid}/comm", "rb") as name:
+        return name.read().rstrip()
 
 
 def short(container_id: str) -> str:
