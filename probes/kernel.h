@@ -43,8 +43,10 @@ typedef __s64 s64;
 #define TCP_CLOSE 7
 #define SOCK_STREAM 1
 #define SOCK_DGRAM 2
+#define SOCK_RAW 3
 #define SOCK_SEQPACKET 5
 #define IPPROTO_TCP 6
+#define IPPROTO_UDP 17
 #define SOCK_DONE 1		/* a bit of skc_flags: TCP got a FIN */
 #define TS_COMPAT 2
 #define PROC_SUPER_MAGIC 0x9fa0

@@ -6,6 +6,7 @@
 #include "call.h"
 #include "uring.h"
 #include "flow.h"
+#include "guard.h"
 
 #define SYS_CONNECT 3		/* of socketcall(2) */
 #define SUN_PATH_BYTES 108
@@ -276,6 +277,7 @@ __noinline int connect_exit(struct call *c)
 	struct scratch *s;
 	struct sock *sk;
 	bool goes_on;
+	u16 answer;
 	s32 result;
 
 	if (!c || !found)
@@ -287,12 +289,17 @@ __noinline int connect_exit(struct call *c)
 		sk = NULL;
 	if (!w.set_off && (is_interrupted(c->result) || (sk && is_no_act(&w, sk, c->result))))
 		return 0;
+	answer = refusal_of(sk, c->result, &w.peer);
+	kill_if(answer);
 	s = record_begin(sizeof(struct rb_connect));
 	if (!s)
 		return 0;
 	r = (void *)s->data;
 	__builtin_memset(r, 0, sizeof(*r));
 	record_head(&r->head, RB_CONNECT, c->scope, c->start_ns, settled_result(sk, c->result));
+	r->head.flags = answer;
+	if (answer)
+		w.set_off = 1;	/* the peer is known, as of one that set off */
 	fill_connect(s, r, sk, &w);
 	result = r->head.result;
 	goes_on = is_inet(r->peer.family) && (!result || result == -EINPROGRESS || result == -EINTR);

@@ -5,6 +5,7 @@
 #include "socket.bpf.c"
 #include "file.bpf.c"
 #include "uring.bpf.c"
+#include "guard.bpf.c"
 #include "process.bpf.c"
 #include "container.bpf.c"
 #include "syscalls.bpf.c"

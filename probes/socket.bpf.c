@@ -126,6 +126,7 @@ struct talk {
 	u32 offset;
 	u16 type;
 	u16 kind;
+	u16 answer;		/* RB_REFUSED, RB_KILLED */
 	u8 ingress;
 	u8 received;
 	u8 with_name;		/* an address was given, and is not an internet one */
@@ -268,7 +269,7 @@ __noinline int emit_payload(struct call *c, struct message *m, struct talk *t)
 	r = (void *)s->data;
 	__builtin_memset(r, 0, sizeof(*r));
 	record_head(&r->head, t->kind, c->scope, c->start_ns, m->result);
-	r->head.flags = RB_USER_EVIDENCE;
+	r->head.flags = RB_USER_EVIDENCE | t->answer;
 	r->peer = t->peer;
 	r->inode = t->inode;
 	r->offset = t->offset;
@@ -395,10 +396,12 @@ static __always_inline int head_said(struct call *c, struct message *m, struct t
 static __noinline int inet_sent(struct call *c, struct file *file, struct message *m, struct talk *t)
 {
 	bool stream = t->type == SOCK_STREAM;
-	bool addressed = !stream && m->address && read_address(m, &t->peer);
+	bool addressed = m->address && !stream && read_address(m, &t->peer);
 	struct flow *flow;
 
-	if (addressed)
+	t->answer = refusal_of(sock_of(file), m->result, &t->peer);
+	kill_if(t->answer);
+	if (addressed || t->answer)
 		addressed_sent(c, m, t);
 	if (m->result <= 0)
 		return 0;

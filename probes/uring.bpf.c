@@ -627,6 +627,7 @@ __noinline int finish_connect(u64 key, struct request *q, u64 file_at, s32 resul
 	struct file *file = (void *)file_at;
 	struct sock *sk = file && file_type(file) == S_IFSOCK ? sock_of(file) : NULL;
 	u64 alone = (u64)sk;
+	u16 answer;
 
 	if (!q)
 		return 0;
@@ -639,8 +640,11 @@ __noinline int finish_connect(u64 key, struct request *q, u64 file_at, s32 resul
 		return emit_connected(q, (u64)sk, settled_result(sk, result));
 	if (result == ECANCELED_BEFORE)
 		return 0;
-	if (result < 0)
-		return q->peer.family ? emit_kept(key, q, result, 0) : 0;
+	if (result < 0) {
+		answer = refusal_of(sk, result, &q->peer);
+		kill_if(answer);
+		return q->peer.family ? emit_kept(key, q, result, answer) : 0;
+	}
 	/* A TCP socket that did not set off was connected before. AF_UNSPEC dissolves an association. */
 	if (BPF_CORE_READ(sk, sk_protocol) == IPPROTO_TCP || !is_connected(sk))
 		return 0;

@@ -117,6 +117,16 @@ class Level(StrEnum):
 _LEVEL_RANK = {level: rank for rank, level in enumerate(Level)}
 
 
+class Response(StrEnum):
+    """What is to be done about a violation, `on_violation` in a rule: words for it come with each."""
+
+    ALERT = "alert"  # say it
+    FREEZE = "freeze"  # hold the whole scope still until somebody thaws it
+    KILL = "kill"  # end the process
+    DENY = "deny"  # refuse the act before it is done
+    THAW = "thaw"  # let a frozen scope go on; only ever asked for by a person
+
+
 # A user or group that is not known: (uid_t)-1, which nobody has; audit writes it, too.
 NO_ID = 0xFFFF_FFFF
 
@@ -524,6 +534,7 @@ class Event:
     snapshot    true when it describes what was already there at the attach
     container   where it happened, when the scope is a container
     target      of the scope, as the user named it; for a container that was found, "docker:NAME" and the like
+    answer      what the probes did about it, before it came to its end: deny, kill; else None
     """
 
     sequence: int
@@ -541,21 +552,12 @@ class Event:
     detail: Detail = None
     container: Container | None = None
     target: str = ""
+    answer: Response | None = None
 
 
 class RuleKind(StrEnum):
     POLICY = "policy"
     DETECTION = "detection"
-
-
-class Response(StrEnum):
-    """What is to be done about a violation, `on_violation` in a rule: words for it come with each."""
-
-    ALERT = "alert"  # say it
-    FREEZE = "freeze"  # hold the whole scope still until somebody thaws it
-    KILL = "kill"  # end the process
-    DENY = "deny"  # refuse the act before it is done
-    THAW = "thaw"  # let a frozen scope go on; only ever asked for by a person
 
 
 @dataclass(frozen=True, slots=True)

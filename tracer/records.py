@@ -110,6 +110,8 @@ class Flag(IntFlag):
     INHERITED = 1 << 7
     MAPPED = 1 << 8
     JOINED = 1 << 9
+    REFUSED = 1 << 11
+    KILLED = 1 << 12
 
 
 NO_DESCRIPTOR = 0x7FFF_FFFF  # RB_NO_DESCRIPTOR

@@ -12,7 +12,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from tracer.capture import guard
 from tracer.capture.btf import Btf
+from tracer.capture.guard import Guard
 from tracer.capture.layout import layout_of, losses_of
 from tracer.capture.libbpf import Object
 from tracer.capture.ring import Ring
@@ -60,6 +62,7 @@ class CoreSource:
 
     kernel_btf      type information of the kernel, when it is not the kernel's own
     ring_bytes      sizes of the critical and the bulk ring; powers of two, at least a page
+    guarding        also load what can refuse connections; `cgroups` is where version 2 is mounted
     """
 
     abi: Mapping[str, Any]
@@ -73,18 +76,23 @@ class CoreSource:
         *,
         kernel_btf: Path | None = None,
         ring_bytes: tuple[int, int] | None = None,
+        guarding: bool = False,
+        cgroups: Path | None = None,
     ) -> None:
+        self.guard: Guard | None = None
         self._object = Object(path, kernel_btf)
         self._rings: tuple[Ring, ...] = ()
         self._losses_map: mmap.mmap | None = None
         self._poll = select.epoll()
         try:
-            self._load(kernel_btf, ring_bytes)
+            self._load(kernel_btf, ring_bytes, guarding=guarding)
+            if guarding:
+                self.guard = Guard(self._object, cgroups, self._write_variable)
         except BaseException:
             self.close()
             raise
 
-    def _load(self, kernel_btf: Path | None, ring_bytes: tuple[int, int] | None) -> None:
+    def _load(self, kernel_btf: Path | None, ring_bytes: tuple[int, int] | None, *, guarding: bool) -> None:
         self._cpus = self._object.possible_cpus
         self._object.map("losses").resize(self._cpus)
         self._object.map("scratches").resize(self._cpus + 1)
@@ -97,6 +105,8 @@ class CoreSource:
         self._variables = btf.variables(".bss")
         self._set_constant(btf, "user_slot", self._cpus)
         programs = [*PROGRAMS, *self._choose(kernel_btf or KERNEL_BTF)]
+        for program in () if guarding else guard.PROGRAMS:
+            self._object.leave_out(program)
         self._object.load()
         self._open_maps()
         for program in programs:

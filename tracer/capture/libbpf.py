@@ -98,6 +98,7 @@ _SIGNATURES: dict[str, tuple[type, list[type]]] = {
     "bpf_program__set_autoload": (_INT, [_POINTER, ctypes.c_bool]),
     "bpf_program__set_attach_target": (_INT, [_POINTER, _INT, _TEXT]),
     "bpf_program__attach": (_POINTER, [_POINTER]),
+    "bpf_program__attach_cgroup": (_POINTER, [_POINTER, _INT]),
     "bpf_program__attach_iter": (_POINTER, [_POINTER, _POINTER]),
     "bpf_link__fd": (_INT, [_POINTER]),
     "bpf_link__destroy": (_INT, [_POINTER]),
@@ -297,6 +298,13 @@ class Object:
     def attach(self, program: str) -> None:
         pointer = self._program(program)
         link = self._library.bpf_program__attach(pointer)
+        if not link:
+            raise self._library.fail(f"cannot attach {program}")
+        self._links.append(link)
+
+    def attach_cgroup(self, program: str, cgroup: int) -> None:
+        """To all that is in the cgroup of that descriptor, and below it."""
+        link = self._library.bpf_program__attach_cgroup(self._program(program), cgroup)
         if not link:
             raise self._library.fail(f"cannot attach {program}")
         self._links.append(link)

@@ -20,13 +20,18 @@ _INITIAL_USER_NAMESPACE = (
 _NEEDED = {"CAP_PERFMON": 1 << 38, "CAP_BPF": 1 << 39}
 
 
-def open_source(environment: Mapping[str, str] = os.environ) -> CoreSource:
-    """The probes, loaded. Raises PrivilegeError or KernelError, naming what is missing and the remedy."""
+def open_source(
+    environment: Mapping[str, str] = os.environ, *, guarding: bool = False, cgroups: Path | None = None
+) -> CoreSource:
+    """The probes, loaded; `guarding` and `cgroups` as for `CoreSource`.
+
+    Raises PrivilegeError or KernelError, naming what is missing and the remedy.
+    """
     check_privileges(effective_capabilities())
     btf = check_btf(environment)
     if not OBJECT.is_file():
         raise KernelError(f"the probes are not built: make -C {OBJECT.parents[1]}")
-    return CoreSource(kernel_btf=btf)
+    return CoreSource(kernel_btf=btf, guarding=guarding, cgroups=cgroups)
 
 
 def check_privileges(capabilities: int) -> None:

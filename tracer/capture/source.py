@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from tracer.capture.guard import Guard
 from tracer.records import EMPTY, Section
 
 FIRST_FOUND_SCOPE = 0x10000  # as in container.bpf.c
@@ -38,6 +39,7 @@ class Source(Protocol):
 
     abi     the layout of the records, for the trace
     loader, tier    what is running: "core" or "bcc", "A" or "B"
+    guard   what can refuse connections, None when it was not loaded
     unseen  routes to an act that these probes cannot see on this kernel
     """
 
@@ -45,6 +47,9 @@ class Source(Protocol):
     loader: str
     tier: str
     unseen: tuple[str, ...]
+
+    @property
+    def guard(self) -> Guard | None: ...
 
     def add_process(self, wanted: Wanted, scope: int) -> int:
         """Watch a process and its descendants; how many processes joined (0: there is no such process)."""

@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     if args.tui and not has_terminal():
         raise UsageError("--tui needs a terminal")
     targets = [parse_target(word) for word in args.targets]
-    loading = Loading()
+    loading = Loading(guarding=args.enforce)
     from tracer.cli.live import Live, verdict_status  # meanwhile: this brings in all that reads rules
 
     with _signals() as ended, Live(args, loading, args.targets) as live:

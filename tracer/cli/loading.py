@@ -13,12 +13,14 @@ from pathlib import Path
 from tracer.capture import Source
 from tracer.capture.preflight import open_source
 from tracer.events import Level
+from tracer.targets.cgroups import mount_point
 
 
 class Loading:
     """The thread. Whoever made it takes the `result`, or lets it `discard` what was loaded."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, guarding: bool = False) -> None:
+        self._guarding = guarding
         self._source: Source | None = None
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="load", daemon=True)
@@ -26,7 +28,8 @@ class Loading:
 
     def _run(self) -> None:
         try:
-            self._source = open_source()
+            cgroups = mount_point() if self._guarding else None
+            self._source = open_source(guarding=self._guarding, cgroups=cgroups)
         except BaseException as error:  # noqa: BLE001  raised where the probes are asked for
             self._error = error
 

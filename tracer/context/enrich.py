@@ -32,6 +32,7 @@ from tracer.events import (
     Network,
     Outcome,
     Process,
+    Response,
     StdioKind,
 )
 from tracer.records import (
@@ -57,6 +58,8 @@ PATHS_KEPT = 65_536  # of files open for writing: as many as the probes follow
 _USER_EVIDENCE, _UNREADABLE, _DELETED, _LATE, _INHERITED = (
     int(flag) for flag in (Flag.USER_EVIDENCE, Flag.UNREADABLE, Flag.DELETED, Flag.LATE, Flag.INHERITED)
 )
+_KILLED = int(Flag.KILLED)
+_ANSWERED = int(Flag.REFUSED) | _KILLED
 _CONNECT, _PROCESS, _BOUNDARY = int(Kind.CONNECT), int(Kind.PROCESS), int(Kind.BOUNDARY)
 
 # connect(2): the attempt goes on after the call returned. 512 is ERESTARTSYS, include/linux/errno.h.
@@ -160,6 +163,7 @@ class Context:
             truncations(record) if flags & ANY_CUT else (),
             detail,
             *self._scopes.labels(record.scope),
+            _answer(flags) if flags & _ANSWERED else None,
         )
 
     def _make_ways(self) -> dict[int, _Way]:
@@ -360,6 +364,10 @@ class Context:
             owner_id=_id(record.value),
             group_id=_id(record.value2),
         )
+
+
+def _answer(flags: int) -> Response:
+    return Response.KILL if flags & _KILLED else Response.DENY
 
 
 def _nothing(_record: Record) -> None:

@@ -281,6 +281,8 @@ def _rubicon(event: Event, session: SessionFacts) -> dict[str, Any]:
     }
     if event.process.setting_up:
         rubicon["setting_up"] = True
+    if event.answer:
+        rubicon["answer"] = event.answer.value
     if event.truncated:
         rubicon["truncated"] = [
             {"field": cut.field, "length_bytes": cut.length_bytes} for cut in event.truncated

@@ -345,6 +345,7 @@ class RubiconFields(_JsonModel):
     socket: SocketFields | None = None
     boundary: BoundaryFields | None = None
     late: bool | None = None
+    answer: Response | None = None
     action: ActionFields | None = None
     summary: SummaryFields | None = None
 

@@ -59,6 +59,7 @@ class RuleSet:
     skipped     detections that do not apply, with the reason
     sources     the files they came from
     digest      SHA-256 over the files' contents in order, hexadecimal: same digest, same verdicts
+    policy      as it was read, None without one
     domains     exact domain names the policy allows connections to; someone has to resolve them
     """
 
@@ -69,6 +70,7 @@ class RuleSet:
         skipped: Sequence[Skipped] = (),
         sources: Sequence[Source] = (),
     ) -> None:
+        self.policy = policy
         self.skipped = tuple(skipped)
         self.sources = list(sources)
         self.domains = policy.domains if policy else frozenset()

@@ -2,7 +2,7 @@
 
     name: build agents            optional, shown with each violation
     description: ...              optional
-    on_violation: alert           alert, freeze or kill, in all sections that do not say otherwise
+    on_violation: alert           alert, freeze, kill or deny, in all sections that do not say otherwise
     files:
       level: high                 optional, of the violations: informational low medium high critical
       on_violation: kill          optional, in this section
@@ -19,7 +19,13 @@ on_violation is done with `--enforce` only; without it the violation says what w
 
 alert           say it
 freeze          hold all that is watched still, until `rubicon thaw`
-kill            end the process that did it, and no other: what it had started lives on
+kill            end the process that did it, and no other: what it had started lives on. Who connects where no
+                entry of `network.connect` lets it is killed before it has connected, if all entries are
+                addresses; otherwise some milliseconds after the act.
+deny            `network` only: the kernel refuses to connect or to send a datagram (EPERM), and to make
+                internet sockets that are neither TCP nor UDP. Unix sockets, and what was connected before the
+                attach, are not refused. A domain is allowed at the addresses that the engine was told before
+                the start, and that the sandbox is told later: then its first connect may come too early.
 
 files.write     `tracer.rules.globs`; every name an act creates, changes or removes must be allowed. A pattern
                 that begins with "!" takes away what others allow, wherever it stands. Terminals, and devices
@@ -43,6 +49,7 @@ process.exec    paths as in `files.write`, or a name without a slash, which allo
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -68,8 +75,8 @@ def _check_program(pattern: str) -> str:
 
 
 def _check_response(response: object) -> object:
-    if response not in ("alert", "freeze", "kill"):
-        raise ValueError(f"{response!r} is not one of alert, freeze, kill")
+    if response not in ("alert", "freeze", "kill", "deny"):
+        raise ValueError(f"{response!r} is not one of alert, freeze, kill, deny")
     return response
 
 
@@ -155,7 +162,24 @@ def _validate(document: Document) -> Policy:
     except ValidationError as error:
         problems = [document.invalid(details) for details in error.errors(include_url=False)]
         raise RuleFileError(by_line(problems)) from None
+    if problems := [document.problem(place, _NO_DENY) for place in _denied(policy)]:
+        raise RuleFileError(problems)
     if policy.is_empty:
         message = "judges nothing: it has no list of what is allowed"
         raise RuleFileError([document.problem((), message)])
     return policy
+
+
+_NO_DENY = '"deny" is for network only: files and process can be alert, freeze or kill'
+
+
+def _denied(policy: Policy) -> Iterator[tuple[str, ...]]:
+    """Where something is to be refused that cannot be."""
+    for name, section, entries in (
+        ("files", policy.files, policy.files.write),
+        ("process", policy.process, policy.process.exec),
+    ):
+        if section.on_violation is Response.DENY:
+            yield (name, "on_violation")
+        elif entries is not None and section.on_violation is None and policy.on_violation is Response.DENY:
+            yield ("on_violation",)

@@ -5,6 +5,7 @@
 - `drain` copies what the probes hand over into the trace and does nothing else, so that judging may fall
   behind while nothing is lost.
 - `judge` follows the trace as any reader does, and appends what broke a rule.
+- `guard` has connections refused that a policy does not allow.
 - `enforce` does what a rule wants done about a violation, or a person by the control socket.
 - `resolver` (a thread, when a policy allows domains by name) asks where they are, and has that recorded.
 - `anchor` (a thread, when it is asked for) hands the heads of the trace's chain to a command.
@@ -32,11 +33,12 @@ from tracer.actions.scope import Scope
 from tracer.capture import Source, Wanted
 from tracer.control import Command, Peer, Reply, Server, control_path
 from tracer.errors import CaptureError, TargetError
-from tracer.events import Action, Level, Response, Result, Taken, Violation
+from tracer.events import Action, Event, Level, Response, Result, Taken, Violation
 from tracer.rules import RuleSet
 from tracer.session.anchor import Anchor
 from tracer.session.drain import Drain
 from tracer.session.enforce import Enforcer, spared_pids
+from tracer.session.guard import Egress, guarded_egress
 from tracer.session.judge import Judging
 from tracer.session.outbox import Outbox
 from tracer.session.record import scope_record
@@ -166,6 +168,7 @@ class Session:
                 self._outbox,
                 self._count,
                 react=self._enforcer.react,
+                heard=self._heard if enforce else None,
                 on_error=self._failed,
             )
         except BaseException:
@@ -173,7 +176,10 @@ class Session:
             raise
         self._wake = self._judging.wake
         self._drain = Drain(source, self._writer, self._outbox, on_error=self._failed)
-        self._resolver = Resolver(rules.domains, self._outbox.add) if rules.domains else None
+        self._resolver = Resolver(rules.domains, self._learn_name) if rules.domains else None
+        self._rules = rules
+        self._enforce = enforce
+        self._egress: Egress | None = None
 
     def _make_anchor(self, command: str, session: Mapping[str, Any]) -> Anchor:
         return Anchor(
@@ -241,9 +247,12 @@ class Session:
             self._outbox.add(record)
 
     def start(self) -> None:
-        """Begin to drain and to judge."""
+        """Begin to drain and to judge. Raises UsageError or KernelError when the policy wants connections
+        refused and they cannot be."""
         if self._anchor:
             self._anchor.start()
+        if self._enforce:
+            self._egress = guarded_egress(self._rules, self._source.guard, self.notice)
         self._drain.start()
         self._judging.start()
         self._open_control()
@@ -251,6 +260,15 @@ class Session:
             self.notice(
                 "names", "no answer yet for the domains of the policy: connections there may be reported"
             )
+
+    def _learn_name(self, record: Mapping[str, Any]) -> None:
+        self._outbox.add(record)
+        if self._egress:
+            self._egress.learn(record)
+
+    def _heard(self, event: Event) -> None:
+        if self._egress:
+            self._egress.heard(event)
 
     def _open_control(self) -> None:
         try:

@@ -15,7 +15,7 @@ from tracer.actions.kept import Kept
 from tracer.actions.kill import kill_process, kill_scope
 from tracer.actions.scope import Scope
 from tracer.actions.tasks import Task
-from tracer.events import Process, Response, Result, Subject, Taken, Violation
+from tracer.events import Network, Process, Response, Result, Subject, Taken, Violation
 from tracer.rulings import action_record
 from tracer.targets.processes import sees_all_pids
 
@@ -71,8 +71,19 @@ class Enforcer:
         if not self._enforce:
             self._report(violation, Result.WOULD, f"would have {_WORDS[response]} {_whom(violation)}")
             return
+        if violation.event.answer is not None:
+            self._answered(violation, violation.event.answer)
+            return
         with self._lock:
             self._act(violation, response)
+
+    def _answered(self, violation: Violation, answer: Response) -> None:
+        """A probe was there first."""
+        process, detail = violation.event.process, violation.event.detail
+        message = f"{'refused' if answer is Response.DENY else 'killed'} {process.name}[{process.pid}]"
+        if answer is Response.DENY and isinstance(detail, Network):
+            message += f" the way to {detail.destination_ip} port {detail.destination_port}"
+        self._report(violation, Result.DONE, message, in_kernel=True)
 
     def _act(self, violation: Violation, response: Response) -> None:
         try:
@@ -83,6 +94,8 @@ class Enforcer:
         self._report(violation, result, message)
 
     def _do(self, process: Process, response: Response) -> tuple[Result, str]:
+        if response is Response.DENY:
+            return Result.FAILED, "was not refused: a unix socket, or connected before the attach"
         if not sees_all_pids():
             return Result.FAILED, "pids here are not those of the kernel: Rubicon is in a pid namespace"
         if response is Response.FREEZE:
@@ -165,6 +178,8 @@ class Enforcer:
         self.command(Response.THAW, "the end of the session")
 
     def _was_done(self, violation: Violation, response: Response) -> bool:
+        if violation.event.answer is not None:
+            return False
         entity = "" if response is Response.FREEZE and self._enforce else violation.event.process.entity_id
         key = response, violation.rule.id, entity
         if key in self._done:
@@ -178,15 +193,16 @@ class Enforcer:
         entity = "" if response is Response.FREEZE else violation.event.process.entity_id
         self._done.pop((response, violation.rule.id, entity), None)
 
-    def _report(self, violation: Violation, result: Result, message: str) -> None:
+    def _report(self, violation: Violation, result: Result, message: str, *, in_kernel: bool = False) -> None:
         event, process = violation.event, violation.event.process
-        now_ns = self.now_ns()
+        now_ns = event.time_ns if in_kernel else self.now_ns()
         taken = Taken(
             now_ns,
             violation.rule.response,
             result,
             message,
             max(0, now_ns - event.time_ns),
+            in_kernel,
             event=event.sequence,
             rule=violation.rule,
             subject=Subject(process.pid, process.entity_id, process.name, process.executable),

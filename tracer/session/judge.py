@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tracer.events import Action, Violation
+from tracer.events import Action, Event, Violation
 from tracer.pipeline import Judge, Pipeline
 from tracer.rulings import violation_record
 from tracer.session.outbox import Outbox, judged_record, portions
@@ -19,7 +19,7 @@ Take = Callable[[Counter[Action], Sequence[Violation]], object]
 class Judging:
     """The thread. `take(actions, violations)` is called for each block, once its violations are in the trace,
     with how many events of each kind it held, and what broke a rule. `react` is called with each violation
-    the moment it is found.
+    the moment it is found, `heard` with each answer or question of DNS.
 
     `error` is what ended it early, told to `on_error`; `unjudged` on how many events a rule failed,
     `bad_records` how many records could not be read, and `lost` the losses (critical, bulk) by the trace's
@@ -35,6 +35,7 @@ class Judging:
         take: Take,
         *,
         react: Callable[[Violation], object] = lambda _: None,
+        heard: Callable[[Event], object] | None = None,
         on_error: Callable[[str, BaseException], object] = lambda _what, _error: None,
     ) -> None:
         self.error: BaseException | None = None
@@ -43,6 +44,7 @@ class Judging:
         self._outbox = outbox
         self._take = take
         self._react = react
+        self._heard = heard
         self._on_error = on_error
         self._appended = threading.Event()
         self._drained = False
@@ -105,6 +107,8 @@ class Judging:
         violations: list[Violation] = []
         for event, found in self._pipeline.push(block):
             actions[event.action] += 1
+            if self._heard is not None and event.action is Action.DNS:
+                self._heard(event)
             for violation in found:
                 self._react(violation)
                 violations.append(violation)

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * Egress that a policy does not allow, refused with EPERM. The programs are attached at the root of the cgroup
+ * hierarchy and act for members alone, so that neither leaving the cgroup nor a socket made elsewhere helps.
+ * Anybody else pays one look-up for a connect.
+ *
+ * Without a list of everything there is nothing to be looked through: whoever is not in `allowed_peers` is refused.
+ */
+#include "scope.h"
+#include "guard.h"
+#include "peer.h"
+
+#define PORT_RANGES_MAX 16
+#define ALLOW 1
+#define REFUSE 0
+
+/* Family and address; `bits` counts those of both (a prefix of n bits: 8 + n). An IPv4 address is an IPv4 address,
+ * also where it is written as an IPv6 one. */
+struct peer_key {
+	u32 bits;
+	u8 family;		/* 4 or 6 */
+	u8 address[16];
+	u8 reserved[3];
+};
+
+struct port_range {
+	u16 low;
+	u16 high;
+};
+
+/* The ports of the innermost prefix and of all around it. No range at all: any port. */
+struct allowed_ports {
+	u32 count;
+	struct port_range ranges[PORT_RANGES_MAX];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 65536);
+	__type(key, struct peer_key);
+	__type(value, struct allowed_ports);
+} allowed_peers SEC(".maps");
+
+/* bpf_get_current_pid_tgid is for these programs since 6.10 only. */
+static __always_inline struct member *member_here(void)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+
+	return member_of(BPF_CORE_READ(task, tgid));
+}
+
+/* getaddrinfo(3) connects UDP sockets to port 0 to learn its own address, and sends nothing (RFC 6724). */
+static __always_inline bool is_port_allowed(struct allowed_ports *allowed, u16 port, u32 protocol)
+{
+	if (!allowed->count || (!port && protocol == IPPROTO_UDP))
+		return true;
+	for (u32 i = 0; i < PORT_RANGES_MAX; i++) {
+		if (i >= allowed->count)
+			break;
+		if (allowed->ranges[i].low <= port && port <= allowed->ranges[i].high)
+			return true;
+	}
+	return false;
+}
+
+static __always_inline void remember(u64 sk, struct rb_peer *peer)
+{
+	struct refusal refusal = { .peer = *peer, .flags = RB_REFUSED };
+
+	if (network_guard == GUARD_KILL)
+		refusal.flags |= RB_KILLED;
+	bpf_map_update_elem(&refusals, &sk, &refusal, BPF_ANY);
+}
+
+static __always_inline int judge_peer(struct bpf_sock_addr *context, struct peer_key *key, struct rb_peer *peer)
+{
+	struct allowed_ports *allowed;
+	u32 protocol = context->protocol;
+	u64 sk = (u64)context->sk;
+
+	peer->dport = bpf_ntohs(context->user_port);
+	peer->protocol = protocol;
+	allowed = bpf_map_lookup_elem(&allowed_peers, key);
+	if (allowed && is_port_allowed(allowed, peer->dport, protocol))
+		return ALLOW;
+	remember(sk, peer);
+	return REFUSE;
+}
+
+static __always_inline int guard_4(struct bpf_sock_addr *context)
+{
+	struct peer_key key = { .bits = 8 + 32, .family = 4 };
+	struct rb_peer peer = { .family = AF_INET };
+	u32 address;
+
+	if (!network_guard || !member_here())
+		return ALLOW;
+	address = context->user_ip4;
+	__builtin_memcpy(key.address, &address, 4);
+	__builtin_memcpy(peer.daddr, &address, 4);
+	return judge_peer(context, &key, &peer);
+}
+
+static __always_inline int guard_6(struct bpf_sock_addr *context)
+{
+	struct peer_key key = { .bits = 8 + 128, .family = 6 };
+	struct rb_peer peer = { .family = AF_INET6 };
+	u32 words[4];
+
+	if (!network_guard || !member_here())
+		return ALLOW;
+	words[0] = context->user_ip6[0];
+	words[1] = context->user_ip6[1];
+	words[2] = context->user_ip6[2];
+	words[3] = context->user_ip6[3];
+	__builtin_memcpy(peer.daddr, words, 16);
+	__builtin_memcpy(key.address, words, 16);
+	if (!words[0] && !words[1] && words[2] == bpf_htonl(0xffff)) {
+		key.bits = 8 + 32;
+		key.family = 4;
+		__builtin_memset(key.address, 0, 16);
+		__builtin_memcpy(key.address, &words[3], 4);
+	}
+	return judge_peer(context, &key, &peer);
+}
+
+SEC("cgroup/connect4")
+int guard_connect4(struct bpf_sock_addr *context)
+{
+	return guard_4(context);
+}
+
+SEC("cgroup/connect6")
+int guard_connect6(struct bpf_sock_addr *context)
+{
+	return guard_6(context);
+}
+
+SEC("cgroup/sendmsg4")
+int guard_sendmsg4(struct bpf_sock_addr *context)
+{
+	return guard_4(context);
+}
+
+SEC("cgroup/sendmsg6")
+int guard_sendmsg6(struct bpf_sock_addr *context)
+{
+	return guard_6(context);
+}
+
+/*
+ * Raw sockets, ICMP, SCTP, MPTCP: those have no place where their peers could be judged, so there are none.
+ * Programs that would rather have MPTCP take TCP instead.
+ */
+SEC("cgroup/sock_create")
+int guard_socket(struct bpf_sock *context)
+{
+	u32 protocol = context->protocol, family = context->family, type = context->type;
+
+	if (!network_guard || !member_here() || !is_inet(family))
+		return ALLOW;
+	if (type == SOCK_RAW)
+		return REFUSE;
+	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP ? ALLOW : REFUSE;
+}

@@ -1,0 +1,221 @@
+"""guard.bpf.c: connections that the table does not allow are refused, to members and to nobody else."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from ipaddress import ip_network
+from typing import Any
+
+import pytest
+
+from tests.kernel.conftest import Triggers
+from tests.kernel.watching import Watch, flags
+from tracer.actions.deny import Allowed, Ports
+from tracer.capture.core import CoreSource
+from tracer.capture.guard import PROGRAMS, Guard, GuardMode
+from tracer.errors import KernelError
+from tracer.records import Flag, Kind
+from tracer.targets.cgroups import mount_point
+
+Guarded = Callable[..., Watch]
+
+TRY = """
+import errno, json, socket
+
+def tried(family, kind, address, how, protocol=0):
+    try:
+        with socket.socket(family, kind, protocol) as one:
+            if how == "connect":
+                one.connect(tuple(address))
+            elif how == "sendto":
+                one.sendto(b"x", tuple(address))
+            elif how == "fastopen":
+                one.sendto(b"x", socket.MSG_FASTOPEN, tuple(address))
+    except OSError as error:
+        return errno.errorcode[error.errno]
+    return "ok"
+
+print(json.dumps([tried(*each) for each in json.loads(sys.argv[1])]))
+"""
+TCP, UDP = socket.SOCK_STREAM, socket.SOCK_DGRAM
+V4, V6 = socket.AF_INET, socket.AF_INET6
+
+
+@pytest.fixture
+def guarded(triggers: Triggers) -> Iterator[Guarded]:
+    """A source whose guard is open for members, with a table."""
+    if mount_point() is None:
+        pytest.skip("no cgroup v2 hierarchy is mounted here")
+    source = CoreSource(guarding=True, cgroups=mount_point())
+
+    def opened(*networks: tuple[str, Ports], mode: GuardMode = GuardMode.DENY) -> Watch:
+        assert source.guard
+        for key, value in Allowed((ip_network(text), ports) for text, ports in networks).entries():
+            source.guard.allow(key, value)
+        source.guard.open(mode)
+        return Watch(source, triggers)
+
+    try:
+        yield opened
+    finally:
+        source.close()
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """Of a TCP listener for both families."""
+    with closing(socket.create_server(("::", 0), family=V6, dualstack_ipv6=True)) as listener:
+        yield listener.getsockname()[1]
+
+
+def tries(watch: Watch, *each: tuple[Any, ...]) -> list[str]:
+    run = watch.python(TRY, json.dumps(each))
+    result: list[str] = json.loads(run.output)
+    return result
+
+
+def test_refused_and_allowed(guarded: Guarded, port: int) -> None:
+    """By address and by port, in both families and ways to write an address."""
+    watch = guarded(("127.0.0.0/8", ((port, port),)), ("::1/128", ((port, port),)))
+    answers = tries(
+        watch,
+        (V4, TCP, ("127.0.0.1", port), "connect"),
+        (V4, TCP, ("127.0.0.1", port - 1), "connect"),
+        (V4, TCP, ("10.0.0.1", port), "connect"),
+        (V6, TCP, ("::1", port), "connect"),
+        (V6, TCP, ("::2", port), "connect"),
+        (V6, TCP, ("::ffff:127.0.0.1", port), "connect"),
+        (V6, TCP, ("::ffff:10.0.0.1", port), "connect"),
+        (V4, UDP, ("127.0.0.1", port), "connect"),
+        (V4, UDP, ("127.0.0.1", port - 1), "connect"),
+        (V4, UDP, ("127.0.0.1", port - 1), "sendto"),
+        (V4, UDP, ("127.0.0.1", port), "sendto"),
+        (V6, UDP, ("::2", port), "sendto"),
+        (V4, TCP, ("127.0.0.1", port - 1), "fastopen"),
+    )
+    assert "".join("-" if each == "EPERM" else each for each in answers) == "ok--ok-ok-ok--ok--"
+
+
+def test_the_records_say_it_with_the_kernels_own_words(guarded: Guarded, port: int) -> None:
+    watch = guarded(("127.0.0.0/8", ((port, port),)))
+    run = watch.python(
+        TRY,
+        json.dumps(
+            [
+                (V4, TCP, ("127.0.0.1", port), "connect"),
+                (V4, TCP, ("127.0.0.1", 7), "connect"),
+                (V6, TCP, ("::1", port), "connect"),
+                (V4, UDP, ("10.0.0.7", 53), "sendto"),
+                (V4, TCP, ("10.0.0.8", 7), "fastopen"),
+            ]
+        ),
+    )
+    first, *refused = run.connects
+    assert (first.result, Flag.REFUSED in flags(first)) == (0, False)
+    assert [(each.result, Flag.REFUSED in flags(each)) for each in refused] == [(-1, True), (-1, True)]
+    assert not any(Flag.USER_EVIDENCE in flags(each) for each in refused)
+    assert [each.peer.dport for each in refused] == [7, port]
+    assert refused[0].peer.daddr[:4] == bytes([127, 0, 0, 1])
+    sent = run.said(Kind.SEND)
+    assert [(each.result, Flag.REFUSED in flags(each)) for each in sent] == [(-1, True), (-1, True)]
+    assert [each.peer.daddr[:4] for each in sent] == [bytes([10, 0, 0, 7]), bytes([10, 0, 0, 8])]
+
+
+def test_sockets_that_cannot_be_judged_are_not_made(guarded: Guarded) -> None:
+    watch = guarded(("0.0.0.0/0", ()))
+    answers = tries(
+        watch,
+        (V4, socket.SOCK_RAW, (), "make", socket.IPPROTO_ICMP),
+        (V6, socket.SOCK_RAW, (), "make", socket.IPPROTO_RAW),
+        (V4, TCP, (), "make", socket.IPPROTO_TCP),
+        (V4, UDP, (), "make"),
+        (socket.AF_UNIX, TCP, (), "make"),
+    )
+    assert answers == ["EPERM", "EPERM", "ok", "ok", "ok"]
+
+
+def test_port_0_of_a_datagram_socket_asks_for_its_own_address(guarded: Guarded) -> None:
+    watch = guarded(("127.0.0.0/8", ((443, 443),)))
+    assert tries(watch, (V4, UDP, ("127.0.0.1", 0), "connect"), (V4, UDP, ("10.0.0.1", 0), "connect")) == [
+        "ok",
+        "EPERM",
+    ]
+
+
+def test_nobody_else_is_refused(guarded: Guarded, port: int) -> None:
+    """The engine, the test, whoever is not a member."""
+    guarded()
+    with socket.create_connection(("127.0.0.1", port)), socket.socket(V4, UDP) as datagrams:
+        assert datagrams.sendto(b"x", ("127.0.0.1", port)) == 1
+
+
+def test_a_socket_from_elsewhere_is_refused_all_the_same(guarded: Guarded, port: int) -> None:
+    with socket.socket(V4, TCP) as made_outside:
+        run = guarded().python(
+            "import socket\n"
+            "try:\n    socket.socket(fileno=int(sys.argv[1])).connect(('127.0.0.1', int(sys.argv[2])))\n"
+            "except PermissionError: print('refused')",
+            str(made_outside.fileno()),
+            str(port),
+            pass_fds=[made_outside.fileno()],
+        )
+    assert run.output == b"refused\n"
+
+
+@pytest.mark.parametrize("modes", ["-", "s", "a", "d"])
+def test_through_io_uring(guarded: Guarded, port: int, modes: str) -> None:
+    run = guarded().trigger("uring", modes, "tcp", str(port))
+    if run.status == 77:
+        pytest.skip("this kernel has no io_uring, or not that of it")
+    assert run.output.split() == [b"-1"]
+    (refused,) = run.connects
+    assert (refused.result, Flag.REFUSED in flags(refused)) == (-1, True)
+
+
+def test_killed_at_the_act(guarded: Guarded, port: int) -> None:
+    """Before it has connected, and with nothing run after the call."""
+    watch = guarded(mode=GuardMode.KILL)
+    run = watch.run(
+        "/usr/bin/python3",
+        "-ISc",
+        "import socket, sys\ntry: socket.socket().connect(('127.0.0.1', int(sys.argv[1])))\n"
+        "except OSError: pass\nprint('lives', flush=True)",
+        str(port),
+    )
+    assert (run.status, run.output) == (-signal.SIGKILL, b"")
+    (connect,) = run.connects
+    assert Flag.KILLED in flags(connect)
+
+
+def test_nothing_stays_attached(guarded: Guarded, port: int, triggers: Triggers) -> None:
+    watch = guarded()
+    assert tries(watch, (V4, TCP, ("127.0.0.1", port), "connect")) == ["EPERM"]
+    watch.source.detach()
+    plain = CoreSource()
+    try:
+        assert tries(Watch(plain, triggers), (V4, TCP, ("127.0.0.1", port), "connect")) == ["ok"]
+    finally:
+        plain.close()
+
+
+def test_it_is_not_loaded_when_nobody_wants_it() -> None:
+    source = CoreSource()
+    try:
+        assert source.guard is None
+        assert set(PROGRAMS) <= set(source._object.sections())
+    finally:
+        source.close()
+
+
+def test_no_hierarchy_to_attach_it_to() -> None:
+    source = CoreSource(guarding=True)
+    try:
+        assert isinstance(source.guard, Guard)
+        with pytest.raises(KernelError, match="cgroup v2"):
+            source.guard.open(GuardMode.DENY)
+    finally:
+        source.close()

@@ -1,0 +1,146 @@
+"""Connections refused by policy, as a user sees it; and that nobody else is ever refused."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from .conftest import Spawn
+from .driver import Document, Rubicon, until
+
+CONNECT = (
+    "import socket, sys\n"
+    "for host in sys.argv[2:]:\n"
+    "    try: socket.create_connection((host, int(sys.argv[1])), 5).close(); print('ok', flush=True)\n"
+    "    except OSError as error: print(error.errno, flush=True)\n"
+)
+ASK_AND_CONNECT = (
+    "import socket, sys\n"
+    "for _ in sys.stdin:\n"
+    "    try: socket.create_connection(('127.0.0.1', int(sys.argv[1])), 5).close(); print('ok', flush=True)\n"
+    "    except OSError as error: print(error.errno, flush=True)\n"
+)
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        yield listener.getsockname()[1]
+
+
+def policy(rubicon: Rubicon, connect: str, response: str = "deny") -> Path:
+    path = rubicon.folder / "policy.yaml"
+    path.write_text(f"network: {{on_violation: {response}, connect: {connect}}}\n")
+    return path
+
+
+def actions(documents: list[Document]) -> list[Document]:
+    return [each for each in documents if each["event"].get("category") == ["intrusion_detection"]]
+
+
+def run(rubicon: Rubicon, rules: Path, *command: str, enforce: bool = True) -> tuple[int, str, str]:
+    options = ["--enforce"] if enforce else []
+    done = rubicon.do("run", *options, "--policy", rules, "--trace", rubicon.trace, "--", *command)
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_refused_by_policy(rubicon: Rubicon, port: int) -> None:
+    rules = policy(rubicon, f'["127.0.0.1:{port}"]')
+    status, out, err = run(rubicon, rules, "python3", "-c", CONNECT, str(port), "127.0.0.1", "127.0.0.2")
+    assert (status, out) == (0, "ok\n1\n")
+    assert "ACTION   refused python3[" in err
+    assert f"the way to 127.0.0.2 port {port} (Connection not allowed), before the call returned" in err
+    (action,) = actions(rubicon.export())
+    assert (action["event"]["action"], action["event"]["type"]) == ("deny", ["denied"])
+    assert action["rubicon"]["action"]["in_kernel"] is True
+    (alert,) = [each for each in rubicon.export() if each["event"]["kind"] == "alert"]
+    assert alert["rubicon"]["answer"] == "deny"
+    assert alert["rubicon"]["evidence"] == "kernel"
+    assert (alert["error"]["code"], alert["destination"]["ip"]) == ("EPERM", "127.0.0.2")
+
+
+def test_without_enforce_nothing_is_refused(rubicon: Rubicon, port: int) -> None:
+    _, out, err = run(
+        rubicon, policy(rubicon, "[]"), "python3", "-c", CONNECT, str(port), "127.0.0.1", enforce=False
+    )
+    assert out == "ok\n"
+    assert "WOULD    would have refused python3[" in err
+
+
+def test_a_name_is_allowed_where_it_leads(rubicon: Rubicon, port: int) -> None:
+    """Asked by the engine before the command starts; by the machine's own hosts file here."""
+    name = socket.gethostname()
+    addresses = {each[4][0] for each in socket.getaddrinfo(name, None, socket.AF_INET)}
+    if not any(str(each).startswith("127.") for each in addresses):
+        pytest.skip("this machine's own name leads to no loopback address")
+    address = next(str(each) for each in addresses if str(each).startswith("127."))
+    with closing(socket.create_server(("0.0.0.0", 0))) as listener:
+        there = str(listener.getsockname()[1])
+        rules = policy(rubicon, f'["{name}:{there}"]')
+        _, out, _ = run(rubicon, rules, "python3", "-c", CONNECT, there, address, "127.0.0.77")
+    assert out == "ok\n1\n"
+
+
+def test_killed_before_it_has_connected(rubicon: Rubicon, port: int) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        listener.settimeout(0.2)
+        there = str(listener.getsockname()[1])
+        rules = policy(rubicon, "[]", "kill")
+        status, out, err = run(rubicon, rules, "python3", "-c", CONNECT, there, "127.0.0.1")
+        with pytest.raises(TimeoutError):
+            listener.accept()
+    assert (status, out) == (128 + signal.SIGKILL, "")
+    assert "killed python3[" in err
+    assert "before the call returned" in err
+
+
+def test_a_cgroup_and_its_neighbour(rubicon: Rubicon, spawn: Spawn, cgroup: Path, port: int) -> None:
+    """Who is in it is refused while it is watched and not afterwards; who is not never is."""
+    argv = [sys.executable, "-u", "-c", ASK_AND_CONNECT, str(port)]
+    inside, outside = spawn(*argv, stdout=-1), spawn(*argv, stdout=-1)
+    (cgroup / "cgroup.procs").write_text(str(inside.pid))
+
+    def answers() -> tuple[bytes, bytes]:
+        for each in (inside, outside):
+            each.stdin.write(b"\n")  # type: ignore[union-attr]
+            each.stdin.flush()  # type: ignore[union-attr]
+        return inside.stdout.readline(), outside.stdout.readline()  # type: ignore[union-attr]
+
+    rules = policy(rubicon, "[]")
+    options = ("--enforce", "--policy", rules, "--no-tui")
+    assert answers() == (b"ok\n", b"ok\n")
+    started = rubicon.start("attach", f"cgroup:{cgroup}", *options, "--trace", rubicon.trace)
+    started.says("watching")
+    assert answers() == (b"1\n", b"ok\n")
+    started.process.send_signal(signal.SIGINT)
+    assert started.end() == 0
+    assert answers() == (b"ok\n", b"ok\n")
+
+    killed = rubicon.start("attach", f"cgroup:{cgroup}", *options)
+    killed.says("watching")
+    assert answers() == (b"1\n", b"ok\n")
+    killed.process.kill()
+    killed.end()
+    until(lambda: answers() == (b"ok\n", b"ok\n"), "the kernel to take the programs away")
+
+
+def test_two_sessions_each_refuse_their_own(rubicon: Rubicon, spawn: Spawn, port: int) -> None:
+    """The lists of two sessions are not added up, and the stricter one does not reach over."""
+    argv = [sys.executable, "-u", "-c", ASK_AND_CONNECT, str(port)]
+    first, second = spawn(*argv, stdout=-1), spawn(*argv, stdout=-1)
+    strict, loose = rubicon.folder / "strict.yaml", rubicon.folder / "loose.yaml"
+    strict.write_text("network: {on_violation: deny, connect: []}\n")
+    loose.write_text("network: {on_violation: deny, connect: [localhost]}\n")
+    for process, rules in ((first, strict), (second, loose)):
+        started = rubicon.start("attach", f"pid:{process.pid}", "--enforce", "--policy", rules, "--no-tui")
+        started.says("watching")
+    for process, expected in ((first, b"1\n"), (second, b"ok\n")):
+        process.stdin.write(b"\n")  # type: ignore[union-attr]
+        process.stdin.flush()  # type: ignore[union-attr]
+        assert process.stdout.readline() == expected  # type: ignore[union-attr]

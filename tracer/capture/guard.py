@@ -1,0 +1,51 @@
+"""The programs that refuse connections (probes/guard.bpf.c), of an object that was loaded with them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from enum import IntEnum
+from pathlib import Path
+
+from tracer.capture.libbpf import Object
+from tracer.errors import KernelError
+
+PROGRAMS = ("guard_connect4", "guard_connect6", "guard_sendmsg4", "guard_sendmsg6", "guard_socket")
+
+
+class GuardMode(IntEnum):
+    """enum guard_mode"""
+
+    OFF = 0
+    DENY = 1
+    KILL = 2
+
+
+class Guard:
+    """Lets everything pass until it is opened. `cgroups` is where version 2 is mounted, None when it is not.
+
+    `write` sets a variable of the probes. What is attached is detached with the other programs, and by the
+    kernel when this process is gone.
+    """
+
+    def __init__(self, loaded: Object, cgroups: Path | None, write: Callable[[str, bytes], object]) -> None:
+        self._object = loaded
+        self._cgroups = cgroups
+        self._write = write
+        self._allowed = loaded.map("allowed_peers")
+
+    def allow(self, key: bytes, value: bytes) -> None:
+        """An entry of the table (tracer.actions.deny). Raises KernelError when there is no room."""
+        self._allowed.update(key, value)
+
+    def open(self, mode: GuardMode) -> None:
+        """From now on whoever is watched connects only where the table says. Raises KernelError."""
+        if self._cgroups is None:
+            raise KernelError("to refuse connections needs a cgroup v2 hierarchy, and none is mounted here")
+        self._write("network_guard", int(mode).to_bytes(4, "little"))
+        descriptor = os.open(self._cgroups, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            for program in PROGRAMS:
+                self._object.attach_cgroup(program, descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,101 @@
+"""A policy's list of allowed connections -> the table by which the kernel refuses the others.
+
+What is allowed by address is there from the start. What is allowed by name is added as it is learned where
+the name is: from the engine's own resolver before the command starts, and from answers the sandbox gets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from tracer.actions.deny import Allowed, Ports
+from tracer.capture.guard import Guard, GuardMode
+from tracer.errors import KernelError, UsageError
+from tracer.events import Action, Dns, Event, Network, Response
+from tracer.rules import RuleSet
+from tracer.rules.endpoints import Endpoint, parse_ip
+
+RULE = "network.connect"
+
+
+class Egress:
+    """The table of one session. `learn` and `heard` may be called from any thread."""
+
+    def __init__(self, endpoints: Sequence[Endpoint], put: Callable[[bytes, bytes], object]) -> None:
+        """Raises UsageError when the kernel cannot hold what is allowed."""
+        self._put = put
+        self._by_name: dict[str, list[Ports]] = {}
+        self._by_parent: list[tuple[str, Ports]] = []
+        for each in endpoints:
+            if each.domain:
+                self._by_name.setdefault(each.domain, []).append(each.ports)
+            if each.parent:
+                self._by_parent.append((each.parent, each.ports))
+        try:
+            self._allowed = Allowed((net, each.ports) for each in endpoints for net in each.networks)
+        except ValueError as error:
+            raise UsageError(f"network.connect: {error}") from None
+        for key, value in self._allowed.entries():
+            put(key, value)
+
+    @property
+    def has_names(self) -> bool:
+        return bool(self._by_name or self._by_parent)
+
+    def learn(self, record: Mapping[str, Any]) -> None:
+        """A `name` context record."""
+        if record.get("type") == "name":
+            self._resolved(record["domain"], record["addresses"])
+
+    def heard(self, event: Event) -> None:
+        """An answer that the sandbox got; anything else says nothing."""
+        detail = event.detail
+        if event.action is not Action.DNS or not isinstance(detail, Network):
+            return
+        dns = detail.more
+        if isinstance(dns, Dns) and dns.is_answer:
+            addresses = (each.data for each in dns.answers if each.type in ("A", "AAAA"))
+            self._resolved(dns.name, addresses)
+
+    def _resolved(self, domain: str, addresses: Iterable[str]) -> None:
+        name = domain.lower().rstrip(".")
+        allowed = [*self._by_name.get(name, ())]
+        allowed += [ports for parent, ports in self._by_parent if name.endswith(parent)]
+        for text in addresses if allowed else ():
+            if (address := parse_ip(text)) is None:
+                continue
+            for ports in allowed:
+                for key, value in self._allowed.add(str(address), ports):
+                    self._put(key, value)
+
+
+def guarded_egress(
+    rules: RuleSet, guard: Guard | None, notice: Callable[[str, str], object]
+) -> Egress | None:
+    """The guard at work, when the policy wants connections refused, or who makes them killed.
+
+    Whoever connects is killed by the kernel only where it can tell for certain: a name may lead to more
+    addresses than are known yet. Where the kernel cannot do it, who is to be killed is killed later, as ever.
+    Raises KernelError when connections are to be refused and cannot be, UsageError when the policy is too
+    much for the kernel's table.
+    """
+    response = next((rule.response for rule in rules.rules if rule.id == RULE), Response.ALERT)
+    if response not in (Response.DENY, Response.KILL) or rules.policy is None:
+        return None
+    if guard is None:
+        if response is Response.DENY:
+            raise KernelError("connections cannot be refused: these probes were loaded without what does it")
+        return None
+    endpoints = [each for each in rules.policy.network.connect or () if not each.unix]
+    egress = Egress(endpoints, guard.allow)
+    if response is Response.KILL and egress.has_names:
+        return None
+    try:
+        guard.open(GuardMode.KILL if response is Response.KILL else GuardMode.DENY)
+    except KernelError as error:
+        if response is Response.DENY:
+            raise
+        notice("guard", f"who connects is killed after the act, not at it: {error}")
+        return None
+    return egress
