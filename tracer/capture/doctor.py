@@ -39,6 +39,7 @@ _BTF_NAMES = {
     "tp_btf": "btf_trace_{}",
     "iter": "bpf_iter_{}",
     "lsm": "bpf_lsm_{}",
+    "cgroup": "bpf_sock_addr_kern",  # of a kernel built with CONFIG_CGROUP_BPF
     "fentry": "{}",
     "fexit": "{}",
     "fmod_ret": "{}",
