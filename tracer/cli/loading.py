@@ -28,8 +28,10 @@ class Loading:
 
     def _run(self) -> None:
         try:
-            cgroups = mount_point() if self._guarding else None
-            self._source = open_source(guarding=self._guarding, cgroups=cgroups)
+            if self._guarding:
+                self._source = open_source(guarding=True, cgroups=mount_point())
+            else:
+                self._source = open_source()
         except BaseException as error:  # noqa: BLE001  raised where the probes are asked for
             self._error = error
 
