@@ -80,6 +80,7 @@ enum rb_flag {
 	RB_INHERITED = 1 << 7,		/* opened before the watch, or by a stranger; this is its first write */
 	RB_MAPPED = 1 << 8,		/* written through a shared mapping, too: `bytes` and `writes` do not tell all */
 	RB_JOINED = 1 << 9,		/* came into the scope from outside: was moved into its cgroup, or born there */
+	RB_FOUND = 1 << 10,		/* was open when the watch began; `result` of a connection is its state now */
 	RB_REFUSED = 1 << 11,		/* by us, as the policy does not allow it */
 	RB_KILLED = 1 << 12,		/* who did it gets SIGKILL from us, and runs no more */
 };

@@ -21,6 +21,7 @@ struct written {
 	u32 pid;
 	u32 scope;
 	u64 mapped;	/* also through shared mappings */
+	u64 found_ns;	/* when it was found open at an attach; else 0 */
 };
 
 struct {
@@ -73,7 +74,24 @@ static __always_inline bool emit_late_close(struct written *w, struct scratch *s
 
 /* --- open -------------------------------------------------------------------------------- */
 
-/* A frame of its own: kernels before 6.13 add up the stack of a whole chain of calls, and allow 512 bytes. */
+/* Whether the entry at the address of `file` is about `file`, and not about one that went unseen before it. */
+static __always_inline bool is_about(struct written *w, struct file *file)
+{
+	return BPF_CORE_READ(file, f_inode, i_ino) == w->inode;
+}
+
+static __always_inline struct written *followed(struct file *file)
+{
+	u64 key = (u64)file;
+	struct written *w = bpf_map_lookup_elem(&files, &key);
+
+	return w && is_about(w, file) ? w : NULL;
+}
+
+/*
+ * NULL when there is no room, or when the look at what is open at an attach came first: then it is followed.
+ * A frame of its own: kernels before 6.13 add up the stack of a whole chain of calls, and allow 512 bytes.
+ */
 static __noinline struct written *follow(struct file *file, u32 scope, u64 start_ns)
 {
 	u64 key = (u64)file;
@@ -86,21 +104,22 @@ static __noinline struct written *follow(struct file *file, u32 scope, u64 start
 		.scope = scope,
 	};
 	struct written *w;
+	long error;
 
 	w = bpf_map_lookup_elem(&files, &key);
-	if (w)
+	if (w && is_about(w, file) && w->found_ns && bpf_ktime_get_boot_ns() - w->found_ns < CALL_END_NS)
+		return NULL;
+	if (w) {
 		emit_late_close(w, record_begin(sizeof(struct rb_close)));
-	if (bpf_map_update_elem(&files, &key, &new, BPF_ANY)) {
-		count_loss(RB_LOST_FILE);
+		bpf_map_delete_elem(&files, &key);
+	}
+	error = bpf_map_update_elem(&files, &key, &new, BPF_NOEXIST);
+	if (error) {
+		if (error != -EEXIST)
+			count_loss(RB_LOST_FILE);
 		return NULL;
 	}
 	return bpf_map_lookup_elem(&files, &key);
-}
-
-/* Whether the entry at the address of `file` is about `file`, and not about one that went unseen before it. */
-static __always_inline bool is_about(struct written *w, struct file *file)
-{
-	return BPF_CORE_READ(file, f_inode, i_ino) == w->inode;
 }
 
 static __noinline int emit_open(struct call *c, struct file *file, int fd, u32 open_flags, u16 flags)
@@ -164,7 +183,8 @@ __noinline int opened(struct call *c, u64 file_at, int fd, u32 open_flags)
 		return 0;
 	if (mode & FMODE_WRITE) {
 		mem_open(c, (u64)file);
-		follow(file, c->scope, c->start_ns);
+		if (!follow(file, c->scope, c->start_ns) && followed(file))
+			return 0;
 	}
 	return emit_open(c, file, fd, open_flags, 0);
 }
@@ -218,22 +238,11 @@ __noinline int mknod_exit(struct call *c, int dirfd, u64 name, u32 mode)
 /* Opened before the watch began, or by a stranger: the first write reports it. */
 static __noinline struct written *first_write(struct call *c, struct file *file, int fd)
 {
-	struct written *w;
-
 	if (!(BPF_CORE_READ(file, f_mode) & FMODE_WRITE) || file_type(file) == S_IFIFO || !is_lasting(file))
 		return NULL;
-	w = follow(file, c->scope, c->start_ns);
-	if (w)	/* else each write would be a first one */
+	if (follow(file, c->scope, c->start_ns))	/* else each write would be a first one */
 		emit_open(c, file, fd, BPF_CORE_READ(file, f_flags), RB_INHERITED);
-	return w;
-}
-
-static __always_inline struct written *followed(struct file *file)
-{
-	u64 key = (u64)file;
-	struct written *w = bpf_map_lookup_elem(&files, &key);
-
-	return w && is_about(w, file) ? w : NULL;
+	return followed(file);
 }
 
 enum how {

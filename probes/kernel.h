@@ -41,6 +41,7 @@ typedef __s64 s64;
 #define TCP_ESTABLISHED 1
 #define TCP_SYN_SENT 2
 #define TCP_CLOSE 7
+#define TCP_LISTEN 10
 #define SOCK_STREAM 1
 #define SOCK_DGRAM 2
 #define SOCK_RAW 3
@@ -353,6 +354,7 @@ struct sock {
 	int sk_err;
 	u16 sk_protocol;
 	u16 sk_type;
+	u32 sk_max_ack_backlog;
 	struct socket *sk_socket;
 };
 
@@ -401,6 +403,13 @@ struct bpf_iter_meta {
 struct bpf_iter__task {
 	struct bpf_iter_meta *meta;
 	struct task_struct *task;
+};
+
+struct bpf_iter__task_file {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+	u32 fd;
+	struct file *file;
 };
 
 /* --- io_uring ---------------------------------------------------------------------------- */

@@ -17,6 +17,7 @@
  */
 struct connecting {
 	u64 sk;
+	u64 begun_ns;
 	u64 address;	/* the caller's */
 	u32 address_len;
 	s32 fd;
@@ -33,11 +34,18 @@ struct {
 	__type(value, struct connecting);
 } connecting SEC(".maps");
 
-static __always_inline struct sock *socket_behind(int fd)
+static __always_inline struct file *socket_file(int fd)
 {
 	struct file *file = file_of(fd);
 
-	return file && file_type(file) == S_IFSOCK ? sock_of(file) : NULL;
+	return file && file_type(file) == S_IFSOCK ? file : NULL;
+}
+
+static __always_inline struct sock *socket_behind(int fd)
+{
+	struct file *file = socket_file(fd);
+
+	return file ? sock_of(file) : NULL;
 }
 
 static __noinline int connect_enter(int fd, u64 address, u32 address_len)
@@ -49,6 +57,7 @@ static __noinline int connect_enter(int fd, u64 address, u32 address_len)
 	if (!sk)
 		return 0;	/* EBADF, ENOTSOCK: nothing is asked of anybody */
 	new.sk = (u64)sk;
+	new.begun_ns = bpf_ktime_get_boot_ns();
 	new.type = BPF_CORE_READ(sk, sk_type);
 	new.again = BPF_CORE_READ(sk, sk_socket, state) > SS_UNCONNECTED;
 	if (bpf_map_update_elem(&connecting, &tid, &new, BPF_ANY))
@@ -275,6 +284,7 @@ __noinline int connect_exit(struct call *c)
 	struct connecting w;
 	struct rb_connect *r;
 	struct scratch *s;
+	struct file *file;
 	struct sock *sk;
 	bool goes_on;
 	u16 answer;
@@ -288,6 +298,9 @@ __noinline int connect_exit(struct call *c)
 	if ((u64)sk != w.sk)
 		sk = NULL;
 	if (!w.set_off && (is_interrupted(c->result) || (sk && is_no_act(&w, sk, c->result))))
+		return 0;
+	file = file_of(w.fd);
+	if (sk && found_since(file, w.begun_ns))
 		return 0;
 	answer = refusal_of(sk, c->result, &w.peer);
 	kill_if(answer);
@@ -304,7 +317,9 @@ __noinline int connect_exit(struct call *c)
 	result = r->head.result;
 	goes_on = is_inet(r->peer.family) && (!result || result == -EINPROGRESS || result == -EINTR);
 	record_end(s, &critical);
+	if (sk && (!result || goes_on))
+		tell(file);
 	if (sk && goes_on)
-		flow_begin((u64)file_of(w.fd), c->scope, c->start_ns, FLOW_NEW_PEER | (result ? 0 : FLOW_ESTABLISHED));
+		flow_begin((u64)file, c->scope, c->start_ns, FLOW_NEW_PEER | (result ? 0 : FLOW_ESTABLISHED));
 	return 0;
 }

@@ -65,6 +65,7 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 	struct member *member = member_of(parent->tgid);
 	u16 flag = member ? 0 : RB_JOINED;
 	long scope;
+	u64 look;
 
 	if (child->pid != child->tgid)
 		return 0;
@@ -72,17 +73,19 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 	scope = member ? member->scope : scope_by_cgroup(child);
 	if (scope == NO_SCOPE)
 		return 0;
+	look = member ? member->look : 0;
 	member = join(child, scope);
-	if (member)
-		emit_fork(parent, child, member, flag);
+	if (!member)
+		return 0;
+	member->look = look;
+	emit_fork(parent, child, member, flag);
 	return 0;
 }
 
 /* --- exec ---------------------------------------------------------------------------------- */
 
-static __noinline u8 stdio_kind(int fd, struct rb_peer *peer)
+static __noinline u8 stdio_kind(struct file *file, struct rb_peer *peer)
 {
-	struct file *file = file_of(fd);
 	u16 type;
 
 	if (!file)
@@ -119,6 +122,15 @@ static __always_inline void fill_streams(struct rb_exec *r, struct task_struct *
 	fill_file_id(&r->stdin_file, fdt, 0);
 	fill_file_id(&r->stdout_file, fdt, 1);
 	fill_file_id(&r->stderr_file, fdt, 2);
+}
+
+static __always_inline void fill_stdio(struct rb_exec *r, struct task_struct *task)
+{
+	struct fdtable *fdt = BPF_CORE_READ(task, files, fdt);
+
+	r->stdio[0] = stdio_kind(file_in(fdt, 0), &r->stdin_peer);
+	r->stdio[1] = stdio_kind(file_in(fdt, 1), NULL);
+	r->stdio[2] = stdio_kind(file_in(fdt, 2), NULL);
 }
 
 static __always_inline void fill_identity(struct rb_exec *r, struct task_struct *task)
@@ -200,9 +212,7 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 	r->old_tid = old_pid == task->tgid ? 0 : old_pid;
 	exe = BPF_CORE_READ(task, mm, exe_file);
 	fill_executable(r, exe);
-	r->stdio[0] = stdio_kind(0, &r->stdin_peer);
-	r->stdio[1] = stdio_kind(1, NULL);
-	r->stdio[2] = stdio_kind(2, NULL);
+	fill_stdio(r, task);
 	fill_streams(r, task);
 	r->path_len = put_file_path(s, exe);
 	r->name_len = put_kernel_name(s, BPF_CORE_READ(bprm, filename));
@@ -335,6 +345,7 @@ static __always_inline void fill_snapshot(struct scratch *s, struct task_struct 
 	r->head.pid = BPF_CORE_READ(task, tgid);
 	r->head.tid = r->head.pid;
 	fill_identity(r, task);
+	fill_stdio(r, task);
 	fill_streams(r, task);
 	if (exe) {
 		fill_executable(r, exe);
@@ -436,8 +447,10 @@ int snapshot(struct bpf_iter__task *ctx)
 	member = join_running(task, scope);
 	if (!member)
 		return 0;
-	if (!asked || !wanted.silent)
+	if (!asked || !wanted.silent) {
+		member->look = look_now;
 		emit_snapshot(task, member, user_slot, 0);
+	}
 	bpf_seq_write(ctx->meta->seq, "+", 1);
 	return 0;
 }

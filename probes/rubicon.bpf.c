@@ -8,6 +8,7 @@
 #include "guard.bpf.c"
 #include "process.bpf.c"
 #include "container.bpf.c"
+#include "found.bpf.c"
 #include "syscalls.bpf.c"
 
 struct rb_layout *rb_layout;	/* never used: it puts the type into the BTF */

@@ -16,6 +16,7 @@ struct member {
 	u64 start_ns;
 	u32 scope;
 	u32 has_requests;	/* it has used io_uring */
+	u64 look;		/* the look round at an attach that found it, or its parent; else 0 */
 };
 
 struct {
@@ -38,6 +39,9 @@ struct {
 /* Set by user space: without cgroup scopes the forks of strangers cost one branch. */
 volatile bool has_cgroup_scopes;
 volatile bool has_v1_scopes;
+
+/* Counts the attaches: whose open files are looked at in this one. */
+volatile u64 look_now;
 
 static __always_inline struct member *member_of(u32 tgid)
 {

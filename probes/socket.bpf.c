@@ -34,7 +34,7 @@ static __noinline void self_from_caller(struct scratch *s, struct rb_connect *r,
 }
 
 struct own {
-	u64 sk;
+	u64 file;
 	u64 address;		/* what bind was given */
 	u32 address_len;
 	u32 kind;
@@ -48,10 +48,15 @@ __noinline int own_exit(struct call *c, struct own *own)
 
 	if (!c || !own)
 		return 0;
+	if (c->result >= 0) {
+		if (just_found((void *)own->file))
+			return 0;
+		tell((void *)own->file);
+	}
 	s = record_begin(sizeof(struct rb_connect));
 	if (!s)
 		return 0;
-	sk = (void *)own->sk;
+	sk = sock_of((void *)own->file);
 	r = (void *)s->data;
 	__builtin_memset(r, 0, sizeof(*r));
 	record_head(&r->head, own->kind, c->scope, c->start_ns, c->result);
@@ -68,36 +73,38 @@ __noinline int own_exit(struct call *c, struct own *own)
 static __always_inline int bind_exit(struct call *c)
 {
 	struct own own = {
-		.sk = (u64)socket_behind(c->args[0]),
+		.file = (u64)socket_file(c->args[0]),
 		.address = c->args[1],
 		.address_len = c->args[2],
 		.kind = RB_BIND,
 	};
 
-	return own.sk ? own_exit(c, &own) : 0;
+	return own.file ? own_exit(c, &own) : 0;
 }
 
 static __always_inline int listen_exit(struct call *c)
 {
-	struct own own = { .sk = (u64)socket_behind(c->args[0]), .kind = RB_LISTEN };
+	struct own own = { .file = (u64)socket_file(c->args[0]), .kind = RB_LISTEN };
 
-	return own.sk ? own_exit(c, &own) : 0;
+	return own.file ? own_exit(c, &own) : 0;
 }
 
 /* Nobody there to accept is no act. */
 static __always_inline int accept_exit(struct call *c)
 {
 	struct own own = { .kind = RB_ACCEPT };
+	struct file *file;
 	struct sock *sk;
 
 	if (c->result == -EAGAIN)
 		return 0;
-	sk = socket_behind(c->result < 0 ? c->args[0] : c->result);
-	if (!sk)
+	file = socket_file(c->result < 0 ? c->args[0] : c->result);
+	if (!file)
 		return 0;
+	own.file = (u64)file;
+	sk = sock_of(file);
 	if (c->result >= 0 && is_inet(BPF_CORE_READ(sk, __sk_common.skc_family)))
-		flow_begin((u64)file_of(c->result), c->scope, c->start_ns, FLOW_INGRESS | FLOW_ESTABLISHED);
-	own.sk = (u64)sk;
+		flow_begin(own.file, c->scope, c->start_ns, FLOW_INGRESS | FLOW_ESTABLISHED);
 	return own_exit(c, &own);
 }
 

@@ -284,9 +284,21 @@ SAMPLES: list[tuple[Action, int, Process, Detail]] = [
     *((action, error, AGENT, detail) for action, (error, detail) in BOUNDARIES.items()),
 ]
 
+# What was open when the watch began.
+FOUND: list[tuple[Action, int, Process, Detail]] = [
+    (Action.CONNECT, 0, AGENT, outward(None)),
+    (Action.ACCEPT, 0, AGENT, inward(None)),
+    (
+        Action.FILE_WRITE,
+        0,
+        AGENT,
+        File("/work/log", inode=77, device=8, mode=0o100644, flags=1, descriptor=5, inherited=True),
+    ),
+]
+
 
 def events() -> list[Event]:
-    """The samples in order, a microsecond apart; the first describes what was there at the attach."""
+    """The samples in order, a microsecond apart; the first and the last are what was there at the attach."""
     return [
         Event(
             sequence=number,
@@ -299,11 +311,11 @@ def events() -> list[Event]:
             thread_id=who.pid + 1,
             scope=1,
             evidence=Evidence.USER if error else Evidence.KERNEL,
-            snapshot=number == 1,
+            snapshot=number == 1 or number > len(SAMPLES),
             truncated=(Truncation("process.args", 123_456),) if number == 2 else (),
             detail=detail,
         )
-        for number, (action, error, who, detail) in enumerate(SAMPLES, start=1)
+        for number, (action, error, who, detail) in enumerate([*SAMPLES, *FOUND], start=1)
     ]
 
 

@@ -359,7 +359,8 @@ class File:
     target_path     symlink: what it points to, as given; else ""
     flags           open(2) flags of `file_write`, else 0
     descriptor      of `file_write`: the number it is open under; -1 when refused
-    inherited       `file_write`: it was opened before the watch or by a stranger, and is now first written
+    inherited       `file_write`: it was opened before the watch or by a stranger: it is now first written, or
+                    was found open (`Event.snapshot`)
     redirected      ... and is what a standard stream of the sandbox led to when the watch began
     mode            permission and type bits: of the file, or those asked for (chmod, mkdir)
     size            bytes: the length asked for by truncate, else 0

@@ -110,6 +110,7 @@ class Flag(IntFlag):
     INHERITED = 1 << 7
     MAPPED = 1 << 8
     JOINED = 1 << 9
+    FOUND = 1 << 10  # it was open when the watch began
     REFUSED = 1 << 11
     KILLED = 1 << 12
 

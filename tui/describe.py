@@ -62,10 +62,11 @@ def action_word(action: Action) -> str:
 def subject(event: Event) -> str:
     """What the event did it to, in one line."""
     detail = event.detail
+    before = " (open before the watch)" if event.snapshot else ""
     if isinstance(detail, File):
-        return _file(event.action, detail)
+        return _file(event.action, detail) + before
     if isinstance(detail, Network):
-        return _network(event.action, detail)
+        return _network(event.action, detail) + before
     if isinstance(detail, Exec):
         return " ".join(detail.args) or detail.path
     if isinstance(detail, Exit):

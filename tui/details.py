@@ -173,7 +173,7 @@ def _container(event: Event) -> str:
 
 
 def _evidence(event: Event) -> str:
-    where = "was there at the attach" if event.snapshot else ""
+    where = "was there when the watch began" if event.snapshot else ""
     return ", ".join(filter(None, (event.evidence.value, where)))
 
 

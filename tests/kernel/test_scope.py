@@ -30,6 +30,7 @@ def running(
         [*python(code), *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,  # no file, which would be found open
         start_new_session=True,
     )
     assert process.stdin is not None

@@ -27,11 +27,15 @@ def rubicon(tmp_path: Path) -> Iterator[Rubicon]:
 
 @pytest.fixture
 def spawn() -> Iterator[Spawn]:
-    """Starts programs in sessions of their own; what is left of these is killed."""
+    """Starts programs in sessions of their own, with no file open; what is left of these is killed."""
     started: list[subprocess.Popen[bytes]] = []
 
     def start(*argv: Any, **options: Any) -> subprocess.Popen[bytes]:
-        options.setdefault("stdin", subprocess.PIPE)
+        options = {
+            "stdin": subprocess.PIPE,
+            "stdout": subprocess.DEVNULL,
+            "stderr": subprocess.DEVNULL,
+        } | options
         process = subprocess.Popen(argv, start_new_session=True, **options)
         started.append(process)
         return process

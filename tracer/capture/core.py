@@ -7,8 +7,8 @@ import os
 import select
 import struct
 import threading
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +83,8 @@ class CoreSource:
         self._object = Object(path, kernel_btf)
         self._rings: tuple[Ring, ...] = ()
         self._losses_map: mmap.mmap | None = None
+        self._look = 0  # counts the attaches
+        self._look_lock = threading.Lock()
         self._poll = select.epoll()
         try:
             self._load(kernel_btf, ring_bytes, guarding=guarding)
@@ -154,19 +156,42 @@ class CoreSource:
     # Targets
 
     def add_process(self, wanted: Wanted, scope: int) -> int:
-        pid_ns = os.stat("/proc/self/ns/pid").st_ino
-        self._write_variable("wanted", struct.pack("<IIII", wanted.pid, pid_ns, scope, wanted.silent))
-        joined = self._snapshot()
-        self._write_variable("wanted", bytes(16))
+        with self._look_round():
+            pid_ns = os.stat("/proc/self/ns/pid").st_ino
+            self._write_variable("wanted", struct.pack("<IIII", wanted.pid, pid_ns, scope, wanted.silent))
+            joined = self._snapshot()
+            self._write_variable("wanted", bytes(16))
+            if not wanted.silent:
+                self._look_at_files()
         return joined
 
     def add_cgroup(self, cgroup_id: int, scope: int, version: int = 2) -> int:
         if version == 1:
             self._write_variable("has_v1_scopes", b"\1")
             cgroup_id |= _V1_CGROUP
-        self._cgroups.update(struct.pack("<Q", cgroup_id), struct.pack("<I", scope))
-        self._write_variable("has_cgroup_scopes", b"\1")
-        return self._snapshot()
+        with self._look_round():
+            self._cgroups.update(struct.pack("<Q", cgroup_id), struct.pack("<I", scope))
+            self._write_variable("has_cgroup_scopes", b"\1")
+            joined = self._snapshot()
+            self._look_at_files()
+        return joined
+
+    @contextmanager
+    def _look_round(self) -> Iterator[None]:
+        """Whoever joins meanwhile, and the children of those, are the ones whose files are looked at; one at a
+        time.
+        """
+        with self._look_lock:
+            self._look += 1
+            self._write_variable("look_now", struct.pack("<Q", self._look))
+            yield
+
+    def _look_at_files(self) -> None:
+        """Report what those who joined have open, until there is nothing more that was not reported."""
+        self._object.run("sweep")  # what it leaves are files that are open
+        for _ in range(_PASSES_MAX):
+            if not self._object.iterate("look_at_files"):
+                return
 
     def await_container(self, name: str, scope: int) -> None:
         self._awaited.update(_container_name(name), struct.pack("<I", scope))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -55,9 +56,10 @@ from tracer.records import (
 PATHS_KEPT = 65_536  # of files open for writing: as many as the probes follow
 
 # Plain numbers: an operation on an enum costs as much as all else that is done for a record.
-_USER_EVIDENCE, _UNREADABLE, _DELETED, _LATE, _INHERITED = (
-    int(flag) for flag in (Flag.USER_EVIDENCE, Flag.UNREADABLE, Flag.DELETED, Flag.LATE, Flag.INHERITED)
+_USER_EVIDENCE, _UNREADABLE, _DELETED, _LATE = (
+    int(flag) for flag in (Flag.USER_EVIDENCE, Flag.UNREADABLE, Flag.DELETED, Flag.LATE)
 )
+_FOUND, _OPEN_BEFORE = int(Flag.FOUND), int(Flag.FOUND | Flag.INHERITED)
 _KILLED = int(Flag.KILLED)
 _ANSWERED = int(Flag.REFUSED) | _KILLED
 _CONNECT, _PROCESS, _BOUNDARY = int(Kind.CONNECT), int(Kind.PROCESS), int(Kind.BOUNDARY)
@@ -159,7 +161,7 @@ class Context:
             record.tid,
             record.scope,
             Evidence.USER if flags & _USER_EVIDENCE else Evidence.KERNEL,
-            kind == _PROCESS,
+            kind == _PROCESS or flags & _FOUND != 0,
             truncations(record) if flags & ANY_CUT else (),
             detail,
             *self._scopes.labels(record.scope),
@@ -216,24 +218,10 @@ class Context:
                 self._redirected.put((file.device, file.inode), True)
 
     def _snapshot(self, record: ExecRecord) -> Exec:
-        """Called after the tree took the record in. Standard streams are not read at the attach."""
+        """Called after the tree took the record in, which knows the arguments."""
         self._started_with(record)
-        args = self._tree.at(record).args
-        path, deleted = executable_path(record), bool(record.flags & _DELETED)
-        other = StdioKind.OTHER
-        return Exec(
-            path,
-            record.name or path,
-            args,
-            record.inode,
-            record.device,
-            deleted,
-            other,
-            other,
-            other,
-            "",
-            _namespaces(record.ns_mnt, record.ns_net, record.ns_pidns, record.ns_user),
-        )
+        found = _exec(record)
+        return replace(found, filename=record.name or found.path, args=self._tree.at(record).args)
 
     def _network(self, record: ConnectRecord | PayloadRecord) -> Network:
         return peers.network_of(record, self._domains)
@@ -268,7 +256,7 @@ class Context:
                 self._paths.put((record.device, record.inode), path)
         if record.created and record.result >= 0:
             self._links.gone(path)
-        inherited = record.flags & _INHERITED != 0
+        inherited = record.flags & _OPEN_BEFORE != 0
         return File(
             path,
             inode=record.inode,

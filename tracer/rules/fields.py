@@ -185,6 +185,7 @@ _PROCESS: dict[str, Field] = {
     **_fields(
         {
             "event.action": lambda facts: str(facts.event.action),
+            "event.kind": lambda facts: "state" if facts.event.snapshot else "event",
             "event.outcome": lambda facts: str(facts.event.outcome),
             "process.executable": _executable,
             "process.command_line": lambda facts: " ".join(facts[_args]) or None,

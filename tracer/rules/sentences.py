@@ -46,6 +46,8 @@ def act(event: Event) -> str:
 
 def _forms(event: Event) -> tuple[str, str]:
     """What was done and what was tried, with {} for the object."""
+    if is_standing(event) and event.action in _STANDING:
+        return _STANDING[event.action], ""
     match event.detail:
         case Exec():
             return ("is running {}" if event.snapshot else "ran {}"), "run {}"
@@ -59,6 +61,15 @@ def _forms(event: Event) -> tuple[str, str]:
         case _:
             return f"did {event.action} {{}}", f"do {event.action} {{}}"
 
+
+# What was there when the watch began.
+_STANDING = {
+    Action.CONNECT: "is connected to {}",
+    Action.ACCEPT: "has a connection from {}",
+    Action.LISTEN: "listens on {}",
+    Action.BIND: "has a socket bound to {}",
+    Action.FILE_WRITE: "has {} open for writing",
+}
 
 _NETWORK_ACTS = {
     Action.BIND: ("bound a socket to {}", "bind a socket to {}"),
@@ -97,8 +108,17 @@ def failure(event: Event) -> str:
     return f"; it was refused with {name}" if event.error in REFUSALS else f"; it failed with {name}"
 
 
+def is_standing(event: Event) -> bool:
+    """A connection or a file that was open before anybody watched; a process that ran is no news."""
+    return event.snapshot and isinstance(event.detail, Network | File)
+
+
+def _standing(event: Event) -> str:
+    return "; it was already open when the watch began" if is_standing(event) else ""
+
+
 def by_policy(event: Event) -> str:
-    return f"{actor(event)} {act(event)}, which the policy does not allow{failure(event)}"
+    return f"{actor(event)} {act(event)}, which the policy does not allow{failure(event)}{_standing(event)}"
 
 
 def by_policy_of_mounts(event: Event) -> str:
@@ -109,8 +129,8 @@ def by_policy_of_mounts(event: Event) -> str:
 def by_detection(event: Event, phrase: str, title: str) -> str:
     """`phrase` is the rule's own verb and object, such as "opened a reverse tunnel"; "" when it has none."""
     if phrase:
-        return f"{actor(event)} {phrase}: {_object(event)}{failure(event)}"
-    return f'{actor(event)} {act(event)}, which matches "{title}"{failure(event)}'
+        return f"{actor(event)} {phrase}: {_object(event)}{failure(event)}{_standing(event)}"
+    return f'{actor(event)} {act(event)}, which matches "{title}"{failure(event)}{_standing(event)}'
 
 
 def _object(event: Event) -> str:

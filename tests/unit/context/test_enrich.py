@@ -225,11 +225,26 @@ def test_failed_exec_leaves_the_process_and_names_what_was_tried(context: Contex
 
 def test_snapshot_is_the_state_at_the_attach(context: Context) -> None:
     context.learn([{"type": "process", "pid": 50, "start_ns": 50 * SECOND_NS, "args": ["sh", "-l"]}])
-    event = context.event(snapshot(50, "/bin/sh", 9))
+    event = context.event(
+        snapshot(50, "/bin/sh", 9, stdio=bytes([3, 2, 4, 0]), stdin_peer=peer("198.51.100.7", 4444))
+    )
     detail = execution(event)
     assert (event.action, event.snapshot, event.process.args) == (Action.EXEC, True, ("sh", "-l"))
     assert (detail.path, detail.filename, detail.args) == ("/bin/sh", "/bin/sh", ("sh", "-l"))
-    assert detail.stdin is StdioKind.OTHER  # not "closed": it was not looked at
+    assert (detail.stdin, detail.stdin_peer) == (StdioKind.SOCKET, "198.51.100.7:4444")
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        connect(100, peer("198.51.100.7", 22), 9, flags=int(Flag.FOUND)),
+        opened(100, "/work/log", 9, flags=int(Flag.FOUND)),
+    ],
+)
+def test_found_open_is_the_state_at_the_attach(context: Context, record: Record) -> None:
+    event = context.event(record)
+    assert (event.snapshot, event.outcome) == (True, Outcome.SUCCESS)
+    assert not isinstance(event.detail, File) or event.detail.inherited
 
 
 @pytest.mark.parametrize(

@@ -118,6 +118,7 @@ def connected(
     error: int = 0,
     outcome: Outcome | None = None,
     who: Process = AGENT,
+    snapshot: bool = False,
 ) -> Event:
     kind = NetworkType.IPV6 if ":" in ip else NetworkType.IPV4
     return event(
@@ -126,6 +127,7 @@ def connected(
         who,
         error,
         outcome=outcome,
+        snapshot=snapshot,
     )
 
 
@@ -161,6 +163,7 @@ def file(
     descriptor: int = -1,
     inherited: bool = False,
     redirected: bool = False,
+    snapshot: bool = False,
 ) -> Event:
     detail = File(
         path,
@@ -172,7 +175,7 @@ def file(
         inherited=inherited,
         redirected=redirected,
     )
-    return event(action, detail, who, error)
+    return event(action, detail, who, error, snapshot=snapshot)
 
 
 def bounded(action: Action, *, error: int = 0, who: Process = AGENT, **facts: Any) -> Event:

@@ -31,7 +31,7 @@ def packs() -> RuleSet:
 
 def test_every_rule_is_complete() -> None:
     files = sorted(PACKS.rglob("*.yml"))
-    assert len(files) == 22
+    assert len(files) == 23
     for path in files:
         rule = yaml.safe_load(path.read_text())
         UUID(rule["id"])
@@ -44,7 +44,7 @@ def test_every_rule_is_complete() -> None:
 
 
 def test_all_of_them_are_loaded(packs: RuleSet) -> None:
-    assert len(packs.rules) == 22
+    assert len(packs.rules) == 23
     assert packs.skipped == ()
     assert all(rule.techniques for rule in packs.rules)
     assert all(source["path"].startswith("pack:") for source in packs.sources)
@@ -336,6 +336,26 @@ def test_ssh_where_it_is_not_expected(packs: RuleSet, port: int, path: str) -> N
 )
 def test_near_what_is_spoken(packs: RuleSet, made: Event) -> None:
     assert packs.judge(made) == ()
+
+
+def test_ssh_that_was_connected_before_the_watch(packs: RuleSet) -> None:
+    who = process("/usr/bin/ssh")
+    (violation,) = packs.judge(connected("198.51.100.7", 443, who=who, snapshot=True))
+    assert violation.summary == (
+        "ssh (pid 7) has an SSH connection to an unusual port: 198.51.100.7:443; "
+        "it was already open when the watch began"
+    )
+    for near in (
+        connected("198.51.100.7", 443, who=who),
+        connected("198.51.100.7", 22, who=who, snapshot=True),
+        connected("198.51.100.7", 443, snapshot=True),
+    ):
+        assert packs.judge(near) == ()
+
+
+def test_a_shell_that_has_taken_its_commands_from_the_network(packs: RuleSet) -> None:
+    shell = ran("sh", stdin=StdioKind.SOCKET, stdin_peer="198.51.100.7:4444", snapshot=True)
+    assert broken(packs.judge(shell)) == [SHELL]
 
 
 HONEST = """\

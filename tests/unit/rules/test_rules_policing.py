@@ -201,6 +201,23 @@ def test_a_connect_is_an_act_whatever_came_of_it(network: RuleSet, made: Event, 
     assert words in violation.summary
 
 
+STANDING = "; it was already open when the watch began"
+
+
+def test_what_was_there_before_the_watch(files: RuleSet, network: RuleSet) -> None:
+    """Judged like what is begun now, and told for what it is."""
+    (violation,) = network.judge(connected("203.0.113.66", 22, snapshot=True))
+    assert violation.summary == (
+        f"python3.11 (pid 7) is connected to 203.0.113.66:22, which the policy does not allow{STANDING}"
+    )
+    (violation,) = files.judge(file("/etc/passwd", inherited=True, snapshot=True))
+    assert violation.summary == (
+        f"python3.11 (pid 7) has /etc/passwd open for writing, which the policy does not allow{STANDING}"
+    )
+    assert files.judge(file("/log", inherited=True, descriptor=1, snapshot=True)) == ()
+    assert network.judge(connected("10.2.3.4", 22, snapshot=True)) == ()
+
+
 def test_unix_sockets_once_listed(tmp_path: Path) -> None:
     rules = rules_of(tmp_path, 'network: {connect: ["unix:/run/ok"]}')
     assert rules.judge(connected_unix("/run/ok")) == ()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import pytest
 
@@ -30,6 +31,13 @@ WHO = scene.process(9, scene.process(8, None, "bash"), "python3", "x.py")
 )
 def test_what_was_done_to_a_file(action: Action, file: File, words: str) -> None:
     assert describe.subject(scene.Story().event(WHO, action, file)) == words
+
+
+def test_what_was_open_before_the_watch() -> None:
+    event = scene.Story().event(WHO, Action.FILE_WRITE, File("/a"))
+    assert describe.subject(replace(event, snapshot=True)) == "/a (open before the watch)"
+    event = scene.Story().event(WHO, Action.CONNECT, scene.tcp("::1", 22))
+    assert describe.subject(replace(event, snapshot=True)) == "tcp [::1]:22 (open before the watch)"
 
 
 def test_other_subjects() -> None:

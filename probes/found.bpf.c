@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * What is open already when the watch begins: connections, sockets that listen, and files that can be written.
+ * A pass over all descriptors, which user space repeats until one finds nothing more: a child that is made
+ * meanwhile may be the last to hold what its parent closes.
+ */
+#include "scope.h"
+#include "path.h"
+#include "peer.h"
+#include "flow.h"
+
+/* Who holds it. */
+struct holder {
+	u64 start_ns;
+	u32 pid;
+	u32 scope;
+	u32 fd;
+};
+
+static __always_inline void found_head(struct rb_head *head, u16 kind, struct holder *h, s64 result)
+{
+	record_head(head, kind, h->scope, h->start_ns, result);
+	head->pid = h->pid;
+	head->tid = h->pid;
+	head->flags = RB_FOUND;
+}
+
+/* --- files ----------------------------------------------------------------------------------- */
+
+__noinline int emit_found_file(struct holder *h, u64 file_at)
+{
+	struct file *file = (void *)file_at;
+	struct scratch *s;
+	struct rb_open *r;
+
+	if (!h)
+		return 0;
+	s = record_begin_at(user_slot, sizeof(struct rb_open));
+	if (!s)
+		return 0;
+	r = (void *)s->data;
+	__builtin_memset(r, 0, sizeof(*r));
+	found_head(&r->head, RB_OPEN, h, h->fd);
+	r->inode = BPF_CORE_READ(file, f_inode, i_ino);
+	r->device = file_device(file);
+	r->mode = BPF_CORE_READ(file, f_inode, i_mode);
+	r->open_flags = BPF_CORE_READ(file, f_flags);
+	r->path_len = put_file_path(s, file);
+	record_end(s, &bulk);
+	return 1;
+}
+
+/* Fails when it is followed already: it was written, or another holder came first. */
+static __noinline bool follow_found(struct holder *h, struct file *file)
+{
+	u64 key = (u64)file;
+	struct written new = {
+		.inode = BPF_CORE_READ(file, f_inode, i_ino),
+		.start_ns = h->start_ns,
+		.device = file_device(file),
+		.mode = BPF_CORE_READ(file, f_inode, i_mode),
+		.pid = h->pid,
+		.scope = h->scope,
+		.found_ns = bpf_ktime_get_boot_ns(),
+	};
+	long error = bpf_map_update_elem(&files, &key, &new, BPF_NOEXIST);
+
+	if (error && error != -EEXIST)
+		count_loss(RB_LOST_FILE);
+	return !error;
+}
+
+static __always_inline int found_file(struct holder *h, struct file *file)
+{
+	if (!(BPF_CORE_READ(file, f_mode) & FMODE_WRITE) || !is_lasting(file) || !follow_found(h, file))
+		return 0;
+	return emit_found_file(h, (u64)file);
+}
+
+/* --- sockets --------------------------------------------------------------------------------- */
+
+/*
+ * One that was accepted is a copy of the one that listens, with its backlog; one that connects has none
+ * (inet_listen(), sk_clone_lock()).
+ */
+static __always_inline u16 kind_of_inet(struct sock *sk)
+{
+	u8 state = BPF_CORE_READ(sk, __sk_common.skc_state);
+	u16 type = BPF_CORE_READ(sk, sk_type);
+
+	if (state == TCP_LISTEN)
+		return RB_LISTEN;
+	if (type == SOCK_STREAM) {
+		if (state == TCP_CLOSE)
+			return 0;
+		return BPF_CORE_READ(sk, sk_max_ack_backlog) ? RB_ACCEPT : RB_CONNECT;
+	}
+	if (state == TCP_ESTABLISHED)
+		return RB_CONNECT;
+	return type == SOCK_DGRAM && BPF_CORE_READ(sk, __sk_common.skc_num) ? RB_BIND : 0;
+}
+
+/* An accepted one has the address of the one that listens; who connects rarely has one, and then a pair has none. */
+static __always_inline u16 kind_of_unix(struct sock *sk)
+{
+	struct unix_sock *own = (void *)sk, *peer = (void *)BPF_CORE_READ(own, peer);
+
+	if (BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_LISTEN)
+		return RB_LISTEN;
+	if (peer && BPF_CORE_READ(peer, addr))
+		return RB_CONNECT;
+	if (!BPF_CORE_READ(own, addr))
+		return 0;
+	return peer && BPF_CORE_READ(sk, sk_type) != SOCK_DGRAM ? RB_ACCEPT : RB_BIND;
+}
+
+static __always_inline u16 kind_of_socket(struct sock *sk)
+{
+	u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
+
+	if (is_inet(family))
+		return kind_of_inet(sk);
+	return family == AF_UNIX ? kind_of_unix(sk) : 0;
+}
+
+__noinline int emit_found_socket(struct holder *h, u64 file_at, u32 kind)
+{
+	struct sock *sk = sock_of((void *)file_at);
+	u8 state = BPF_CORE_READ(sk, __sk_common.skc_state);
+	struct rb_connect *r;
+	struct scratch *s;
+
+	if (!h)
+		return 0;
+	s = record_begin_at(user_slot, sizeof(struct rb_connect));
+	if (!s)
+		return 0;
+	r = (void *)s->data;
+	__builtin_memset(r, 0, sizeof(*r));
+	found_head(&r->head, kind, h, state == TCP_SYN_SENT ? -EINPROGRESS : 0);
+	r->type = BPF_CORE_READ(sk, sk_type);
+	read_peer(sk, &r->peer);
+	if (r->peer.family == AF_UNIX)
+		unix_end(s, r, kind == RB_CONNECT ? (void *)BPF_CORE_READ((struct unix_sock *)sk, peer) : (void *)sk);
+	record_end(s, &critical);
+	return 1;
+}
+
+/* What it says from here on, and all that went through it when it is closed. */
+static __noinline int flow_found(struct holder *h, struct file *file, u32 kind)
+{
+	struct sock *sk = sock_of(file);
+	struct flow new = {
+		.inode = BPF_CORE_READ(file, f_inode, i_ino),
+		.begun_ns = bpf_ktime_get_boot_ns(),
+		.start_ns = h->start_ns,
+		.pid = h->pid,
+		.scope = h->scope,
+		.type = BPF_CORE_READ(sk, sk_type),
+		.ingress = kind == RB_ACCEPT,
+		.established = BPF_CORE_READ(sk, __sk_common.skc_state) != TCP_SYN_SENT && kind != RB_BIND,
+	};
+	u64 key = (u64)file;
+
+	read_peer(sk, &new.peer);
+	if (bpf_map_update_elem(&flows, &key, &new, BPF_NOEXIST) == -E2BIG)
+		count_loss(RB_LOST_FLOW);
+	return 0;
+}
+
+static __noinline int found_socket(struct holder *h, struct file *file)
+{
+	u64 inode = BPF_CORE_READ(file, f_inode, i_ino), now_ns = bpf_ktime_get_boot_ns();
+	struct sock *sk = sock_of(file);
+	u16 kind = kind_of_socket(sk);
+
+	if (!kind || bpf_map_update_elem(&told, &inode, &now_ns, BPF_NOEXIST))
+		return 0;
+	if (kind != RB_LISTEN && is_inet(BPF_CORE_READ(sk, __sk_common.skc_family)))
+		flow_found(h, file, kind);
+	return emit_found_socket(h, (u64)file, kind);
+}
+
+/* Writes one byte for each that it found. */
+SEC("iter/task_file")
+int look_at_files(struct bpf_iter__task_file *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct file *file = NULL;
+	struct holder holder = {};
+	struct member *member;
+	int found;
+
+	/* As a number: a pointer that the verifier follows cannot be handed to functions that it looks at alone. */
+	bpf_probe_read_kernel(&file, sizeof(file), &ctx->file);
+	if (!task || !file)
+		return 0;
+	member = member_of(BPF_CORE_READ(task, tgid));
+	if (!member || !look_now || member->look != look_now)
+		return 0;
+	holder.start_ns = member->start_ns;
+	holder.scope = member->scope;
+	holder.pid = BPF_CORE_READ(task, tgid);
+	holder.fd = ctx->fd;
+	found = file_type(file) == S_IFSOCK ? found_socket(&holder, file) : found_file(&holder, file);
+	if (found)
+		bpf_seq_write(ctx->meta->seq, "+", 1);
+	return 0;
+}
