@@ -31,7 +31,7 @@ def test_violations_follow_their_event_and_the_summary_is_last() -> None:
         Document.model_validate(line)
     counts = found[-1]["rubicon"]["summary"]
     assert found[-1]["event"] == {"kind": "metric", "action": "summary"}
-    assert counts["actions"]["connect"] == 5
+    assert counts["actions"]["connect"] == 6
     assert counts["violations"] == {"informational": 0, "low": 0, "medium": 0, "high": 2, "critical": 1}
     assert counts["losses"] == {"critical": 2, "bulk": 3}
     assert (counts["unjudged"], counts["bad_records"]) == (5, 1)
