@@ -214,7 +214,7 @@ def test_what_was_there_before_the_watch(files: RuleSet, network: RuleSet) -> No
     assert violation.summary == (
         f"python3.11 (pid 7) has /etc/passwd open for writing, which the policy does not allow{STANDING}"
     )
-    assert files.judge(file("/log", inherited=True, descriptor=1, snapshot=True)) == ()
+    assert files.judge(file("/log", inherited=True, redirected=True, snapshot=True)) == ()
     assert network.judge(connected("10.2.3.4", 22, snapshot=True)) == ()
 
 
