@@ -178,9 +178,7 @@ class CoreSource:
 
     @contextmanager
     def _look_round(self) -> Iterator[None]:
-        """Whoever joins meanwhile, and the children of those, are the ones whose files are looked at; one at a
-        time.
-        """
+        """One at a time: whoever joins meanwhile, and their children, are those whose files are looked at."""
         with self._look_lock:
             self._look += 1
             self._write_variable("look_now", struct.pack("<Q", self._look))
