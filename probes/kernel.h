@@ -533,13 +533,45 @@ struct io_connect {
 	int addr_len;
 };
 
+struct io_bind {
+	int addr_len;
+};
+
+struct io_accept {
+	u32 file_slot;
+};
+
+/* Of a message in one piece; `buf` is its struct msghdr otherwise. Moves on with what is done. */
+struct io_sr_msg {
+	void *buf;
+	int len;
+	u32 done_io;
+	u32 msg_flags;
+};
+
+struct io_rw {
+	u64 addr;
+	u32 len;
+};
+
 struct __kernel_sockaddr_storage {
 	u16 ss_family;
 };
 
+struct msghdr {
+	void *msg_name;
+	int msg_namelen;
+};
+
 /* Since v6.9 the address of a connect is copied here when it is submitted; before, it stayed with the caller. */
 struct io_async_msghdr {
+	struct msghdr msg;
 	struct __kernel_sockaddr_storage addr;
+};
+
+struct io_uring_cqe {
+	u64 user_data;
+	s32 res;
 };
 
 #pragma clang attribute pop

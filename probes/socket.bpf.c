@@ -16,6 +16,7 @@
 #define HEADS_MAX 8		/* a program may send its first bytes one by one */
 #define HEAD_ENOUGH 64
 #define PIECES_MAX 8		/* looked at of a gathered message */
+#define PIECES_HELD 4		/* of one that was asked for by io_uring */
 #define MESSAGES_MAX 1024	/* of one sendmmsg: UIO_MAXIOV */
 
 /* --- bind, listen, accept ------------------------------------------------------------------ */
@@ -119,6 +120,8 @@ struct message {
 	u64 address;
 	u32 address_len;
 	u32 compat;
+	u32 held;		/* address and pieces are the kernel's copies; these pieces */
+	u64 held_piece[PIECES_HELD][2];
 	s64 result;
 	/* As they lie in the caller's memory: the begin of a struct msghdr, a struct iovec. */
 	u64 wide[4];
@@ -152,6 +155,7 @@ struct sent {
 
 /* What is looked at now on this CPU: the stack has no room for it on kernels before 6.13. */
 struct talking {
+	struct call call;	/* what a request of io_uring is to the functions for system calls */
 	struct message message;
 	struct talk talk;
 	struct sent sent;
@@ -176,6 +180,19 @@ static __always_inline struct message *message_begin(u32 compat, s64 result)
 	here->message.compat = compat;
 	here->message.result = result;
 	return &here->message;
+}
+
+static __always_inline struct call *request_call(u32 scope, u64 start_ns)
+{
+	u32 zero = 0;
+	struct talking *here = bpf_map_lookup_elem(&talking, &zero);
+
+	if (!here)
+		return NULL;
+	__builtin_memset(&here->call, 0, sizeof(here->call));
+	here->call.scope = scope;
+	here->call.start_ns = start_ns;
+	return &here->call;
 }
 
 static __always_inline struct talk *talk_begin(void)
@@ -204,6 +221,11 @@ static __always_inline struct sent *sent_begin(void)
 
 static __always_inline bool read_piece(struct message *m, u32 index)
 {
+	if (m->held) {
+		m->piece[0] = m->held_piece[index % PIECES_HELD][0];
+		m->piece[1] = m->held_piece[index % PIECES_HELD][1];
+		return index < PIECES_HELD;
+	}
 	if (!m->pieces) {
 		m->piece[0] = m->base;
 		m->piece[1] = m->size;
@@ -254,8 +276,32 @@ static __always_inline bool is_plausible_dns(u8 *data, u32 len, bool stream)
 	return stream && len >= DNS_HEADER + 2 && !data[6] && data[7] == 1;
 }
 
+static __always_inline long read_address_bytes(struct message *m, void *to, u32 size, u32 offset)
+{
+	if (m->held)
+		return bpf_probe_read_kernel(to, size, (void *)m->address + offset);
+	return bpf_probe_read_user(to, size, (void *)m->address + offset);
+}
+
+/* As put_unix_name and put_raw_address do. */
+static __always_inline u32 put_address_held(struct scratch *s, struct message *m, u32 family)
+{
+	char first = 0;
+
+	if (family != AF_UNIX)
+		return put_kernel_bytes(s, (void *)m->address, bounded(m->address_len, ADDRESS_MAX));
+	if (m->address_len <= 2)
+		return 0;
+	bpf_probe_read_kernel(&first, 1, (void *)m->address + 2);
+	if (first)
+		return put_kernel_name(s, (void *)m->address + 2);
+	return put_kernel_bytes(s, (void *)m->address + 2, bounded(m->address_len - 2, SUN_PATH_BYTES));
+}
+
 static __noinline u32 put_address_given(struct scratch *s, struct message *m, u32 family)
 {
+	if (m->held)
+		return put_address_held(s, m, family);
 	if (family == AF_UNIX)
 		return put_unix_name(s, m->address + 2, m->address_len);
 	return put_raw_address(s, m->address, m->address_len);
@@ -305,13 +351,15 @@ struct {
 } sent SEC(".maps");
 
 /* FNV-1a over the address as given. */
-__noinline u64 address_hash(u64 address, u32 address_len)
+__noinline u64 address_hash(struct message *m)
 {
 	u64 hash = 0xcbf29ce484222325;
 	u8 byte = 0;
 
-	for (u32 i = 0; i < ADDRESS_MAX && i < address_len; i++) {
-		if (bpf_probe_read_user(&byte, 1, (void *)address + i))
+	if (!m)
+		return 0;
+	for (u32 i = 0; i < ADDRESS_MAX && i < m->address_len; i++) {
+		if (read_address_bytes(m, &byte, 1, i))
 			break;
 		hash = (hash ^ byte) * 0x100000001b3;
 	}
@@ -334,7 +382,7 @@ static __always_inline bool is_first(struct talk *t, struct message *m)
 		__builtin_memcpy(key->address, t->peer.daddr, 16);
 		key->port = t->peer.dport;
 	} else {
-		hash = address_hash(m->address, m->address_len);
+		hash = address_hash(m);
 		__builtin_memcpy(key->address, &hash, 8);
 	}
 	/* Fails when it is there already. */
@@ -351,9 +399,9 @@ static __noinline bool read_address(struct message *m, struct rb_peer *peer)
 		u8 ip6[16];
 	} given = {};
 
-	if (bpf_probe_read_user(&given, 8, (void *)m->address))
+	if (read_address_bytes(m, &given, 8, 0))
 		return false;
-	if (given.family == AF_INET6 && bpf_probe_read_user(&given, sizeof(given), (void *)m->address))
+	if (given.family == AF_INET6 && read_address_bytes(m, &given, sizeof(given), 0))
 		return false;
 	__builtin_memset(peer->daddr, 0, 16);
 	if (given.family == AF_INET6)
@@ -428,15 +476,14 @@ static __noinline int inet_sent(struct call *c, struct file *file, struct messag
 	return addressed ? 0 : head_said(c, m, t, flow);
 }
 
-__noinline int message_sent(struct call *c, int fd, struct message *m)
+__noinline int message_sent(struct call *c, u64 file_at, struct message *m)
 {
 	struct talk *t = talk_begin();
-	struct file *file;
+	struct file *file = (void *)file_at;
 	struct sock *sk;
 
 	if (!c || !m || !t)
 		return 0;
-	file = file_of(fd);
 	if (!file || file_type(file) != S_IFSOCK)
 		return 0;
 	sk = sock_of(file);
@@ -456,17 +503,16 @@ __noinline int message_sent(struct call *c, int fd, struct message *m)
 
 /* --- received ------------------------------------------------------------------------------ */
 
-__noinline int message_received(struct call *c, int fd, struct message *m)
+__noinline int message_received(struct call *c, u64 file_at, struct message *m)
 {
 	struct talk *t = talk_begin();
-	struct file *file;
+	struct file *file = (void *)file_at;
 	struct flow *flow;
 	struct sock *sk;
 
 	if (!c || !m || !t || m->result <= 0)
 		return 0;
 	t->received = 1;
-	file = file_of(fd);
 	if (!file || file_type(file) != S_IFSOCK)
 		return 0;
 	sk = sock_of(file);
@@ -538,7 +584,7 @@ static long sent_step(u32 index, struct many *many)
 
 	if (!m || !read_mmsghdr(m, many, index))
 		return 1;
-	message_sent(many->c, many->c->args[0], m);
+	message_sent(many->c, (u64)file_of(many->c->args[0]), m);
 	return 0;
 }
 
@@ -548,7 +594,7 @@ static long received_step(u32 index, struct many *many)
 
 	if (!m || !read_mmsghdr(m, many, index))
 		return 1;
-	message_received(many->c, many->c->args[0], m);
+	message_received(many->c, (u64)file_of(many->c->args[0]), m);
 	return 0;
 }
 
@@ -563,7 +609,7 @@ static __noinline int many_sent(struct call *c)
 	if (!m)
 		return 0;
 	read_msghdr(m, c->args[1]);
-	return message_sent(c, c->args[0], m);
+	return message_sent(c, (u64)file_of(c->args[0]), m);
 }
 
 static __noinline int many_received(struct call *c)
@@ -589,7 +635,7 @@ static __noinline int one_sent(struct call *c, u32 act)
 		m->address = act == ACT_SENDTO ? c->args[4] : 0;
 		m->address_len = act == ACT_SENDTO ? c->args[5] : 0;
 	}
-	return message_sent(c, c->args[0], m);
+	return message_sent(c, (u64)file_of(c->args[0]), m);
 }
 
 static __noinline int one_received(struct call *c, u32 act)
@@ -607,7 +653,7 @@ static __noinline int one_received(struct call *c, u32 act)
 		m->size = c->args[2];
 		m->address = c->args[4];
 	}
-	return message_received(c, c->args[0], m);
+	return message_received(c, (u64)file_of(c->args[0]), m);
 }
 
 /* write and writev on a socket; without `base` what is sent lies in a file or a pipe. */
@@ -627,7 +673,7 @@ __noinline int socket_written(struct call *c, int fd, u64 base, u64 count, u32 g
 		m->base = base;
 		m->size = base ? count : 0;
 	}
-	return message_sent(c, fd, m);
+	return message_sent(c, (u64)file_of(fd), m);
 }
 
 __noinline int socket_exit(struct call *c, u32 act)

@@ -10,15 +10,24 @@
 #include "path.h"
 #include "peer.h"
 #include "call.h"
+#include "flow.h"
 
 /* enum io_uring_op, include/uapi/linux/io_uring.h */
+#define OP_READV 1
 #define OP_WRITEV 2
+#define OP_READ_FIXED 4
 #define OP_WRITE_FIXED 5
+#define OP_SENDMSG 9
+#define OP_RECVMSG 10
+#define OP_ACCEPT 13
 #define OP_CONNECT 16
 #define OP_FALLOCATE 17
 #define OP_OPENAT 18
 #define OP_CLOSE 19
+#define OP_READ 22
 #define OP_WRITE 23
+#define OP_SEND 26
+#define OP_RECV 27
 #define OP_OPENAT2 28
 #define OP_SPLICE 30
 #define OP_RENAMEAT 35
@@ -26,7 +35,11 @@
 #define OP_MKDIRAT 37
 #define OP_SYMLINKAT 38
 #define OP_LINKAT 39
+#define OP_SEND_ZC 47
+#define OP_SENDMSG_ZC 48
 #define OP_FTRUNCATE 55
+#define OP_BIND 56
+#define OP_LISTEN 57
 #define OP_WRITEV_FIXED 61
 
 /* include/linux/io_uring_types.h; the first eight are IOSQE_..., the others have not moved since 5.12. */
@@ -93,6 +106,48 @@ static __always_inline bool is_write(u8 opcode)
 		return true;
 	}
 	return false;
+}
+
+static __always_inline bool is_send(u8 opcode)
+{
+	switch (opcode) {
+	case OP_SEND:
+	case OP_SENDMSG:
+	case OP_SEND_ZC:
+	case OP_SENDMSG_ZC:
+		return true;
+	}
+	return false;
+}
+
+static __always_inline bool is_receive(u8 opcode)
+{
+	switch (opcode) {
+	case OP_READV:
+	case OP_READ_FIXED:
+	case OP_RECVMSG:
+	case OP_READ:
+	case OP_RECV:
+		return true;
+	}
+	return false;
+}
+
+/* An act whose record says what the socket's own end is. */
+static __always_inline bool is_own(u8 opcode)
+{
+	return opcode == OP_BIND || opcode == OP_LISTEN || opcode == OP_ACCEPT;
+}
+
+static __always_inline bool is_socket(struct file *file)
+{
+	return file && file_type(file) == S_IFSOCK;
+}
+
+/* A request before it, in the same chain, may make it. */
+static __always_inline bool may_be_socket(struct file *file)
+{
+	return !file || file_type(file) == S_IFSOCK;
 }
 
 static __always_inline bool is_open(u8 opcode)
@@ -167,7 +222,7 @@ static __always_inline void hand_over(struct rb_head *head, u64 len, u8 opcode)
 {
 	long error;
 
-	if (opcode == OP_CONNECT)
+	if (opcode == OP_CONNECT || is_own(opcode))
 		error = bpf_ringbuf_output(&critical, head, len, 0);
 	else
 		error = bpf_ringbuf_output(&bulk, head, len, 0);
@@ -182,7 +237,7 @@ static __always_inline void finish_kept(struct rb_head *head, struct request *q,
 	head->time_ns = bpf_ktime_get_boot_ns();
 	head->result = result;
 	head->flags |= flags;
-	if (is_open(q->opcode) && result >= 0 && q->detail)
+	if ((is_open(q->opcode) || q->opcode == OP_ACCEPT) && result >= 0 && q->detail)
 		head->result = RB_NO_DESCRIPTOR;
 	if (q->opcode == OP_CONNECT && q->set_off)
 		r->peer = q->peer;
@@ -210,6 +265,21 @@ __noinline int emit_kept(u64 key, struct request *q, s32 result, u32 flags)
 	finish_kept((void *)usual->record, q, result, flags);
 	hand_over((void *)usual->record, bounded(q->kept, KEPT_BYTES), q->opcode);
 	return 0;
+}
+
+/* Takes the request out of the map, so that only one finishes it. */
+static __always_inline struct request *take(u64 key)
+{
+	struct request *found = bpf_map_lookup_elem(&requests, &key), *q;
+	u32 zero = 0;
+
+	if (!found)
+		return NULL;
+	q = bpf_map_lookup_elem(&finishing, &zero);
+	if (!q)
+		return NULL;
+	*q = *found;
+	return bpf_map_delete_elem(&requests, &key) ? NULL : q;
 }
 
 /* --- submission ------------------------------------------------------------------------------- */
@@ -342,6 +412,150 @@ __noinline int ask_open(u64 key, struct member *member)
 	r->path_len = put_base(s, BPF_CORE_READ(command, dfd), is_absolute(name));
 	r->name_len = put_kernel_name(s, name);
 	return keep(key, &q, s);
+}
+
+/* --- submission: what is said ---------------------------------------------------------------------- */
+
+/* A message as it was asked for; its bytes stay in the caller's memory until it is sent. */
+struct asked_message {
+	struct rb_head head;
+	u64 piece[PIECES_HELD][2];
+	u8 address[ADDRESS_MAX];
+	u32 address_len;
+	u32 reserved;
+};
+
+static __always_inline void hold_piece(struct asked_message *asked, u64 base, u64 size)
+{
+	asked->piece[0][0] = base;
+	asked->piece[0][1] = size;
+}
+
+static __always_inline void hold_pieces(struct asked_message *asked, u64 pieces, u64 count)
+{
+	u64 held = bounded(count, PIECES_HELD);
+
+	bpf_probe_read_user(asked->piece, held * sizeof(asked->piece[0]), (void *)pieces);
+}
+
+/* The kernel's copy, where it has made one by now. */
+static __always_inline void hold_address(struct asked_message *asked, struct io_kiocb *req, u64 given, u32 given_len)
+{
+	struct io_async_msghdr *copy = BPF_CORE_READ(req, async_data);
+	u64 name = copy && bpf_core_field_exists(copy->msg) ? (u64)BPF_CORE_READ(copy, msg.msg_name) : 0;
+	u64 len;
+
+	if (name) {
+		len = bounded(BPF_CORE_READ(copy, msg.msg_namelen), ADDRESS_MAX);
+		if (!bpf_probe_read_kernel(asked->address, len, (void *)name))
+			asked->address_len = len;
+	} else if (given) {
+		len = bounded(given_len, ADDRESS_MAX);
+		if (!bpf_probe_read_user(asked->address, len, (void *)given))
+			asked->address_len = len;
+	}
+}
+
+__noinline int hold_message(struct scratch *s, u64 req_at, u32 opcode)
+{
+	struct io_kiocb *req = (void *)req_at;
+	struct io_sr_msg *message = COMMAND(io_sr_msg, req);
+	struct io_rw *rw = COMMAND(io_rw, req);
+	struct asked_message *asked;
+	u64 header[4] = {};
+
+	if (!s)
+		return 0;
+	asked = (void *)s->data;
+	switch (opcode) {
+	case OP_SEND:
+	case OP_SEND_ZC:
+		hold_piece(asked, (u64)BPF_CORE_READ(message, buf), (u32)BPF_CORE_READ(message, len));
+		hold_address(asked, req, 0, 0);
+		break;
+	case OP_SENDMSG:
+	case OP_SENDMSG_ZC:
+		bpf_probe_read_user(header, sizeof(header), BPF_CORE_READ(message, buf));
+		hold_pieces(asked, header[2], header[3]);
+		hold_address(asked, req, header[0], header[1]);
+		break;
+	case OP_WRITE:
+	case OP_WRITE_FIXED:
+		hold_piece(asked, BPF_CORE_READ(rw, addr), BPF_CORE_READ(rw, len));
+		break;
+	case OP_WRITEV:
+	case OP_WRITEV_FIXED:
+		hold_pieces(asked, BPF_CORE_READ(rw, addr), BPF_CORE_READ(rw, len));
+		break;
+	}
+	return 0;
+}
+
+static __always_inline u32 asked_bytes(struct asked_message *asked)
+{
+	u32 bytes = 0;
+
+	for (int i = 0; i < PIECES_HELD; i++)
+		bytes += asked->piece[i][1];
+	return bytes;
+}
+
+/* What was asked to be said on the socket has been; `result` as a system call would tell. */
+__noinline int said(u64 key, struct request *q, u64 file_at, s32 result)
+{
+	struct kept *record = bpf_map_lookup_elem(&kept, &key);
+	struct asked_message *asked;
+	struct message *m;
+	struct call *c;
+
+	if (!q || !record)
+		return 0;
+	asked = (void *)record->record;
+	m = message_begin(0, result);
+	c = request_call(q->scope, q->start_ns);
+	if (!m || !c)
+		return 0;
+	m->held = 1;
+	__builtin_memcpy(m->held_piece, asked->piece, sizeof(m->held_piece));
+	m->address = asked->address_len ? (u64)asked->address : 0;
+	m->address_len = asked->address_len;
+	return message_sent(c, file_at, m);
+}
+
+/* Of what the caller wants no word, nobody tells the end: it is taken for said when it is asked for. */
+static __always_inline int said_at_once(u64 key)
+{
+	struct request *q = take(key);
+	struct kept *record = bpf_map_lookup_elem(&kept, &key);
+
+	if (!q)
+		return 0;
+	if (record)
+		said(key, q, q->object, asked_bytes((void *)record->record));
+	forget(key, q);
+	return 0;
+}
+
+/* Returns whether nobody will tell how it went. */
+__noinline int ask_send(u64 key, struct member *member)
+{
+	struct io_kiocb *req = (void *)key;
+	struct file *file = file_asked(req);
+	struct request q = { .object = (u64)file, .detail = BPF_CORE_READ(file, f_inode, i_ino) };
+	struct asked_message *asked;
+	struct scratch *s;
+
+	/* A socket may still be made by a request before this one, in the same chain. */
+	if (!member || (file && !is_socket(file)))
+		return 0;
+	s = record_begin(sizeof(*asked));
+	if (!s)
+		return 0;
+	asked = (void *)s->data;
+	__builtin_memset(asked, 0, sizeof(*asked));
+	record_head(&asked->head, RB_HEAD, member->scope, member->start_ns, 0);
+	hold_message(s, key, BPF_CORE_READ(req, opcode));
+	return !keep(key, &q, s) && file && BPF_CORE_READ(req, flags) & REQ_F_CQE_SKIP;
 }
 
 /* Kept only for what would be a first write; that of a file which is followed needs no record. */
@@ -494,6 +708,73 @@ __noinline int ask_connect(u64 key, struct member *member)
 	return 0;
 }
 
+/* --- submission: bind, listen, accept --------------------------------------------------------------- */
+
+static __always_inline void put_own_address(struct scratch *s, struct io_kiocb *req, struct rb_connect *r)
+{
+	struct io_bind *command = COMMAND(io_bind, req);
+	u64 copied = address_copied(req);
+
+	if (!copied || !bpf_core_field_exists(command->addr_len))	/* the request came with 6.11 */
+		return;
+	address_asked(s, r, copied, BPF_CORE_READ(command, addr_len));
+	__builtin_memcpy(r->peer.saddr, r->peer.daddr, 16);
+	__builtin_memset(r->peer.daddr, 0, 16);
+	r->peer.sport = r->peer.dport;
+	r->peer.dport = 0;
+}
+
+static __always_inline u32 own_kind(u8 opcode)
+{
+	return opcode == OP_BIND ? RB_BIND : opcode == OP_LISTEN ? RB_LISTEN : RB_ACCEPT;
+}
+
+__noinline int ask_own(u64 key, struct member *member)
+{
+	struct io_kiocb *req = (void *)key;
+	struct file *file = file_asked(req);
+	struct sock *sk = is_socket(file) ? sock_of(file) : NULL;
+	struct request q = { .object = (u64)file };
+	u8 opcode = BPF_CORE_READ(req, opcode);
+	struct rb_connect *r;
+	struct scratch *s;
+
+	if (!member || (file && !sk))
+		return 0;
+	s = record_begin(sizeof(*r));
+	if (!s)
+		return 0;
+	r = (void *)s->data;
+	__builtin_memset(r, 0, sizeof(*r));
+	record_head(&r->head, own_kind(opcode), member->scope, member->start_ns, 0);
+	r->type = BPF_CORE_READ(sk, sk_type);
+	read_peer(sk, &r->peer);
+	if (opcode == OP_BIND)
+		put_own_address(s, req, r);
+	else if (r->peer.family == AF_UNIX)
+		unix_end(s, r, (void *)sk);
+	if (opcode == OP_ACCEPT)
+		q.detail = BPF_CORE_READ(COMMAND(io_accept, req), file_slot);
+	return keep(key, &q, s);
+}
+
+/* An accept may go on after it has found somebody, and each is told by the request's name only. */
+static __always_inline int ask_accept(u64 key, struct member *member)
+{
+	struct io_kiocb *req = (void *)key;
+	struct asker asker = {
+		.ctx = (u64)BPF_CORE_READ(req, ctx),
+		.user_data = BPF_CORE_READ(req, cqe.user_data),
+	};
+	struct many_shots shots = {
+		.opcode = OP_ACCEPT,
+		.detail = BPF_CORE_READ(COMMAND(io_accept, req), file_slot),
+	};
+
+	bpf_map_update_elem(&many_shots, &asker, &shots, BPF_ANY);
+	return ask_own(key, member);
+}
+
 /*
  * Closes at once, if it is not to wait for others. One that waits is left to the sweep: what it waits for may write
  * to the file still.
@@ -512,6 +793,8 @@ static __always_inline int ask_close(struct io_kiocb *req, struct member *member
 
 static __always_inline int ask(struct io_kiocb *req, struct member *member, u8 opcode)
 {
+	if (is_send(opcode) || (is_write(opcode) && may_be_socket(file_asked(req))))
+		return ask_send((u64)req, member) ? said_at_once((u64)req) : 0;
 	if (is_write(opcode))
 		return ask_write((u64)req, member);
 	switch (opcode) {
@@ -520,6 +803,11 @@ static __always_inline int ask(struct io_kiocb *req, struct member *member, u8 o
 		return ask_open((u64)req, member);
 	case OP_CONNECT:
 		return ask_connect((u64)req, member);
+	case OP_BIND:
+	case OP_LISTEN:
+		return ask_own((u64)req, member);
+	case OP_ACCEPT:
+		return ask_accept((u64)req, member);
 	case OP_CLOSE:
 		return ask_close(req, member);
 	case OP_RENAMEAT:
@@ -542,12 +830,49 @@ static __always_inline int ask(struct io_kiocb *req, struct member *member, u8 o
 
 #define ECANCELED_BEFORE (-ECANCELED)	/* not carried out: its chain failed, or it was taken back */
 
+/* A message, by whatever request. */
+static __always_inline bool says(u64 key, struct request *q)
+{
+	struct kept *record;
+
+	if (is_send(q->opcode))
+		return true;
+	if (!is_write(q->opcode) || q->kept != sizeof(struct asked_message))
+		return false;
+	record = bpf_map_lookup_elem(&kept, &key);
+	return record && ((struct rb_head *)record->record)->kind == RB_HEAD;
+}
+
+static __always_inline bool is_of_current(struct request *q)
+{
+	return q->pid == bpf_get_current_pid_tgid() >> 32;
+}
+
+/*
+ * Its end was not seen, and what was said can be read by its own process alone, while it has the socket: else it
+ * is lost.
+ */
+static __always_inline void said_late(u64 key, struct request *q, s32 result)
+{
+	struct file *file = (void *)q->object;
+
+	if ((result <= 0 && result != -EINPROGRESS) || (is_write(q->opcode) && !file))
+		return;
+	if (result > 0 && is_of_current(q) && file && references(file) > 0 &&
+	    (u32)BPF_CORE_READ(file, f_inode, i_ino) == q->detail)
+		said(key, q, (u64)file, result);
+	else
+		count_loss(RB_LOST_REQUEST);
+}
+
 /* The end of a request that was not seen to complete. The record is the one that was kept. */
 __noinline int finish_late(u64 key, struct request *q, s32 result)
 {
 	if (!q)
 		return 0;
-	if (is_write(q->opcode)) {
+	if (says(key, q)) {
+		said_late(key, q, result);
+	} else if (is_write(q->opcode)) {
 		if (is_written(q->opcode, result) || result == -EINPROGRESS)
 			emit_kept(key, q, q->detail, RB_LATE);
 	} else if (result != ECANCELED_BEFORE || q->set_off) {
@@ -555,26 +880,6 @@ __noinline int finish_late(u64 key, struct request *q, s32 result)
 	}
 	forget(key, q);
 	return 0;
-}
-
-/* Takes the request out of the map, so that only one finishes it. */
-static __always_inline struct request *take(u64 key)
-{
-	struct request *found = bpf_map_lookup_elem(&requests, &key), *q;
-	u32 zero = 0;
-
-	if (!found)
-		return NULL;
-	q = bpf_map_lookup_elem(&finishing, &zero);
-	if (!q)
-		return NULL;
-	*q = *found;
-	return bpf_map_delete_elem(&requests, &key) ? NULL : q;
-}
-
-static __always_inline bool is_of_current(struct request *q)
-{
-	return q->pid == bpf_get_current_pid_tgid() >> 32;
 }
 
 __noinline int finish_open(u64 key, struct request *q, s32 result)
@@ -622,6 +927,16 @@ __noinline int emit_connected(struct request *q, u64 sk, s32 result)
 	return 0;
 }
 
+static __always_inline int flow_connected(struct request *q, u64 file_at, s32 result)
+{
+	struct sock *sk = sock_of((void *)file_at);
+	u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
+
+	if (!is_inet(family) || !is_of_current(q) || (result && result != -EINPROGRESS))
+		return 0;
+	return flow_begin(file_at, q->scope, q->start_ns, FLOW_NEW_PEER | (result ? 0 : FLOW_ESTABLISHED));
+}
+
 __noinline int finish_connect(u64 key, struct request *q, u64 file_at, s32 result)
 {
 	struct file *file = (void *)file_at;
@@ -636,8 +951,11 @@ __noinline int finish_connect(u64 key, struct request *q, u64 file_at, s32 resul
 	if (!q->object && !bpf_map_delete_elem(&set_off_alone, &alone))
 		return 0;	/* reported when it set off */
 	q->type = BPF_CORE_READ(sk, sk_type);
-	if (q->set_off)
-		return emit_connected(q, (u64)sk, settled_result(sk, result));
+	if (q->set_off) {
+		result = settled_result(sk, result);
+		emit_connected(q, (u64)sk, result);
+		return flow_connected(q, (u64)file, result);
+	}
 	if (result == ECANCELED_BEFORE)
 		return 0;
 	if (result < 0) {
@@ -648,7 +966,133 @@ __noinline int finish_connect(u64 key, struct request *q, u64 file_at, s32 resul
 	/* A TCP socket that did not set off was connected before. AF_UNSPEC dissolves an association. */
 	if (BPF_CORE_READ(sk, sk_protocol) == IPPROTO_TCP || !is_connected(sk))
 		return 0;
-	return emit_connected(q, (u64)sk, result);
+	emit_connected(q, (u64)sk, result);
+	return flow_connected(q, (u64)file, result);
+}
+
+/* Bound, listening or refused; the socket holds where, unless its family is one we do not read. */
+__noinline int finish_own(u64 key, struct request *q, u64 file_at, s32 result)
+{
+	struct file *file = (void *)file_at;
+	struct call c = { .result = result };
+	struct own own = {};
+	struct sock *sk;
+	u16 family;
+
+	if (!q || result == ECANCELED_BEFORE)
+		return 0;
+	sk = is_socket(file) ? sock_of(file) : NULL;
+	own.kind = own_kind(q->opcode);
+	own.sk = (u64)sk;
+	family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	if (result < 0 || !is_of_current(q) || (!is_inet(family) && family != AF_UNIX))
+		return emit_kept(key, q, result, 0);
+	c.scope = q->scope;
+	c.start_ns = q->start_ns;
+	return own_exit(&c, &own);
+}
+
+static __always_inline struct file *file_accepted(u64 ctx_at, u32 place, s32 result)
+{
+	if (!place)
+		return file_of(result);
+	return (void *)registered_file(ctx_at, place == FILE_INDEX_ALLOC ? result : place - 1);
+}
+
+__noinline int accepted(struct call *c, u64 file_at, u32 place)
+{
+	struct file *file = (void *)file_at;
+	struct own own = { .kind = RB_ACCEPT };
+	struct sock *sk;
+
+	if (!c || !is_socket(file))
+		return 0;
+	sk = sock_of(file);
+	own.sk = (u64)sk;
+	if (is_inet(BPF_CORE_READ(sk, __sk_common.skc_family)))
+		flow_begin(file_at, c->scope, c->start_ns, FLOW_INGRESS | FLOW_ESTABLISHED);
+	if (place)
+		c->result = RB_NO_DESCRIPTOR;
+	return own_exit(c, &own);
+}
+
+static __always_inline int finish_accept(u64 key, struct request *q, s32 result)
+{
+	struct asker asker = { .ctx = q->ctx, .user_data = q->user_data };
+	struct call c = { .result = result, .scope = q->scope, .start_ns = q->start_ns };
+
+	bpf_map_delete_elem(&many_shots, &asker);
+	if (result == -EAGAIN || result == ECANCELED_BEFORE)
+		return 0;
+	if (result < 0 || !is_of_current(q))
+		return emit_kept(key, q, result, 0);
+	return accepted(&c, (u64)file_accepted(q->ctx, q->detail, result), q->detail);
+}
+
+/* A completion that is not the last of its request. */
+__noinline int goes_on(u64 ctx, u64 user_data, s32 result)
+{
+	struct asker asker = { .ctx = ctx, .user_data = user_data };
+	struct many_shots *shots = bpf_map_lookup_elem(&many_shots, &asker);
+	struct member *member = shots ? current_member() : NULL;
+	struct call c = { .result = result };
+
+	if (!shots || !member || result < 0)
+		return 0;
+	c.scope = member->scope;
+	c.start_ns = member->start_ns;
+	return accepted(&c, (u64)file_accepted(ctx, shots->detail, result), shots->detail);
+}
+
+/* --- completion: received -------------------------------------------------------------------------- */
+
+static __always_inline void read_received(struct io_kiocb *req, struct message *m, u8 opcode)
+{
+	struct io_sr_msg *message = COMMAND(io_sr_msg, req);
+	struct io_rw *rw = COMMAND(io_rw, req);
+
+	switch (opcode) {
+	case OP_RECV:
+		m->base = (u64)BPF_CORE_READ(message, buf) - BPF_CORE_READ(message, done_io);
+		m->size = m->result;
+		break;
+	case OP_RECVMSG:
+		read_msghdr(m, (u64)BPF_CORE_READ(message, buf));
+		break;
+	case OP_READV:
+		m->pieces = BPF_CORE_READ(rw, addr);
+		m->piece_count = BPF_CORE_READ(rw, len);
+		break;
+	default:
+		m->base = BPF_CORE_READ(rw, addr);
+		m->size = m->result;
+	}
+}
+
+static __always_inline bool is_peek(struct io_kiocb *req, u8 opcode)
+{
+	struct io_sr_msg *message = COMMAND(io_sr_msg, req);
+
+	return (opcode == OP_RECV || opcode == OP_RECVMSG) && BPF_CORE_READ(message, msg_flags) & MSG_PEEK;
+}
+
+__noinline int finish_receive(u64 req_at, u32 opcode)
+{
+	struct io_kiocb *req = (void *)req_at;
+	struct file *file = BPF_CORE_READ(req, file);
+	struct member *member;
+	struct message *m;
+	struct call *c;
+
+	if (!is_socket(file) || is_peek(req, opcode))
+		return 0;
+	member = current_member();
+	m = message_begin(0, BPF_CORE_READ(req, cqe.res));
+	c = member ? request_call(member->scope, member->start_ns) : NULL;
+	if (!m || !c)
+		return 0;
+	read_received(req, m, opcode);
+	return message_received(c, (u64)file, m);
 }
 
 static __always_inline void finish_write(struct io_kiocb *req, u8 opcode, s32 result, int fd)
@@ -673,10 +1117,40 @@ static __always_inline int finish(u64 key, struct request *q, struct io_kiocb *r
 		finish_open(key, q, result);
 	else if (q->opcode == OP_CONNECT)
 		finish_connect(key, q, (u64)BPF_CORE_READ(req, file), result);
+	else if (q->opcode == OP_ACCEPT)
+		finish_accept(key, q, result);
+	else if (is_own(q->opcode))
+		finish_own(key, q, (u64)BPF_CORE_READ(req, file), result);
 	else if (!is_write(q->opcode) && result != ECANCELED_BEFORE)
 		emit_kept(key, q, result, 0);
 	forget(key, q);
 	return 0;
+}
+
+static __always_inline int finish_send(u64 key, struct request *q, struct io_kiocb *req, s32 result)
+{
+	if (is_of_current(q))
+		said(key, q, (u64)BPF_CORE_READ(req, file), result);
+	else if (result > 0)
+		count_loss(RB_LOST_REQUEST);	/* a kernel thread ends what an exiting process left */
+	forget(key, q);
+	return 0;
+}
+
+/*
+ * The third argument is the completion, or, on older kernels, the name of the request, and the result follows. Read
+ * from memory, as the verifier goes by the kernel's own arguments.
+ */
+static __always_inline int another_word(void *ctx)
+{
+	u64 args[4] = {};
+	struct io_uring_cqe *cqe;
+
+	bpf_probe_read_kernel(args, sizeof(args), ctx);
+	cqe = (void *)args[2];
+	if (args[2] >> 48 == 0xffff)
+		return goes_on(args[0], BPF_CORE_READ(cqe, user_data), BPF_CORE_READ(cqe, res));
+	return goes_on(args[0], args[2], args[3]);
 }
 
 SEC("tp_btf/io_uring_complete")
@@ -688,15 +1162,19 @@ int BPF_PROG(on_uring_complete, void *ctx_, struct io_kiocb *req)
 	u8 opcode;
 
 	if (!req)
-		return 0;	/* a further word on a request that goes on */
+		return another_word(ctx);
 	q = take(key);
 	opcode = BPF_CORE_READ(req, opcode);
+	if (is_receive(opcode))
+		return finish_receive(key, opcode);
 	if (!q && !is_write(opcode))
 		return 0;
 	result = BPF_CORE_READ(req, cqe.res);
+	if (q && says(key, q) && (is_send(opcode) || is_socket(BPF_CORE_READ(req, file))))
+		return finish_send(key, q, req, result);
 	if (is_write(opcode) && (!q || is_of_current(q)))
-		finish_write(req, opcode, result, q ? q->detail : RB_NO_DESCRIPTOR);
-	else if (q && is_write(opcode) && is_written(opcode, result))
+		finish_write(req, opcode, result, q && q->object ? q->detail : RB_NO_DESCRIPTOR);
+	else if (q && !says(key, q) && is_write(opcode) && is_written(opcode, result))
 		emit_kept(key, q, q->detail, 0);	/* a kernel thread ends what an exiting process left */
 	return q ? finish(key, q, req, result) : 0;
 }
@@ -740,6 +1218,8 @@ static __always_inline bool has_ended(struct io_kiocb *req, struct request *q)
 		return true;
 	if (q->opcode == OP_CONNECT)
 		return is_connected((void *)q->object);
+	if (is_send(q->opcode) || is_own(q->opcode))
+		return false;
 	return !is_write(q->opcode) && q->opcode != OP_FTRUNCATE && !(flags & REQ_F_NEED_CLEANUP);
 }
 
@@ -781,8 +1261,16 @@ static long sweep_request(void *map, u64 *key, struct request *found, void *unus
 /* The rings of a process still exist when it is traced to exit; later their requests cannot be read any more. */
 static long exit_request(void *map, u64 *key, struct request *found, u32 *pid)
 {
-	if (found->pid == *pid)
-		sweep_request(map, key, found, NULL);
+	struct request *q;
+	u64 req = *key;
+	int end;
+
+	if (found->pid != *pid)
+		return 0;
+	end = end_of(req, found);
+	q = end == GOES_ON ? NULL : take(req);
+	if (q)
+		finish_late(req, q, end == ENDED ? BPF_CORE_READ((struct io_kiocb *)req, cqe.res) : -EINPROGRESS);
 	return 0;
 }
 

@@ -14,14 +14,14 @@
 struct request {
 	u64 ctx;
 	u64 user_data;
-	u64 object;	/* connect: struct sock; write: struct file; 0 when not known at submission */
+	u64 object;	/* connect: struct sock; write, send: struct file; 0 when not known at submission */
 	u64 start_ns;
 	u64 asked_ns;
 	u32 pid;
 	u32 tid;
 	u32 scope;
 	u32 kept;	/* bytes of the record */
-	u32 detail;	/* open: place in the ring's table, from 1, or 0; write: the descriptor */
+	u32 detail;	/* open, accept: place in the ring's table, from 1, or 0; write: the descriptor; send: inode */
 	u32 open_flags;
 	s32 result_before;
 	u16 type;	/* connect: SOCK_STREAM ... */
@@ -83,6 +83,25 @@ struct {
 	__type(key, u64);
 	__type(value, u8);
 } set_off_alone SEC(".maps");
+
+/* Requests that complete many times, by how a completion names them. */
+struct asker {
+	u64 ctx;
+	u64 user_data;
+};
+
+struct many_shots {
+	u64 file;
+	u32 detail;
+	u32 opcode;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct asker);
+	__type(value, struct many_shots);
+} many_shots SEC(".maps");
 
 static __always_inline struct request *request_of_socket(struct sock *sk)
 {

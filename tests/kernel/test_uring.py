@@ -172,7 +172,8 @@ def test_connects(watch: Watch, here: Path, ports: Ports, modes: str) -> None:
         {KERNEL: 6 * 13},
         {KERNEL: 4 * 13, Flag.USER_EVIDENCE: 2 * 13},
     )  # before 6.9 the latter
-    assert len(run.acts) == 6 * 13
+    assert [each.type for each in run.flows].count(socket.SOCK_STREAM) == 13
+    assert len(run.acts) == 6 * 13 + len(run.flows)
     assert {each.pid for each in run.acts} == {run.pid}
 
 
@@ -285,7 +286,7 @@ def test_without_completions(watch: Watch, here: Path, ports: Ports, modes: str)
     (inherited,) = (each for each in run.opens if each.flags & Flag.INHERITED)
     assert inherited.path == f"{here}/out"
     assert {each.pid for each in run.acts} == {run.pid}
-    assert len(run.acts) == 9 + len(run.closes)
+    assert len(run.acts) == 9 + len(run.closes) + len(run.flows)
 
 
 def test_strangers_are_not_seen(watch: Watch, here: Path) -> None:

@@ -45,7 +45,7 @@ OPTIONAL_PROGRAMS = {
 # What tier B cannot see on any kernel, and what would open it; `rubicon doctor` and the trace say so.
 UNSEEN = {
     "how much is written through a shared mapping; that there is one is seen": "nothing: it takes no call",
-    "bind, listen, accept and messages through io_uring": "reading the requests of these, too",
+    "what io_uring sends from buffers the kernel picks, DNS answers there": "reading its rings of buffers",
     "DNS answers that are read by read(2)": "a hook on read(2), which every process would pay for",
     "names asked for over TLS or HTTPS": "nothing: they are encrypted",
 }

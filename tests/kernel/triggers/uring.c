@@ -25,7 +25,14 @@
 #define ENTRIES 4096
 #define BYTES (1 << 16)
 
+/* Of 6.0 and later; the headers may be older. */
+#define SEND_ZC 47
+#define BIND 56
+#define LISTEN 57
+#define ACCEPT_MULTISHOT 1
+
 static int ring, last = -1, acts;
+static int server = -1, client = -1, datagrams = -1;	/* the last of each */
 static char *submit, *complete, data[BYTES];
 static struct io_uring_params params;
 static struct io_uring_sqe *sqes;
@@ -58,8 +65,8 @@ static void reap(unsigned until)
 		struct io_uring_cqe *cqe = cqes + (head++ & (params.cq_entries - 1));
 
 		results[cqe->user_data] = cqe->res;
+		reaped += !known[cqe->user_data];
 		known[cqe->user_data] = 1;
-		reaped++;
 		__atomic_store_n(at(complete, params.cq_off.head), head, __ATOMIC_RELEASE);
 	}
 }
@@ -117,7 +124,34 @@ static void connect_inet(int type, char *port)
 	peer->sin_family = AF_INET;
 	peer->sin_port = htons(atoi(port));
 	peer->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	connect_to(socket(AF_INET, type, 0), peer, sizeof(*peer));
+	client = socket(AF_INET, type, 0);
+	connect_to(client, peer, sizeof(*peer));
+}
+
+static struct sockaddr_in *loopback(char *port)
+{
+	struct sockaddr_in *address = calloc(1, sizeof(*address));
+
+	address->sin_family = AF_INET;
+	address->sin_port = htons(atoi(port));
+	address->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	return address;
+}
+
+static struct msghdr *message(char *port, char *text)
+{
+	struct msghdr *header = calloc(1, sizeof(*header));
+	struct iovec *parts = calloc(2, sizeof(*parts));
+
+	parts[0] = (struct iovec){ text, 1 };
+	parts[1] = (struct iovec){ text + 1, strlen(text) - 1 };
+	header->msg_iov = parts;
+	header->msg_iovlen = 2;
+	if (port) {
+		header->msg_name = loopback(port);
+		header->msg_namelen = sizeof(struct sockaddr_in);
+	}
+	return header;
 }
 
 static void connect_unix(char *name)
@@ -220,6 +254,68 @@ static int prepare(char **a)
 		return connect_inet(SOCK_DGRAM, a[1]), 2;
 	if (ACT("unix"))	/* NAME, abstract with an @ before it */
 		return connect_unix(a[1]), 2;
+	if (ACT("bind")) {	/* PORT: a new socket, by a number of its own */
+		server = socket(AF_INET, SOCK_STREAM, 0);
+		setsockopt(server, SOL_SOCKET, SO_REUSEADDR, &(int){ 1 }, sizeof(int));
+		sqe = next(BIND, server);
+		sqe->addr = (unsigned long)loopback(a[1]);
+		sqe->off = sizeof(struct sockaddr_in);
+		return 2;
+	}
+	if (ACT("listen"))
+		return next(LISTEN, server)->len = 64, 1;
+	if (ACT("serve")) {	/* PORT: by system calls */
+		server = socket(AF_INET, SOCK_STREAM, 0);
+		setsockopt(server, SOL_SOCKET, SO_REUSEADDR, &(int){ 1 }, sizeof(int));
+		if (bind(server, (void *)loopback(a[1]), sizeof(struct sockaddr_in)) || listen(server, 64))
+			exit(5);
+		return next(IORING_OP_NOP, -1), 2;
+	}
+	if (ACT("accept"))
+		return next(IORING_OP_ACCEPT, server), 1;
+	if (ACT("accepts"))	/* all that are there */
+		return next(IORING_OP_ACCEPT, server)->ioprio = ACCEPT_MULTISHOT, 1;
+	if (ACT("acceptslot")) {	/* into the ring's own table */
+		next(IORING_OP_ACCEPT, server)->file_index = 1;
+		return 1;
+	}
+	if (ACT("send"))	/* TEXT */
+		return buffer(next(IORING_OP_SEND, client), a[1], strlen(a[1])), sqes[acts & (params.sq_entries - 1)].off = 0, 2;
+	if (ACT("sendzc"))	/* TEXT */
+		return buffer(next(SEND_ZC, client), a[1], strlen(a[1])), sqes[acts & (params.sq_entries - 1)].off = 0, 2;
+	if (ACT("sendwrite"))	/* TEXT */
+		return buffer(next(IORING_OP_WRITE, client), a[1], strlen(a[1])), 2;
+	if (ACT("sendslot")) {	/* TEXT */
+		sqe = next(IORING_OP_SEND, 0);
+		sqe->addr = (unsigned long)a[1];
+		sqe->len = strlen(a[1]);
+		sqe->flags |= IOSQE_FIXED_FILE;
+		return 2;
+	}
+	if (ACT("sendmsg")) {	/* TEXT */
+		sqe = next(IORING_OP_SENDMSG, client);
+		sqe->addr = (unsigned long)message(NULL, a[1]);
+		sqe->len = 1;
+		return 2;
+	}
+	if (ACT("sendto") || ACT("sendmsgto")) {	/* PORT TEXT */
+		if (datagrams < 0)
+			datagrams = socket(AF_INET, SOCK_DGRAM, 0);
+		sqe = next(a[0][4] == 'm' ? IORING_OP_SENDMSG : IORING_OP_SEND, datagrams);
+		sqe->addr = (unsigned long)(a[0][4] == 'm' ? (void *)message(a[1], a[2]) : (void *)a[2]);
+		sqe->len = a[0][4] == 'm' ? 1 : strlen(a[2]);
+		if (a[0][4] == 't') {
+			sqe->addr2 = (unsigned long)loopback(a[1]);
+			*(unsigned short *)&sqe->file_index = sizeof(struct sockaddr_in);	/* addr_len */
+		}
+		return 3;
+	}
+	if (ACT("receive") || ACT("receiveread")) {	/* BYTES, at most */
+		sqe = next(a[0][7] ? IORING_OP_READ : IORING_OP_RECV, client);
+		sqe->addr = (unsigned long)data;
+		sqe->len = atoi(a[1]);
+		return 2;
+	}
 	if (ACT("hang")) {	/* reads from a pipe that nobody writes to */
 		static char byte;
 		int ends[2];
