@@ -334,6 +334,7 @@ class Network:
                of other families the address in words, such as "cid 2 port 1024"
     direction  egress, ingress, or "" when there is none yet (bind)
     family     of a socket that is neither internet nor unix: the name of its address family
+    other_domains  what else the destination's address was resolved from: many names may share one
     more       send on a connection: Spoken; dns: Dns, or None when it was no DNS; flow: Flow
     """
 
@@ -348,6 +349,7 @@ class Network:
     direction: str = "egress"
     family: str = ""
     more: Spoken | Dns | Flow | None = None
+    other_domains: tuple[str, ...] = ()
 
 
 @dataclass(slots=True, eq=False)

@@ -1,4 +1,4 @@
-"""Which domain an address was resolved from."""
+"""Which domains an address was resolved from."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from tracer.context.fields import text, texts
 from tracer.context.recent import Recent
 
 ADDRESSES_KEPT = 65_536
+DOMAINS_KEPT = 16  # of one address
 _MAPPED = bytes(10) + b"\xff\xff"  # RFC 4291, 2.5.5.2: an IPv4 address written as IPv6
 
 
@@ -30,27 +31,49 @@ def address_text(packed: bytes) -> str:
 
 
 class Domains:
-    """Address -> domain, from `name` records and DNS answers; of several domains the one resolved last."""
+    """Address -> domains, from `name` records and DNS answers: many names may share an address.
+
+    Of one address the last `DOMAINS_KEPT` are kept.
+    """
 
     def __init__(self, limit: int = ADDRESSES_KEPT) -> None:
-        self._domains: Recent[str, str] = Recent(limit)
+        self._domains: Recent[str, tuple[str, ...]] = Recent(limit)
+        self._asked: Recent[tuple[int, str], str] = Recent(limit)
 
     def learn(self, record: Mapping[str, Any]) -> None:
         """Raises TraceError when the record is not one of a domain and addresses."""
         domain = text(record, "domain")
         for address in texts(record, "addresses"):
             if canonical := _canonical(address):
-                self._domains.put(canonical, domain)
+                self._put(canonical, domain)
 
-    def resolved(self, domain: str, addresses: Iterable[str]) -> None:
+    def resolved(self, domain: str, addresses: Iterable[str], pid: int) -> None:
         """From an answer that a watched process got."""
         for address in addresses:
             if canonical := _canonical(address):
-                self._domains.put(canonical, domain)
+                self._put(canonical, domain)
+                self._asked.put((pid, canonical), domain)
 
-    def of(self, address: str) -> str:
-        """The domain of an address as `address_text` writes it, or ""."""
-        return self._domains.get(address) or ""
+    def of(self, address: str, pid: int = 0) -> tuple[str, ...]:
+        """The domains of an address as `address_text` writes it: first what the process asked for, if it did,
+        then the others, the newest first."""
+        domains = self._domains.get(address)
+        if not domains:
+            return ()
+        if len(domains) == 1:
+            return domains
+        first = self._asked.get((pid, address))
+        if first is None or first == domains[0]:
+            return domains
+        return first, *(each for each in domains if each != first)
+
+    def _put(self, address: str, domain: str) -> None:
+        known = self._domains.get(address)
+        if not known:
+            self._domains.put(address, (domain,))
+        elif known[0] != domain:
+            others = tuple(each for each in known if each != domain)
+            self._domains.put(address, (domain, *others)[:DOMAINS_KEPT])
 
 
 def _canonical(address: str) -> str:

@@ -73,6 +73,7 @@ def network_of(record: SocketRecord, domains: Domains, more: More = None) -> Net
         )
     if not there and readable and (peer.dport or kind == _SEND or isinstance(record, ConnectRecord)):
         there = _any_address(peer.family)
+    names = domains.of(there, record.pid)
     return Network(
         kind_of_network,
         transport,
@@ -80,11 +81,12 @@ def network_of(record: SocketRecord, domains: Domains, more: More = None) -> Net
         peer.dport,
         here,
         peer.sport,
-        domains.of(there),
+        names[0] if names else "",
         "",
         direction,
         "",
         more,
+        names[1:],
     )
 
 

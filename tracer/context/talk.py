@@ -57,7 +57,7 @@ class Talk:
             if not message.is_answer:
                 self._questions.put(key, True)
         elif self._questions.get(key) and not self._is_own(record):
-            self._domains.resolved(message.name.lower(), dns.resolved(message))
+            self._domains.resolved(message.name.lower(), dns.resolved(message), record.pid)
         return message
 
     def bound(self, record: ConnectRecord) -> None:

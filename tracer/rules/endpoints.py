@@ -10,6 +10,11 @@
     unix:/run/**             unix sockets by path, `*` and `**` as in paths
     unix:@name*              unix sockets in the abstract namespace, `*` is any text
 
+An address is allowed when any of the names it was resolved from is: many names share one, and it does not say
+which is meant. Names come from this machine's own resolver, which is asked for every domain of the policy, and
+from answers to what a watched process asked, wherever it asked, but for resolvers that are themselves watched.
+Who allows port 53 of any address (`*:53`) thus trusts whoever answers: allow the resolvers that are yours.
+
 A port is `443`, a range `8000-8100`, or several, `80,443`.
 """
 
@@ -188,6 +193,11 @@ def _compile_internet(endpoints: Iterable[Endpoint]) -> Callable[[Network], bool
         if endpoint.domain:
             domains.setdefault(endpoint.domain, []).append(endpoint.ports)
 
+    def by_name(name: str, port: int) -> bool:
+        return any(_fits(port, ports) for ports in domains.get(name, ())) or any(
+            name.endswith(parent) and _fits(port, ports) for parent, ports in parents
+        )
+
     def allowed(network: Network) -> bool:
         port = network.destination_port
         # getaddrinfo(3) connects UDP sockets to port 0 to learn the source address (RFC 6724): who decides.
@@ -198,11 +208,10 @@ def _compile_internet(endpoints: Iterable[Endpoint]) -> Callable[[Network], bool
             _fits(port, ports) and address in subnet for subnet, ports in networks
         ):
             return True
-        name = network.destination_domain.lower().rstrip(".")
-        if not name:
-            return False
-        return any(_fits(port, ports) for ports in domains.get(name, ())) or any(
-            name.endswith(parent) and _fits(port, ports) for parent, ports in parents
+        return any(
+            by_name(name.lower().rstrip("."), port)
+            for name in (network.destination_domain, *network.other_domains)
+            if name
         )
 
     return allowed

@@ -51,6 +51,17 @@ def test_a_connect_carries_the_name_it_was_resolved_from(context: Context) -> No
     assert domain(context) == "pypi.org"
 
 
+def test_one_address_for_many_names(context: Context) -> None:
+    """First the name that the process itself asked for."""
+    ask(context)
+    answer(context)
+    context.learn([{"type": "name", "domain": "other.org", "addresses": ["203.0.113.7"]}])
+    found = network(context.event(connect(100, PYPI)))
+    assert (found.destination_domain, found.other_domains) == ("pypi.org", ("other.org",))
+    found = network(context.event(connect(101, PYPI)))
+    assert (found.destination_domain, found.other_domains) == ("other.org", ("pypi.org",))
+
+
 def test_over_tcp(context: Context) -> None:
     over_tcp = peer("192.0.2.53", 53)
     framed = [struct.pack("!H", len(each)) + each for each in (QUESTION, ANSWER)]

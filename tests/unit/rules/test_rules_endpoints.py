@@ -54,6 +54,15 @@ def test_domains_are_those_the_address_was_resolved_from(entry: str, yes: list[s
     assert [name for name in no if allows([entry], connected("192.0.2.1", 443, name))] == []
 
 
+def test_any_of_the_names_of_an_address_will_do() -> None:
+    shared = connected("192.0.2.1", 443, "cdn.example")
+    assert isinstance(shared.detail, Network)
+    shared.detail.other_domains = ("evil.example", "pypi.org")
+    assert allows(["pypi.org:443"], shared)
+    assert allows(["*.example"], shared)
+    assert not allows(["pypi.org:80", "files.example"], shared)
+
+
 def test_ports_of_domains() -> None:
     assert allows(["a.example:443", "a.example:80"], connected("192.0.2.1", 80, "a.example"))
     assert not allows(["a.example:443", "a.example:80"], connected("192.0.2.1", 22, "a.example"))
