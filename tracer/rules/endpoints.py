@@ -10,10 +10,11 @@
     unix:/run/**             unix sockets by path, `*` and `**` as in paths
     unix:@name*              unix sockets in the abstract namespace, `*` is any text
 
-An address is allowed when any of the names it was resolved from is: many share one, and it does not say which is
-meant. Names come from this machine's own resolver, which is asked for every domain of the policy, and from the
-answers to what a watched process asked, wherever it asked, but for resolvers that are themselves watched. Who
-allows port 53 of any address (`*:53`) thus trusts whoever answers: allow the resolvers that are yours.
+An address is allowed when any of the names it was resolved from is: many share one, and it does not say
+which is meant. Names come from this machine's own resolver, which is asked for every domain of the
+policy, and from the answers to what a watched process asked, wherever it asked, but for resolvers that
+are themselves watched. Who allows port 53 of any address (`*:53`) thus trusts whoever answers: allow
+the resolvers that are yours.
 
 A port is `443`, a range `8000-8100`, or several, `80,443`.
 """
