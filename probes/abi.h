@@ -111,7 +111,7 @@ enum rb_act {
 	RB_ACT_MOUNT_SETATTR,	/* name; value1: flags; value2, value3: MOUNT_ATTR_... set and cleared */
 	RB_ACT_PTRACE,		/* value1: request; value2: the pid asked for */
 	RB_ACT_PROCESS_VM_WRITEV,	/* value2: the pid asked for; result: bytes */
-	RB_ACT_BPF,		/* value1: command; value2: type of program or map; name: path, or name */
+	RB_ACT_BPF,		/* value1: command; value2: type of program or map, or the id asked for; name: path, or name */
 	RB_ACT_PERF_EVENT_OPEN,	/* value1: type; value2: pid asked for; value3: CPU; value4: config */
 	RB_ACT_INIT_MODULE,	/* value1: bytes; name2: parameters */
 	RB_ACT_FINIT_MODULE,	/* path: the file; name2: parameters; value1: flags */

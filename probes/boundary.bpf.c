@@ -210,13 +210,19 @@ static __noinline int mount_acts(struct call *c, struct scratch *s, u32 act)
 	return 0;
 }
 
+static __always_inline bool is_get_by_id(u32 command)
+{
+	return command == BPF_PROG_GET_FD_BY_ID || command == BPF_MAP_GET_FD_BY_ID ||
+	       command == BPF_LINK_GET_FD_BY_ID;
+}
+
 static __always_inline void bpf_acts(struct call *c, struct scratch *s, struct rb_boundary *r)
 {
 	u32 command = c->args[0];
 	u64 attr = c->args[1];
 
 	r->value1 = command;
-	if (command == BPF_PROG_LOAD || command == BPF_MAP_CREATE)
+	if (command == BPF_PROG_LOAD || command == BPF_MAP_CREATE || is_get_by_id(command))
 		r->value2 = read_user_u32(s, attr);
 	if (command == BPF_OBJ_PIN || command == BPF_OBJ_GET)
 		put_place(s, AT_FDCWD, read_user_u64(s, attr));
@@ -475,6 +481,22 @@ static __always_inline void signal_exit(struct call *c, struct crossing *w)
 		emit_signal(w, &w->target, c->scope, c->start_ns, c->result);
 }
 
+/* Who steers the engine's cgroup can hold it still, and the watch with it. */
+static __always_inline void engine_moved(struct task_struct *task, struct member *mover, struct cgroup *to,
+					 const char *path)
+{
+	struct scratch *s = boundary_begin(RB_ACT_CGROUP_MOVE, mover->scope, mover->start_ns, 0);
+	struct rb_boundary *r;
+
+	if (!s)
+		return;
+	r = (void *)s->data;
+	r->value1 = BPF_CORE_READ(to, kn, id);
+	fill_target(&r->target, (u64)task, mover->scope);
+	r->name2_len = put_kernel_name(s, path);
+	record_end(s, &critical);
+}
+
 /* --- the calls ------------------------------------------------------------------------------ */
 
 __noinline int boundary_enter(struct call *c, u32 act)
@@ -581,18 +603,19 @@ __noinline int mem_open(struct call *c, u64 file_at)
 
 /*
  * A member was moved to a cgroup that does not belong to its scope. A stranger that is its parent is the one
- * who started the sandbox, and sets it up.
+ * who started the sandbox, and sets it up; so does the engine.
  */
 static __always_inline void cgroup_left(struct task_struct *task, struct member *member, struct cgroup *to,
 					const char *path)
 {
 	struct member *mover = current_member();
+	u32 stranger = bpf_get_current_pid_tgid() >> 32;
 	struct rb_boundary *r;
 	struct scratch *s;
 
 	if (BPF_CORE_READ(task, pid) != BPF_CORE_READ(task, tgid) || scope_by_cgroup(task) == member->scope)
 		return;
-	if (!mover && BPF_CORE_READ(task, real_parent, tgid) == bpf_get_current_pid_tgid() >> 32)
+	if (!mover && ((u32)BPF_CORE_READ(task, real_parent, tgid) == stranger || stranger == engine.pid))
 		return;
 	s = boundary_begin(RB_ACT_CGROUP_MOVE, member->scope, mover ? mover->start_ns : member->start_ns, 0);
 	if (!s)

@@ -370,9 +370,17 @@ static __always_inline void emit_snapshot(struct task_struct *task, struct membe
 SEC("tp_btf/cgroup_attach_task")
 int BPF_PROG(on_cgroup_attach, struct cgroup *to, const char *path, struct task_struct *task)
 {
-	struct member *member = member_of(BPF_CORE_READ(task, tgid));
+	u32 tgid = BPF_CORE_READ(task, tgid);
+	struct member *member = member_of(tgid);
+	struct member *mover;
 	long scope;
 
+	if (!member && tgid == engine.pid) {
+		mover = current_member();
+		if (mover && (u32)BPF_CORE_READ(task, pid) == tgid)
+			engine_moved(task, mover, to, path);
+		return 0;
+	}
 	if (member) {
 		cgroup_left(task, member, to, path);
 		return 0;
@@ -386,6 +394,15 @@ int BPF_PROG(on_cgroup_attach, struct cgroup *to, const char *path, struct task_
 	member = join_running(task, scope);
 	if (member)
 		emit_snapshot(task, member, bpf_get_smp_processor_id(), RB_JOINED);
+	return 0;
+}
+
+/* Run by user space once, when the probes are loaded. */
+SEC("raw_tp/introduce")
+int introduce(void *ctx)
+{
+	engine.pid = bpf_get_current_pid_tgid() >> 32;
+	engine.start_ns = process_start_ns((void *)bpf_get_current_task());
 	return 0;
 }
 

@@ -43,6 +43,15 @@ volatile bool has_v1_scopes;
 /* Counts the attaches: whose open files are looked at in this one. */
 volatile u64 look_now;
 
+/* The process that loaded the probes and drains them. */
+struct engine {
+	u64 start_ns;
+	u32 pid;
+	u32 reserved;
+};
+
+volatile struct engine engine;
+
 static __always_inline struct member *member_of(u32 tgid)
 {
 	return bpf_map_lookup_elem(&members, &tgid);

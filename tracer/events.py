@@ -451,6 +451,9 @@ class Credentials:
         return 0 in (self.uid, self.euid, self.suid)
 
 
+OWN_GROUP = "own process group"
+
+
 @dataclass(slots=True, eq=False)
 class Boundary:
     """Detail of boundary acts. Names are those of the manual pages; what does not apply is empty.
@@ -461,8 +464,9 @@ class Boundary:
     path            what it was done to: a mount point, a root, the file of a module
     source          what is mounted or moved; of pivot_root, where the old root goes
     filesystem      type of file system; of keys, type of key
-    name            of a memfd, key, module, BPF program, cgroup, or mount option
-    value           of a mount option
+    name            of a memfd, key, module, BPF program, cgroup, or mount option; "id" of a BPF object
+                    asked for by its number; OWN_GROUP of a signal to that as a whole
+    value           of a mount option or an id
     requested       ids that were asked for, -1 keeps
     old, new        credentials before and after; None where they cannot change
     user_namespace_level    of who acts; 0 is the initial user namespace, where root is root of the machine

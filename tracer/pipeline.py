@@ -22,7 +22,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from tracer.context import Context
-from tracer.context.fields import text
+from tracer.context.fields import number, text
+from tracer.context.images import entity_id
 from tracer.errors import TraceError
 from tracer.events import Event, Rule, Taken, Violation
 from tracer.records import Record
@@ -108,6 +109,26 @@ def _decoder(session: Mapping[str, Any]) -> Decode:
     if not isinstance(layout, Mapping):
         raise TraceError("the session record does not say how kernel records are laid out")
     return RecordDecoder(layout).decode
+
+
+def guarded(session: Mapping[str, Any], judge: Judge) -> Judge:
+    """`judge`, and before it the rule that is always on: nobody who is watched may touch who watches.
+
+    A session record without an engine has nothing to protect. Raises TraceError when it has one that cannot
+    be read.
+    """
+    from tracer.rules.guard import guard
+
+    engine = session.get("engine")
+    if not isinstance(engine, Mapping):
+        return judge
+    protect = guard(engine, entity_id(number(engine, "pid"), number(engine, "start_ns")))
+
+    def judge_both(event: Event) -> tuple[Violation, ...]:
+        attack = protect(event)
+        return judge(event) if attack is None else (attack, *judge(event))
+
+    return judge_both
 
 
 class RecordedPipeline:
@@ -224,7 +245,8 @@ class RecordedTrace:
         try:
             self._reader = self._files.enter_context(Reader(path))
             self._ahead = self._files.enter_context(Reader(path))
-            self._pipeline = Pipeline(self.session, judge or self._verdicts.of, decoder)
+            judged = guarded(self.session, judge) if judge else self._verdicts.of
+            self._pipeline = Pipeline(self.session, judged, decoder)
         except BaseException:
             self.close()
             raise

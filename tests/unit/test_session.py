@@ -46,6 +46,7 @@ class FakeSource:
     lost: tuple[int, int] = (0, 0)
     closed: int = 0
     abi: dict[str, Any] = field(default_factory=wire.layout)
+    engine: dict[str, Any] = field(default_factory=lambda: {"pid": 7, "start_ns": 7, "bpf": {}})
     loader: str = "core"
     tier: str = "B"
     unseen: tuple[str, ...] = ()

@@ -66,6 +66,7 @@ class CoreSource:
     """
 
     abi: Mapping[str, Any]
+    engine: Mapping[str, Any]
     loader: str = "core"
     tier: str = "B"
     unseen: tuple[str, ...] = tuple(UNSEEN)
@@ -110,9 +111,17 @@ class CoreSource:
         for program in () if guarding else guard.PROGRAMS:
             self._object.leave_out(program)
         self._object.load()
+        self._object.run("introduce")
         self._open_maps()
         for program in programs:
             self._object.attach(program)
+        self.engine = self._identity()
+
+    def _identity(self) -> dict[str, Any]:
+        """Of this process, whatever its pid namespace calls it, and of the probes, as the kernel has them."""
+        offset, size = self._variables["engine"]
+        start_ns, pid = struct.unpack_from("<QI", self._bss_bytes[offset : offset + size])
+        return {"pid": pid, "start_ns": start_ns, "bpf": self._object.ids()}
 
     def _choose(self, kernel_btf: Path) -> list[str]:
         """The optional programs this kernel has a place for: each tracepoint has a type in its BTF."""
@@ -142,7 +151,7 @@ class CoreSource:
         self._awaited = self._object.map("awaited")
         self._variables_lock = threading.Lock()
         self._bss = self._object.map(".bss")
-        self._bss_bytes = bytearray(self._bss.memory())
+        self._bss_bytes = bytearray(self._bss.value(bytes(4), len(self._bss.memory())))
         self._loss_count = self._loss_count_of()
         size = self._cpus * self._loss_count * 8
         self._losses_map = mmap.mmap(self._object.map("losses").fd, size, mmap.MAP_SHARED, mmap.PROT_READ)

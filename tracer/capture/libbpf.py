@@ -104,8 +104,11 @@ _SIGNATURES: dict[str, tuple[type, list[type]]] = {
     "bpf_link__destroy": (_INT, [_POINTER]),
     "bpf_iter_create": (_INT, [_INT]),
     "bpf_map_update_elem": (_INT, [_INT, _POINTER, _POINTER, ctypes.c_uint64]),
+    "bpf_map_lookup_elem": (_INT, [_INT, _POINTER, _POINTER]),
     "bpf_map_delete_elem": (_INT, [_INT, _POINTER]),
     "bpf_map_get_next_key": (_INT, [_INT, _POINTER, _POINTER]),
+    "bpf_object__next_map": (_POINTER, [_POINTER, _POINTER]),
+    "bpf_obj_get_info_by_fd": (_INT, [_INT, _POINTER, ctypes.POINTER(ctypes.c_uint32)]),
     "bpf_prog_test_run_opts": (_INT, [_INT, _POINTER]),
     "bpf_program__section_name": (_TEXT, [_POINTER]),
     "libbpf_version_string": (_TEXT, []),
@@ -198,6 +201,16 @@ def refusal(warnings: Iterable[str]) -> str:
     return ""
 
 
+def _id_of(library: Library, fd: int) -> int:
+    """Of a program, map or link: struct bpf_prog_info, bpf_map_info and bpf_link_info begin with the type and
+    the id.
+    """
+    info, size = (ctypes.c_uint32 * 2)(), ctypes.c_uint32(8)
+    if code := library.bpf_obj_get_info_by_fd(fd, info, ctypes.byref(size)):
+        raise library.fail("cannot ask the kernel for the id of a probe", code)
+    return info[1]
+
+
 class Map:
     """A map of a loaded object."""
 
@@ -232,6 +245,13 @@ class Map:
     def delete(self, key: bytes) -> None:
         """Nothing when it is not there."""
         self._library.bpf_map_delete_elem(self.fd, key)
+
+    def value(self, key: bytes, size: int) -> bytes:
+        """Of an entry that is there."""
+        found = ctypes.create_string_buffer(size)
+        if self._library.bpf_map_lookup_elem(self.fd, key, found):
+            raise self._library.fail(f"cannot read the map {self.name}")
+        return found.raw
 
     def keys(self, size: int) -> list[bytes]:
         """All keys, each of `size` bytes; what comes and goes meanwhile may be missing."""
@@ -325,6 +345,17 @@ class Object:
         while pointer := self._library.bpf_object__next_program(self._pointer, pointer):
             name: bytes = self._library.bpf_program__name(pointer)
             yield name.decode(), pointer
+
+    def ids(self) -> dict[str, list[int]]:
+        """What the kernel calls the loaded programs, maps and links."""
+        lib = self._library
+        programs = [lib.bpf_program__fd(pointer) for _name, pointer in self._programs()]
+        maps, pointer = [], None
+        while pointer := lib.bpf_object__next_map(self._pointer, pointer):
+            maps.append(lib.bpf_map__fd(pointer))
+        links = [lib.bpf_link__fd(link) for link in self._links]
+        kinds = {"programs": programs, "maps": maps, "links": links}
+        return {kind: [_id_of(lib, fd) for fd in fds if fd >= 0] for kind, fds in kinds.items()}
 
     def iterate(self, program: str) -> bytes:
         """Run an iterator program over all the kernel has; what it wrote."""

@@ -38,12 +38,15 @@ class Source(Protocol):
     """Loaded probes. Nothing is recorded before a target is added.
 
     abi     the layout of the records, for the trace
+    engine  this process and its probes as the records name them: {"pid", "start_ns" since boot,
+            "bpf": {"programs": [ids], "maps": [ids], "links": [ids]}}
     loader, tier    what is running: "core" or "bcc", "A" or "B"
     guard   what can refuse connections, None when it was not loaded
     unseen  routes to an act that these probes cannot see on this kernel
     """
 
     abi: Mapping[str, Any]
+    engine: Mapping[str, Any]
     loader: str
     tier: str
     unseen: tuple[str, ...]

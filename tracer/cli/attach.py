@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from tracer.cli import armour, privileges
 from tracer.cli.loading import Loading, add_options
 from tracer.cli.screen import Screen, has_terminal, start_screen
 from tracer.errors import UsageError
@@ -45,6 +46,8 @@ def run(args: argparse.Namespace) -> int:
     from tracer.cli.live import Live, verdict_status  # meanwhile: this brings in all that reads rules
 
     with _signals() as ended, Live(args, loading, args.targets) as live:
+        armour.put_on()
+        privileges.keep(privileges.ENGINE)
         _watch(live, targets, ended, tui=not args.no_tui and has_terminal())
         outcome = live.finish()
     return verdict_status(outcome, args.fail_on)

@@ -8,6 +8,7 @@ import signal
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from tracer.cli import armour, privileges
 from tracer.cli.loading import Loading, add_options
 from tracer.targets import Target
 from tracer.targets.cgroups import Leaf
@@ -49,7 +50,9 @@ def run(args: argparse.Namespace) -> int:
     from tracer.cli.live import Live, verdict_status  # meanwhile: this brings in all that reads rules
 
     with Live(args, loading, ["run"], command) as live:
-        child = Command(command, os.environ)  # before the signals are blocked: that would be handed on
+        child = Command(command, os.environ)  # before all that would be handed on: blocked signals, armour
+        armour.put_on()
+        privileges.keep(privileges.ENGINE)
         with Signals() as signals:
             status = _watch(live, child, signals, wait=not args.no_wait)
             outcome = live.finish()

@@ -14,6 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from tracer.cli import armour, privileges
+
 _CLOSE_SECONDS = 5.0
 # What a full-screen program switches on, and one that was killed leaves on (xterm control sequences, DECSET):
 # mouse tracking, focus, bracketed paste, the alternate screen; then what it switches off: the cursor and the
@@ -26,7 +28,16 @@ def watch_here(trace: Path) -> int:
     """The screen in this process, until the user quits."""
     from tui.app import watch
 
+    armour.take_off()
+    privileges.keep(() if _is_ours(trace) else privileges.READER)
     return watch(trace)
+
+
+def _is_ours(trace: Path) -> bool:
+    """Whether it can be read as its owner, with no right to what others own."""
+    with suppress(OSError):
+        return trace.stat().st_uid == os.geteuid()
+    return True
 
 
 def save_screen(trace: Path, svg: Path, size: tuple[int, int]) -> None:

@@ -12,7 +12,7 @@ from tracer.context import symbols
 from tracer.context.images import entity_id
 from tracer.context.paths import joined
 from tracer.errors import TraceError
-from tracer.events import Action, Boundary, Category, Credentials, Relation, Target
+from tracer.events import OWN_GROUP, Action, Boundary, Category, Credentials, Relation, Target
 from tracer.records import Act, BoundaryRecord, Flag
 
 _UNREADABLE = int(Flag.UNREADABLE)
@@ -147,8 +147,11 @@ def _nothing(_record: BoundaryRecord) -> _Facts:
 
 
 def _bpf(record: BoundaryRecord) -> _Facts:
+    operation = symbols.choice(symbols.BPF, record.value1)
     path = _first(record) if record.name else ""
-    return {"operation": symbols.choice(symbols.BPF, record.value1), "path": path, "name": record.name2}
+    if operation.endswith("_GET_FD_BY_ID"):
+        return {"operation": operation, "name": "id", "value": str(record.value2)}
+    return {"operation": operation, "path": path, "name": record.name2}
 
 
 def _perf(record: BoundaryRecord) -> _Facts:
@@ -198,7 +201,9 @@ def _ids(count: int) -> _Say:
 
 
 def _signal(record: BoundaryRecord) -> _Facts:
-    return {"operation": symbols.signal_name(record.value1)}
+    """A pid_t is signed; 0 is the caller's own process group (kill(2))."""
+    own_group = record.act == Act.KILL and record.value2 == 0
+    return {"operation": symbols.signal_name(record.value1), "name": OWN_GROUP if own_group else ""}
 
 
 _PROCESS, _MOUNTS, _KERNEL = Category.PROCESS, Category.CONFIGURATION, Category.DRIVER

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import posixpath
 from collections.abc import Callable, Iterable
 
 from tracer.events import (
@@ -25,6 +24,7 @@ from tracer.rules import sentences
 from tracer.rules.endpoints import compile_endpoints
 from tracer.rules.globs import Matcher, compile_globs
 from tracer.rules.policy import Policy
+from tracer.rules.premises import clean
 
 PolicyCheck = Callable[[Event], Violation | None]
 
@@ -127,20 +127,13 @@ def _rooted(name: str) -> str:
     return f"!/{name[1:]}" if name.startswith("!") else f"/{name}"
 
 
-def _clean(path: str) -> str:
-    """`path` without `.` and `..`, which only the names of failed attempts can have."""
-    if "/." in path or "//" in path:
-        return "/" + posixpath.normpath(path).lstrip("/")
-    return path
-
-
 def _file_checks(rule: Rule, allowed: Matcher) -> dict[Action, PolicyCheck]:
     def violation(event: Event, *matched: Match) -> Violation:
         return Violation(rule, event, matched, sentences.by_policy(event))
 
     def written(event: Event) -> Violation | None:
         detail = event.detail
-        if not isinstance(detail, File) or allowed(_clean(detail.path)) or detail.redirected:
+        if not isinstance(detail, File) or allowed(clean(detail.path)) or detail.redirected:
             return None
         return violation(event, Match("file.path", detail.path))
 
@@ -152,7 +145,7 @@ def _file_checks(rule: Rule, allowed: Matcher) -> dict[Action, PolicyCheck]:
         if not isinstance(detail, File) or event.error in _UNCHANGED:
             return None
         names = (("file.path", detail.path), ("file.Ext.original.path", detail.original_path))
-        matched = [Match(field, path) for field, path in names if not allowed(_clean(path))]
+        matched = [Match(field, path) for field, path in names if not allowed(clean(path))]
         return violation(event, *matched) if matched else None
 
     return {

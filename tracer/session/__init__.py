@@ -41,7 +41,7 @@ from tracer.session.enforce import Enforcer, spared_pids
 from tracer.session.guard import Egress, guarded_egress
 from tracer.session.judge import Judging
 from tracer.session.outbox import Outbox
-from tracer.session.record import scope_record
+from tracer.session.record import engine_facts, scope_record
 from tracer.session.resolver import Resolver
 from tracer.targets import Target, cgroups, processes
 from tracer.text import printable
@@ -160,11 +160,12 @@ class Session:
             boot_offset_ns=int(first[0].get("boot_offset_ns") or 0),
         )
         try:
-            self._writer.append(first)
+            session = {**first[0], "engine": engine_facts(source, trace)}
+            self._writer.append([session, *first[1:]])
             self._judging = Judging(
                 self._writer,
                 rules.judge,
-                first[0],
+                session,
                 self._outbox,
                 self._count,
                 react=self._enforcer.react,

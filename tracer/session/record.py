@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import pwd
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from tracer import __version__
 from tracer.capture import Source
 from tracer.capture.doctor import kernel_facts
+from tracer.control import control_path
 from tracer.rules import RuleSet
 from tracer.targets import Target
 from tracer.targets.machine import cgroup_layout, runtimes
-from tracer.trace import PublicKey
+from tracer.trace import PublicKey, default_folder
 
 USERS_MAX = 1_000
 
@@ -58,6 +61,27 @@ def scope_record(scope: int, target: Target) -> dict[str, Any]:
     """What a scope is: the target as it was named, and the container, by its id, when it is one."""
     container = {"container": target.container.id} if target.container else {}
     return {"type": "scope", "scope": scope, "target": target.name, **container}
+
+
+def engine_facts(source: Source, trace: Path) -> dict[str, Any]:
+    """Who watches, and what that leaves on disk: what nobody who is watched may touch. `trace` is there."""
+    trace = Path(os.path.realpath(trace))
+    return {
+        **source.engine,
+        "trace": _place(trace),
+        "control": str(control_path(trace)),
+        "folder": _place(Path(os.path.realpath(default_folder()))),
+        "proc": _place(Path("/proc")),
+    }
+
+
+def _place(path: Path) -> dict[str, Any]:
+    """The device as the records have it: dev_t of user space, in 32 bits."""
+    try:
+        found = path.stat()
+    except OSError:  # the folder need not be there yet
+        return {"path": str(path), "device": 0, "inode": 0}
+    return {"path": str(path), "device": found.st_dev, "inode": found.st_ino}
 
 
 def _capture() -> dict[str, Any]:

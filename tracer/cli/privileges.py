@@ -1,0 +1,60 @@
+"""Capabilities: which an engine keeps once its probes are attached, and none for a screen."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Iterable
+
+# include/uapi/linux/capability.h
+_VERSION_3 = 0x20080522
+_NUMBERS = {"DAC_OVERRIDE": 1, "DAC_READ_SEARCH": 2, "KILL": 5, "SYS_PTRACE": 19, "PERFMON": 38, "BPF": 39}
+
+ENGINE = {
+    "DAC_OVERRIDE": "traces, control sockets and cgroups that lie in folders of other users",
+    "KILL": "signals to processes of other users, for `kill` and `freeze`",
+    "SYS_PTRACE": "what /proc says of processes of other users: executable, working directory",
+    "PERFMON": "the look round at processes that are there when a target is added",
+    "BPF": "the sweeps, and kernels before 5.19, which want it for any use of a map",
+}
+
+READER = ("DAC_READ_SEARCH",)  # of a screen on the trace of another user; else it has none
+
+
+class _Header(ctypes.Structure):
+    _fields_ = (("version", ctypes.c_uint32), ("pid", ctypes.c_int))
+
+
+class _Sets(ctypes.Structure):
+    _fields_ = (
+        ("effective", ctypes.c_uint32),
+        ("permitted", ctypes.c_uint32),
+        ("inheritable", ctypes.c_uint32),
+    )
+
+
+def keep(names: Iterable[str]) -> None:
+    """Give up all other capabilities, in the calling thread and in those it is yet to start; capset(2).
+
+    With PR_SET_NO_NEW_PRIVS they do not come back by execve(2) either, not even for root. Raises OSError.
+    """
+    sets = _current()
+    wanted = sum(1 << _NUMBERS[name] for name in names)
+    for half, each in enumerate(sets):
+        each.permitted &= wanted >> 32 * half & 0xFFFF_FFFF
+        each.effective, each.inheritable = each.permitted, 0
+    _call("capset", sets)
+
+
+def _current() -> ctypes.Array[_Sets]:
+    sets = (_Sets * 2)()
+    _call("capget", sets)
+    return sets
+
+
+def _call(name: str, sets: ctypes.Array[_Sets]) -> None:
+    """Of glibc, which has them and declares them nowhere."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc[name](ctypes.byref(_Header(_VERSION_3, 0)), sets):
+        code = ctypes.get_errno()
+        raise OSError(code, f"{name}: {os.strerror(code)}")

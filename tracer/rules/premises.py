@@ -1,0 +1,61 @@
+"""Where an engine has what nobody who is watched may touch: its traces, and itself in /proc."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+
+class Premise(StrEnum):
+    TRACE = "trace"  # that of the session, and what lies beside it: its name with a suffix
+    FOLDER = "folder"  # of the sessions, and the traces in it
+    PROC = "proc"  # what /proc has of the engine
+
+
+class Premises:
+    """`engine` is that of a session record. Raises KeyError, TypeError or ValueError when it is not."""
+
+    def __init__(self, engine: Mapping[str, Any]) -> None:
+        self._trace, folder, proc = (str(engine[each.value]["path"]) for each in Premise)
+        patterns = {
+            Premise.TRACE: rf"{re.escape(self._trace)}(?:\.[^/]*)?",
+            Premise.FOLDER: rf"{re.escape(folder)}(?:/[^/]+\.trace(?:\.[^/]*)?)?",
+            Premise.PROC: rf"{re.escape(proc)}/{int(engine['pid'])}/.+",
+        }
+        self._ours = re.compile("|".join(f"(?P<{name}>{each})" for name, each in patterns.items()), re.DOTALL)
+        self._above = frozenset(_folders_above(self._trace)) | frozenset(_folders_above(folder))
+        self._devices = {each: int(engine[each.value]["device"]) for each in Premise}
+        self._inode = int(engine["trace"]["inode"])
+
+    def at(self, path: str, device: int = 0, inode: int = 0) -> Premise | None:
+        """What of it a path means. `device` and `inode`, where they are known, are of the file that was found
+        there: another with the same name, in a sandbox with a root of its own, is none of ours.
+        """
+        if inode and (device, inode) == (self._devices[Premise.TRACE], self._inode):
+            return Premise.TRACE  # by whatever name
+        found = self._ours.fullmatch(clean(path))
+        if found is None or found.lastgroup is None:
+            return None
+        premise = Premise(found.lastgroup)
+        if inode and (device != self._devices[premise] or clean(path) == self._trace):
+            return None
+        return premise
+
+    def is_above(self, path: str) -> bool:
+        """Whether it is a folder that holds the trace, or those of the sessions, however deep."""
+        return clean(path) in self._above
+
+
+def clean(path: str) -> str:
+    """`path` without `.` and `..`, which only the names of failed attempts can have."""
+    if "/." in path or "//" in path:
+        return "/" + posixpath.normpath(path).lstrip("/")
+    return path
+
+
+def _folders_above(path: str) -> list[str]:
+    parts = path.split("/")
+    return ["/".join(parts[:count]) for count in range(2, len(parts))]
