@@ -168,6 +168,7 @@ class Source:
     def __init__(self) -> None:
         self.closed = 0
         self.abi: dict[str, Any] = {"version": 1, "structs": {}}
+        self.engine: dict[str, Any] = {"pid": 7, "start_ns": 7, "bpf": {}}
         self.loader, self.tier, self.unseen = "core", "B", ()
 
     def close(self) -> None:
