@@ -70,7 +70,7 @@ def test_an_act_that_is_not_known() -> None:
         ),
         (boundary(Act.PROCESS_VM_WRITEV, 1, target=target(42, 2)), {}, "sleep (pid 42)"),
         (boundary(Act.KILL, 1, 9, 42, target=target(42, 3, "")), {}, "SIGKILL to process (pid 42) outside"),
-        (boundary(Act.KILL, 1, 9, 0, target=target(42, 3)), {"name": "own process group"}, "SIGKILL own process"),
+        (boundary(Act.KILL, 1, 9, target=target(42, 3)), {"name": "own process group"}, "SIGKILL own"),
         (boundary(Act.BPF, 1, 14, 77), {"name": "id", "value": "77"}, "BPF_MAP_GET_FD_BY_ID id=77"),
         (boundary(Act.RT_SIGQUEUEINFO, 1, 37), {"operation": "SIGRTMIN+3"}, "SIGRTMIN+3"),
         (boundary(Act.SETRESUID, 1, 0, 2**32 - 1, 5, result=-1), {"requested": (0, -1, 5)}, "to 0, -1, 5"),
