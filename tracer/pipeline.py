@@ -111,18 +111,18 @@ def _decoder(session: Mapping[str, Any]) -> Decode:
     return RecordDecoder(layout).decode
 
 
-def guarded(session: Mapping[str, Any], judge: Judge) -> Judge:
+def protected(session: Mapping[str, Any], judge: Judge) -> Judge:
     """`judge`, and before it the rule that is always on: nobody who is watched may touch who watches.
 
     A session record without an engine has nothing to protect. Raises TraceError when it has one that cannot
     be read.
     """
-    from tracer.rules.guard import guard
+    from tracer.rules.protection import protection
 
     engine = session.get("engine")
     if not isinstance(engine, Mapping):
         return judge
-    protect = guard(engine, entity_id(number(engine, "pid"), number(engine, "start_ns")))
+    protect = protection(engine, entity_id(number(engine, "pid"), number(engine, "start_ns")))
 
     def judge_both(event: Event) -> tuple[Violation, ...]:
         attack = protect(event)
@@ -245,7 +245,7 @@ class RecordedTrace:
         try:
             self._reader = self._files.enter_context(Reader(path))
             self._ahead = self._files.enter_context(Reader(path))
-            judged = guarded(self.session, judge) if judge else self._verdicts.of
+            judged = protected(self.session, judge) if judge else self._verdicts.of
             self._pipeline = Pipeline(self.session, judged, decoder)
         except BaseException:
             self.close()

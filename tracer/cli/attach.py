@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
 
     with _signals() as ended, Live(args, loading, args.targets) as live:
         armour.put_on()
-        privileges.keep(privileges.ENGINE)
+        privileges.keep([*privileges.ENGINE, *(privileges.ENFORCING if args.enforce else ())])
         _watch(live, targets, ended, tui=not args.no_tui and has_terminal())
         outcome = live.finish()
     return verdict_status(outcome, args.fail_on)

@@ -8,7 +8,15 @@ from collections.abc import Iterable
 
 # include/uapi/linux/capability.h
 _VERSION_3 = 0x20080522
-_NUMBERS = {"DAC_OVERRIDE": 1, "DAC_READ_SEARCH": 2, "KILL": 5, "SYS_PTRACE": 19, "PERFMON": 38, "BPF": 39}
+_NUMBERS = {
+    "DAC_OVERRIDE": 1,
+    "DAC_READ_SEARCH": 2,
+    "KILL": 5,
+    "NET_ADMIN": 12,
+    "SYS_PTRACE": 19,
+    "PERFMON": 38,
+    "BPF": 39,
+}
 
 ENGINE = {
     "DAC_OVERRIDE": "traces, control sockets and cgroups that lie in folders of other users",
@@ -18,6 +26,7 @@ ENGINE = {
     "BPF": "the sweeps, and kernels before 5.19, which want it for any use of a map",
 }
 
+ENFORCING = {"NET_ADMIN": "programs that refuse connections are attached when the session starts"}
 READER = ("DAC_READ_SEARCH",)  # of a screen on the trace of another user; else it has none
 
 

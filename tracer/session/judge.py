@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tracer.events import Action, Event, Violation
-from tracer.pipeline import Judge, Pipeline, guarded
+from tracer.pipeline import Judge, Pipeline, protected
 from tracer.rulings import violation_record
 from tracer.session.outbox import Outbox, judged_record, portions
 from tracer.trace import Block, Follower, Writer
@@ -49,7 +49,7 @@ class Judging:
         self._appended = threading.Event()
         self._drained = False
         self._last_look = False
-        self._pipeline = Pipeline(session, guarded(session, judge))
+        self._pipeline = Pipeline(session, protected(session, judge))
         self._follower = Follower(writer.path, wait=self._wait, memory=writer.pending_block)
         self._thread = threading.Thread(target=self._run, name="judge", daemon=True)
 

@@ -11,7 +11,7 @@ from tests.records import boundary, named, opened
 from tracer.context import Context
 from tracer.errors import TraceError
 from tracer.events import Event, Violation
-from tracer.pipeline import guarded
+from tracer.pipeline import protected
 from tracer.records import Act, Kind, Target
 from tracer.rules.premises import Premise, Premises
 
@@ -77,7 +77,7 @@ def test_folders_above() -> None:
 def judged(record: Any, engine: object = ENGINE) -> tuple[Violation, ...]:
     session = {"boot_offset_ns": 0, "engine": engine}
     event: Event = Context(session).event(record)
-    return guarded(session, lambda _event: ())(event)
+    return protected(session, lambda _event: ())(event)
 
 
 def test_a_sentence() -> None:

@@ -9,8 +9,9 @@ process group, in which whoever started the sandbox may be (`trap 'kill 0' EXIT`
 sandbox's own files, whatever they are called.
 
 Not seen are names that lead here through a bind mount, or a symbolic link made before the watch, when the act
-opens nothing; what somebody outside does on request; limits, priorities and CPUs set for the engine; and a
-mount over a folder above the sessions, which breaks another rule (packs/mount_escape.yml).
+opens nothing; what somebody outside does on request; limits, priorities and CPUs set for the engine; the
+links of what refuses connections, which are made later; and a mount over a folder above the sessions, which
+breaks another rule (packs/mount_escape.yml).
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ _THINGS = {
 }
 
 
-def guard(engine: Mapping[str, Any], entity_id: str) -> Check:
+def protection(engine: Mapping[str, Any], entity_id: str) -> Check:
     """The check of one event: None when it is no attack.
 
     `engine` is that of a session record, `entity_id` names its process. Raises TraceError when it cannot be
