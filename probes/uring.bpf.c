@@ -983,7 +983,7 @@ __noinline int finish_own(u64 key, struct request *q, u64 file_at, s32 result)
 		return 0;
 	sk = is_socket(file) ? sock_of(file) : NULL;
 	own.kind = own_kind(q->opcode);
-	own.sk = (u64)sk;
+	own.file = file_at;
 	family = BPF_CORE_READ(sk, __sk_common.skc_family);
 	if (result < 0 || !is_of_current(q) || (!is_inet(family) && family != AF_UNIX))
 		return emit_kept(key, q, result, 0);
@@ -1008,7 +1008,7 @@ __noinline int accepted(struct call *c, u64 file_at, u32 place)
 	if (!c || !is_socket(file))
 		return 0;
 	sk = sock_of(file);
-	own.sk = (u64)sk;
+	own.file = file_at;
 	if (is_inet(BPF_CORE_READ(sk, __sk_common.skc_family)))
 		flow_begin(file_at, c->scope, c->start_ns, FLOW_INGRESS | FLOW_ESTABLISHED);
 	if (place)
