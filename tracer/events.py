@@ -197,7 +197,7 @@ class Container:
         """How people call it."""
         if self.pod and self.name:
             return f"{self.namespace}/{self.pod}/{self.name}"
-        return self.name or self.id[:12]
+        return self.name or self.id[:12] or self.pod
 
 
 class StdioKind(StrEnum):

@@ -98,6 +98,7 @@ class Rubicon:
 
     folder: Path
     started: list[Started] = field(default_factory=list)
+    path: str = "/usr/sbin:/usr/bin:/sbin:/bin"
     adopted: list[int] = field(default_factory=list)  # pidfds of what an engine that is killed leaves
 
     @property
@@ -117,7 +118,7 @@ class Rubicon:
     @property
     def environment(self) -> dict[str, str]:
         return {
-            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+            "PATH": self.path,
             "HOME": str(self.folder),
             "LANG": "C.UTF-8",
             "RUBICON_TRACES": str(self.traces),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator
 
 import pytest
 
-from .driver import Document, Events, Rubicon, Started, until
+from .attached import attach, end, is_own_program, programs
+from .driver import Rubicon, until
 from .runtimes import Docker
 
 
@@ -27,35 +27,11 @@ def docker(daemon: Docker) -> Iterator[Docker]:
     daemon.remove_all()
 
 
-def attach(rubicon: Rubicon, docker: Docker, *argv: str) -> Started:
-    environment = rubicon.environment | {"DOCKER_HOST": f"unix://{docker.socket}"}
-    started = rubicon.start("attach", "--no-tui", "--trace", rubicon.trace, *argv, env=environment)
-    started.says("interrupt to stop")
-    return started
-
-
-def end(rubicon: Rubicon, started: Started) -> Events:
-    started.process.send_signal(signal.SIGINT)
-    assert started.end() == 0, started.err
-    return rubicon.events()
-
-
-def programs(events: Events) -> list[tuple[str, ...]]:
-    """The arguments of each program that the sandbox ran, in order."""
-    ran = [each for each in events.of("exec", "success") if is_own_program(each)]
-    return [tuple(each["process"]["args"]) for each in ran if each["event"]["kind"] == "event"]
-
-
-def is_own_program(event: Document) -> bool:
-    """Not the runtime, on its way to become the container's program."""
-    return not event["rubicon"].get("setting_up")
-
-
 def test_a_container_by_name(rubicon: Rubicon, docker: Docker) -> None:
     """What runs in it, with its names and paths, and what `docker exec` starts, from the first program on."""
     script = "sleep 1000 & while read -r line; do touch /tmp/$line; done; wait"
     container = docker.run("web", "sh", "-c", script)
-    watching = attach(rubicon, docker, "docker:web")
+    watching = attach(rubicon, docker.environment, "docker:web")
     for number in range(7):
         docker.do("exec", "--user", "agent", "web", "touch", f"/tmp/exec{number}")
     events = end(rubicon, watching)
@@ -75,7 +51,7 @@ def test_a_container_by_name(rubicon: Rubicon, docker: Docker) -> None:
 
 def test_a_replay_needs_no_docker(rubicon: Rubicon, docker: Docker) -> None:
     docker.run("web", "sleep", "1000")
-    watching = attach(rubicon, docker, "docker:web")
+    watching = attach(rubicon, docker.environment, "docker:web")
     docker.do("exec", "web", "true")
     before = end(rubicon, watching)
     docker.remove_all()
@@ -93,7 +69,7 @@ def test_a_replay_needs_no_docker(rubicon: Rubicon, docker: Docker) -> None:
 
 def test_a_container_that_restarts_stays_watched(rubicon: Rubicon, docker: Docker) -> None:
     docker.run("web", "sh", "-c", "true; exec sleep 1000")
-    watching = attach(rubicon, docker, "docker:web")
+    watching = attach(rubicon, docker.environment, "docker:web")
     docker.do("restart", "--time", "0", "web")
     docker.do("exec", "web", "id")
     events = end(rubicon, watching)
@@ -105,7 +81,7 @@ def test_two_containers_at_once(rubicon: Rubicon, docker: Docker) -> None:
     """Each event has its own container; a third is not watched."""
     for name in ("one", "two", "three"):
         docker.run(name, "sleep", "1000")
-    watching = attach(rubicon, docker, "docker:one", "docker:two")
+    watching = attach(rubicon, docker.environment, "docker:one", "docker:two")
     for name in ("one", "two", "three"):
         docker.do("exec", name, "touch", f"/tmp/{name}")
     events = end(rubicon, watching)

@@ -41,7 +41,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(args: argparse.Namespace) -> int:
     if args.tui and not has_terminal():
         raise UsageError("--tui needs a terminal")
-    targets = [parse_target(word) for word in args.targets]
+    targets = [target for word in args.targets for target in parse_target(word)]
     loading = Loading(guarding=args.enforce)
     from tracer.cli.live import Live, verdict_status  # meanwhile: this brings in all that reads rules
 
@@ -59,7 +59,7 @@ def _watch(live: Live, targets: list[Target], ended: threading.Event, *, tui: bo
     screen = start_screen(live.trace) if tui else None
     live.voice.quiet = screen is not None
     if screen is None:
-        names = ", ".join(target.name for target in targets)
+        names = ", ".join(dict.fromkeys(target.name for target in targets))
         live.voice.notice(f"watching {names}: {joined} processes (interrupt to stop)")
     try:
         _await_end(live, targets, screen, ended)

@@ -92,6 +92,8 @@ class Images:
     def _user(self, number: int, scope: int) -> str:
         """A container's users are its own: names of the machine mean nothing there."""
         container = self._scopes.container(scope)
+        if container and not container.id:  # one of a pod's, which is not known
+            return ""
         return self._users.get((container.id if container else "", number)) or ""
 
     def _sets_up(self, record: Record) -> bool:

@@ -52,8 +52,12 @@ class Scopes:
         target = text(record, "target", "")
         if target:
             self._targets.put(scope, target)
+        pod, namespace = text(record, "pod", ""), text(record, "namespace", "")
         if container:
             self._enter(scope, container)
+        elif pod:  # whichever of its containers it is
+            self._containers.put(f"{namespace}/{pod}", Container("", pod=pod, namespace=namespace))
+            self._of_scope.put(scope, f"{namespace}/{pod}")
 
     def learn_container(self, record: Mapping[str, Any]) -> None:
         self._labels.clear()

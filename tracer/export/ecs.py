@@ -298,7 +298,8 @@ def _add_container(document: dict[str, Any], container: Container) -> None:
         facts["name"] = valid_unicode(container.name)
     if container.image:
         facts["image"] = {"name": valid_unicode(container.image)}
-    document["container"] = facts
+    if container.id:
+        document["container"] = facts
     if container.pod:
         document["orchestrator"] = {
             "type": "kubernetes",

@@ -204,14 +204,20 @@ class Session:
         for record in target.records:
             self._outbox.add(record)
         joined = self._join(target, scope, silent=silent)
-        if not joined and (target.pid or target.container):
+        if not joined and not self._is_held(target):
             raise TargetError(f"{printable(target.name)} ended while attaching")
         self._describe(target)
         return joined
 
+    def _is_held(self, target: Target) -> bool:
+        """Whether nobody has to join: a cgroup may be empty, and another target may have all of this one."""
+        pid = target.pid or (target.container.pid if target.container else 0)
+        return not pid or self.watches(pid)
+
     def _join(self, target: Target, scope: int, *, silent: bool) -> int:
-        if target.container:  # it may start again
-            self._source.await_container(target.container.id, scope)
+        starts_as = target.container.id if target.container else target.starts_as
+        if starts_as:  # it may start again
+            self._source.await_container(starts_as, scope)
         if target.cgroup_id:
             joined = self._source.add_cgroup(target.cgroup_id, scope, target.cgroup_version)
             if target.cgroup_version == 2 and (folder := cgroups.folder_of_id(target.cgroup_id)):

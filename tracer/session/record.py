@@ -60,7 +60,7 @@ def first_records(
 def scope_record(scope: int, target: Target) -> dict[str, Any]:
     """What a scope is: the target as it was named, and the container, by its id, when it is one."""
     container = {"container": target.container.id} if target.container else {}
-    return {"type": "scope", "scope": scope, "target": target.name, **container}
+    return {"type": "scope", "scope": scope, "target": target.name, **container, **target.pod}
 
 
 def engine_facts(source: Source, trace: Path) -> dict[str, Any]:

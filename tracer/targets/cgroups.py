@@ -113,6 +113,11 @@ def _near(text: str, root: Path) -> str:
     return f"; near matches: {', '.join(printable(path) for path in found)}" if found else ""
 
 
+def folders_below(root: Path) -> Iterator[str]:
+    """Relative to `root`, which is not among them; at most the first ten thousand."""
+    return _walk(root)
+
+
 def _walk(root: Path) -> Iterator[str]:
     for count, (folder, _folders, _files) in enumerate(os.walk(root)):
         if count >= _SCAN_MAX:

@@ -62,6 +62,13 @@ def place_of(pid: int, container_id: str) -> Place | None:
     return None
 
 
+def paths_of(pid: int) -> list[str]:
+    """Of a process, its place in each hierarchy."""
+    with suppress(OSError), open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="surrogateescape") as lines:
+        return [line.rstrip("\n").split(":", 2)[2] for line in lines]
+    return []
+
+
 def own_place(lines: Iterable[str], container_id: str) -> Place | None:
     """`lines` are those of /proc/PID/cgroup (cgroups(7))."""
     by_controller = {}

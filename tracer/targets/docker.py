@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import quote, urlencode
 
 from tracer.errors import TargetError
@@ -117,7 +117,26 @@ def find(name: str) -> tuple[Container, bytes]:
     return find_in("docker", name, engines())
 
 
-def find_in(runtime: str, name: str, places: Sequence[Engine]) -> tuple[Container, bytes]:
+class Listing(Protocol):
+    """What can be asked for containers. `socket` is what it is called by in messages."""
+
+    runtime: str
+    socket: str
+
+    def find(self, name: str) -> Container | None: ...
+    def list(self) -> Iterator[Container]: ...
+    def passwd(self, container_id: str) -> bytes: ...
+    def events(self) -> EventStream: ...
+
+
+class EventStream(Protocol):
+    """In the form of Docker's API; see `container_event`."""
+
+    def __iter__(self) -> Iterator[dict[str, Any]]: ...
+    def close(self) -> None: ...
+
+
+def find_in(runtime: str, name: str, places: Sequence[Listing]) -> tuple[Container, bytes]:
     """Raises TargetError when there is none, or it does not run; the message names near matches."""
     known: list[Container] = []
     failures: list[str] = []
@@ -144,5 +163,5 @@ def near(name: str, known: Iterable[Container]) -> str:
     return f"; near matches: {', '.join(map(printable, found))}" if found else ""
 
 
-def engines() -> list[Engine]:
+def engines() -> Sequence[Listing]:
     return [Engine("docker", socket) for socket in sockets()]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import resource
 from collections.abc import Container, Iterator
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from typing import Any
 
 from tracer.errors import TargetError
@@ -60,6 +62,30 @@ def _is_near(text: str, pid: int, name: str) -> bool:
         number = str(pid)
         return number != text and (number.startswith(text) or (text.startswith(number) and pid > 1))
     return bool(text) and text.lower() in name.lower()
+
+
+def named(pattern: str) -> list[int]:
+    """Pids of the processes whose name (proc_pid_comm(5)) matches a glob; kernel threads are none.
+
+    Raises TargetError when there is none; names near matches.
+    """
+    import psutil
+
+    found, others = [], set()
+    for process in psutil.process_iter(["pid", "name"]):
+        pid = int(process.info["pid"])
+        try:
+            name = _name(pid)
+        except OSError:
+            continue
+        if pattern and fnmatchcase(name, pattern) and _is_running(str(pid)) and _read(pid, "cmdline"):
+            found.append(pid)
+        others.add(name)
+    if not found:
+        close = get_close_matches(pattern.strip("*"), others, n=3, cutoff=0.5)
+        near = f"; near matches: {', '.join(map(printable, close))}" if close else ""
+        raise TargetError(f"no process is called {printable(pattern)}{near}")
+    return found
 
 
 def sees_all_pids() -> bool:

@@ -20,8 +20,8 @@ OF_A_PART = [b"30 24 0:26 /docker/abc /sys/fs/cgroup ro - cgroup2 cgroup rw\n"]
 
 
 def test_a_process_by_its_number() -> None:
-    assert parse_target(f"pid:{os.getpid()}") == Target(f"pid:{os.getpid()}", pid=os.getpid())
-    assert parse_target(f"pid:00{os.getpid()}").pid == os.getpid()
+    assert parse_target(f"pid:{os.getpid()}") == [Target(f"pid:{os.getpid()}", pid=os.getpid())]
+    assert parse_target(f"pid:00{os.getpid()}")[0].pid == os.getpid()
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_a_process_by_its_number() -> None:
         ("pid:²", "is not a process"),
         ("pid:-1", "is not a process"),
         ("pid:", "is not a process"),
-        ("42", "is not a target: give one as pid:N, "),
+        ("42", "is not a target: give one as docker:NAME|ID, "),
         ("\x1b[2J:1", "\\\\x1b\\[2J:1 is not a target"),
         ("cgroup:/no\x1bsuch", "no\\\\x1bsuch"),
     ],

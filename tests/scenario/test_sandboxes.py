@@ -1,0 +1,125 @@
+"""Sandboxes without a daemon, through `pid:`; and what `unit:` and `comm:` name."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tracer.targets.cgroups import mount_point
+
+from .attached import attach, end, programs
+from .conftest import Spawn
+from .driver import Rubicon, until
+from .runtimes import make_image
+
+SCRIPT = "read -r line; /bin/touch /tmp/made; exec /bin/true"  # by its path: else busybox does it itself
+SANDBOXES = {
+    "bubblewrap": ["bwrap", "--bind", "ROOT", "/", "--dev", "/dev", "--proc", "/proc", "--unshare-all"],
+    "firejail": ["firejail", "--quiet", "--noprofile", "--net=none", "--private-tmp"],
+    "nspawn": ["systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--pipe", "--directory=ROOT"],
+    "unshare": ["unshare", "--mount", "--pid", "--fork", "--net", "--uts", "--ipc", "--root=ROOT"],
+}
+
+
+@pytest.mark.parametrize("name", SANDBOXES)
+def test_a_sandbox_by_its_pid(rubicon: Rubicon, spawn: Spawn, tmp_path: Path, name: str) -> None:
+    """Everything below is watched, whatever namespaces it is in, with paths as it sees them."""
+    make_image(tmp_path)
+    root = str(tmp_path / "image")
+    (tmp_path / "image/dev").mkdir()
+    command = [word.replace("ROOT", root) for word in SANDBOXES[name]]
+    if name == "nspawn":
+        (tmp_path / "image/etc/os-release").write_text("ID=box\n")
+        (tmp_path / "image/usr").mkdir()
+    process = spawn(*command, "/bin/sh", "-c", SCRIPT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    until(lambda: process.poll() is not None or runs_script(process.pid), "the sandbox to be ready")
+    if process.poll() is not None:
+        assert process.stdout is not None
+        reason = process.stdout.read().decode()
+        pytest.skip(f"{name} does not run on this machine: {reason}")
+    watching = attach(rubicon, {}, f"pid:{process.pid}")
+    assert process.stdin is not None
+    process.stdin.write(b"\n")
+    process.stdin.close()
+    assert watching.end() == 0, watching.err
+    events = rubicon.events()
+    assert programs(events)[:2] == [("/bin/touch", "/tmp/made"), ("/bin/true",)]
+    made = f"{root}/tmp/made" if name == "unshare" else "/tmp/made"  # chroot alone hides no path
+    assert made in events.of("file_write", "success").paths
+
+
+def runs_script(pid: int) -> bool:
+    """Whether the script waits for its line, somewhere below a process."""
+    from .driver import descendants
+
+    for each in [pid, *descendants(pid)]:
+        try:
+            args = Path(f"/proc/{each}/cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if args[:2] == [b"/bin/sh", b"-c"]:
+            return True
+    return False
+
+
+def test_a_unit(rubicon: Rubicon, spawn: Spawn) -> None:
+    """By the cgroup that systemd gives it; it stays watched when it is started again."""
+    root = mount_point()
+    if root is None:
+        pytest.skip("this machine has no cgroup v2 hierarchy")
+    unit = root / f"rubicon-test-{os.getpid()}.slice" / "agent.service"
+    unit.mkdir(parents=True)
+    command = ("/bin/sh", "-c", 'echo 0 > "$1"; exec sleep 1000', "sh", str(unit / "cgroup.procs"))
+    try:
+        first = spawn(*command)
+        until((unit / "cgroup.procs").read_text, "it to be in the cgroup")
+        wrong = rubicon.do("attach", "unit:agnet")
+        assert (wrong.returncode, "near matches: agent.service" in wrong.stderr) == (2, True), wrong.stderr
+        watching = attach(rubicon, {}, "unit:agent")
+        first.kill()
+        first.wait()
+        until(lambda: not (unit / "cgroup.procs").read_text(), "it to be empty")
+        unit.rmdir()
+        unit.mkdir()
+        second = spawn(*command)
+        until(lambda: Path(f"/proc/{second.pid}/comm").read_text() == "sleep\n", "it to run again")
+        events = end(rubicon, watching)
+        assert ("sleep", "1000") in programs(events)
+        assert {each["rubicon"]["target"] for each in events} == {"unit:agent"}
+        second.kill()
+        second.wait()
+    finally:
+        until(lambda: not (unit / "cgroup.procs").read_text(), "it to be empty")
+        unit.rmdir()
+        unit.parent.rmdir()
+
+
+def test_processes_by_name(rubicon: Rubicon, spawn: Spawn, tmp_path: Path) -> None:
+    """Each that runs now, with what it starts."""
+    program = tmp_path / f"ag-{os.getpid()}"
+    shutil.copy("/bin/busybox", program)
+    started = [spawn(*agent(program)) for _ in range(3)]
+    until(lambda: {named(each.pid) for each in started} == {program.name}, "them to have their name")
+    watching = attach(rubicon, {}, f"comm:ag-{os.getpid()}*")
+    for each in started:
+        assert each.stdin is not None
+        each.stdin.write(b"\n")
+        each.stdin.close()
+    assert watching.end() == 0, watching.err
+    assert programs(rubicon.events()) == [("/bin/true",)] * 3
+    wrong = rubicon.do("attach", "comm:no-such-process-at-all")
+    assert (wrong.returncode, "no process is called" in wrong.stderr) == (2, True)
+
+
+def agent(program: Path) -> list[str]:
+    """busybox takes what it is from its first argument, and the name of the file stays the process's."""
+    code = "import os, sys; os.execv(sys.argv[1], ['sh', '-c', 'read -r line; /bin/true; exit'])"
+    return ["/usr/bin/python3", "-I", "-c", code, str(program)]
+
+
+def named(pid: int) -> str:
+    return Path(f"/proc/{pid}/comm").read_text().rstrip()
