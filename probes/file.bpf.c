@@ -7,6 +7,7 @@
 #include "path.h"
 #include "call.h"
 #include "flow.h"
+#include "acting.h"
 
 #define FD_SCAN_MAX 65536
 
@@ -143,19 +144,47 @@ static __noinline int emit_open(struct call *c, struct file *file, int fd, u32 o
 	return 0;
 }
 
-static __noinline int emit_open_asked(struct call *c, int dirfd, u64 name, u32 open_flags)
+/* What registers and result say of an open that is known by name only: a refused one, or a node, with a `mode`. */
+static __always_inline void fill_open_by_name(struct rb_open *r, struct call *c, u32 open_flags, u32 mode)
 {
-	struct scratch *s = record_begin(sizeof(struct rb_open));
+	r->open_flags = open_flags;
+	if (!mode)
+		return;
+	r->mode = mode & S_IFMT ? mode : mode | S_IFREG;
+	r->created = !c->result;
+}
+
+static __always_inline s64 result_by_name(struct call *c, u32 mode)
+{
+	return mode && !c->result ? RB_NO_DESCRIPTOR : c->result;
+}
+
+static __noinline int open_acted(struct call *c, u32 open_flags, u32 mode)
+{
+	struct acted a = acted_by(bpf_get_current_pid_tgid(), RB_OPEN);
+
+	if (!a.head)
+		return false;
+	fill_open_by_name((void *)a.head, c, open_flags, mode);
+	return acted_end(&a, result_by_name(c, mode));
+}
+
+static __noinline int emit_open_by_name(struct call *c, int dirfd, u64 name, u32 open_flags, u32 mode)
+{
 	struct rb_open *r;
+	struct scratch *s;
 	char first = 0;
 
+	if (has_hooks_inside && open_acted(c, open_flags, mode))
+		return 0;
+	s = record_begin(sizeof(struct rb_open));
 	if (!s)
 		return 0;
 	r = (void *)s->data;
 	__builtin_memset(r, 0, sizeof(*r));
-	record_head(&r->head, RB_OPEN, c->scope, c->start_ns, c->result);
+	record_head(&r->head, RB_OPEN, c->scope, c->start_ns, result_by_name(c, mode));
 	record_flag(s, RB_USER_EVIDENCE);
-	r->open_flags = open_flags;
+	fill_open_by_name(r, c, open_flags, mode);
 	bpf_probe_read_user(&first, 1, (void *)name);
 	r->path_len = put_base(s, dirfd, first == '/');
 	r->name_len = put_user_name(s, (void *)name);
@@ -200,7 +229,7 @@ __noinline int open_exit(struct call *c, int dirfd, u64 name, u32 open_flags)
 		return opened(c, (u64)file, c->result, open_flags);
 	/* Refused, or another thread has closed it already: then only the caller's words are left. */
 	if (may_write(open_flags))
-		emit_open_asked(c, dirfd, name, open_flags);
+		emit_open_by_name(c, dirfd, name, open_flags, 0);
 	return 0;
 }
 
@@ -210,27 +239,9 @@ __noinline int open_exit(struct call *c, int dirfd, u64 name, u32 open_flags)
  */
 __noinline int mknod_exit(struct call *c, int dirfd, u64 name, u32 mode)
 {
-	struct rb_open *r;
-	struct scratch *s;
-	char first = 0;
-
 	if (!c)
 		return 0;
-	s = record_begin(sizeof(struct rb_open));
-	if (!s)
-		return 0;
-	r = (void *)s->data;
-	__builtin_memset(r, 0, sizeof(*r));
-	record_head(&r->head, RB_OPEN, c->scope, c->start_ns, c->result ? c->result : RB_NO_DESCRIPTOR);
-	record_flag(s, RB_USER_EVIDENCE);
-	r->mode = mode & S_IFMT ? mode : mode | S_IFREG;
-	r->open_flags = O_CREAT | O_EXCL;
-	r->created = !c->result;
-	bpf_probe_read_user(&first, 1, (void *)name);
-	r->path_len = put_base(s, dirfd, first == '/');
-	r->name_len = put_user_name(s, (void *)name);
-	record_end(s, &bulk);
-	return 0;
+	return emit_open_by_name(c, dirfd, name, O_CREAT | O_EXCL, mode ? mode : S_IFREG);
 }
 
 /* --- write --------------------------------------------------------------------------------- */
@@ -509,6 +520,18 @@ static __always_inline struct rb_path *path_begin(struct call *c, struct path_ca
 	return r;
 }
 
+static __noinline int path_acted(struct call *c, struct path_call *p)
+{
+	struct acted a = acted_by(bpf_get_current_pid_tgid(), p->kind);
+	struct rb_path *r = (void *)a.head;
+
+	if (!r)
+		return false;
+	r->value = p->value;
+	r->value2 = p->value2;
+	return acted_end(&a, c->result);
+}
+
 /*
  * By name. Without hooks inside the call only the caller's words are to be had: the directory is
  * the kernel's, the name is read back from the caller, and the record says so.
@@ -520,6 +543,8 @@ __noinline int path_exit(struct call *c, struct path_call *p)
 	char first = 0;
 
 	if (!c || !p)
+		return 0;
+	if (has_hooks_inside && path_acted(c, p))
 		return 0;
 	s = record_begin(sizeof(struct rb_path));
 	if (!s)

@@ -10,6 +10,7 @@
 #include "container.bpf.c"
 #include "found.bpf.c"
 #include "syscalls.bpf.c"
+#include "names.bpf.c"
 
 struct rb_layout *rb_layout;	/* never used: it puts the type into the BTF */
 

@@ -3,19 +3,6 @@
 #include "call.h"
 #include "syscalls.h"
 
-static __always_inline u32 act_of(struct pt_regs *regs, bool *compat)
-{
-	u64 nr = regs->orig_ax & ~X32_SYSCALL_BIT;
-
-	if (nr >= SYSCALL_TABLE_SIZE)
-		return ACT_NONE;
-	/* One look tells most calls apart, whichever table they come from. */
-	if (!acts_64[nr] && !acts_32[nr])
-		return ACT_NONE;
-	*compat = is_compat();
-	return *compat ? acts_32[nr] : acts_64[nr];
-}
-
 /* The call that is looked at now on this CPU: on the stack it would weigh on every chain of calls. */
 struct calling {
 	struct call call;
@@ -250,6 +237,25 @@ static __always_inline int task_exit(struct call *c, u32 act)
 	return 0;
 }
 
+static __always_inline int call_exit(struct call *c, u32 act)
+{
+	if (act >= ACT_FIRST_TASK)
+		return task_exit(c, act);
+	if (act >= ACT_FIRST_SOCKET)
+		return socket_exit(c, act);
+	if (act >= ACT_FIRST_ATTRIBUTE)
+		return attribute_exit(c, act);
+	if (act >= ACT_FIRST_NAME)
+		return name_exit(c, act);
+	return io_exit(c, act);
+}
+
+/* Whether a hook inside the call may have put a record by. */
+static __always_inline bool may_be_acting(struct call *c, u32 act)
+{
+	return (act >= ACT_FIRST_BY_NAME && act <= ACT_LAST_BY_NAME) || (act <= ACT_LAST_OPEN && c->result < 0);
+}
+
 SEC("tp_btf/sys_exit")
 int BPF_PROG(on_sys_exit, struct pt_regs *regs, long result)
 {
@@ -273,15 +279,10 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long result)
 	}
 	if (act >= ACT_BOUNDARY)
 		return boundary_exit(c, act - ACT_BOUNDARY);
-	if (is_interrupted(c->result) && act < ACT_CONNECT)
-		return 0;	/* nothing was done; when the kernel tries again, that is traced */
-	if (act >= ACT_FIRST_TASK)
-		return task_exit(c, act);
-	if (act >= ACT_FIRST_SOCKET)
-		return socket_exit(c, act);
-	if (act >= ACT_FIRST_ATTRIBUTE)
-		return attribute_exit(c, act);
-	if (act >= ACT_FIRST_NAME)
-		return name_exit(c, act);
-	return io_exit(c, act);
+	/* Interrupted: nothing was done; when the kernel tries again, that is traced. */
+	if (!is_interrupted(c->result) || act >= ACT_CONNECT)
+		call_exit(c, act);
+	if (has_hooks_inside && may_be_acting(c, act))
+		acting_forget();
+	return 0;
 }

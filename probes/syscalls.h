@@ -3,6 +3,8 @@
 #ifndef RUBICON_SYSCALLS_H
 #define RUBICON_SYSCALLS_H
 
+#include "call.h"
+
 #define SYSCALL_TABLE_SIZE 512
 #define X32_SYSCALL_BIT 0x40000000	/* x32 shares most numbers with x86-64 */
 #define ABSENT (SYSCALL_TABLE_SIZE - 1)	/* a number no call has */
@@ -38,16 +40,16 @@ enum act {
 	ACT_MKDIRAT,
 	ACT_TRUNCATE,
 	ACT_TRUNCATE_HALVES,	/* a length in two registers */
-	ACT_FTRUNCATE,
-	ACT_FTRUNCATE_HALVES,
 	ACT_CHMOD,
-	ACT_FCHMOD,
 	ACT_FCHMODAT,
 	ACT_FCHMODAT2,
 	ACT_CHOWN,
 	ACT_LCHOWN,
-	ACT_FCHOWN,
 	ACT_FCHOWNAT,
+	ACT_FTRUNCATE,
+	ACT_FTRUNCATE_HALVES,
+	ACT_FCHMOD,
+	ACT_FCHOWN,
 	ACT_BIND,
 	ACT_LISTEN,
 	ACT_ACCEPT,
@@ -69,7 +71,10 @@ enum act {
 	ACT_BOUNDARY = 128,	/* and enum rb_act upwards */
 
 	ACT_FIRST_NAME = ACT_RENAME,
-	ACT_FIRST_ATTRIBUTE = ACT_FTRUNCATE,
+	ACT_LAST_OPEN = ACT_OPENAT2,
+	ACT_FIRST_BY_NAME = ACT_MKNOD,
+	ACT_LAST_BY_NAME = ACT_FCHOWNAT,
+	ACT_FIRST_ATTRIBUTE = ACT_CHMOD,
 	ACT_FIRST_SOCKET = ACT_BIND,
 	ACT_FIRST_TASK = ACT_EXECVE,
 	ACT_FIRST_ON_ENTER = ACT_CONNECT,
@@ -210,5 +215,18 @@ enum act {
 static const volatile u8 acts_64[SYSCALL_TABLE_SIZE] = { SYSCALLS(ENTRY_64) [ABSENT] = ACT_NONE };
 static const volatile u8 acts_32[SYSCALL_TABLE_SIZE] = { SYSCALLS(ENTRY_32) [ABSENT] = ACT_NONE };
 #pragma clang diagnostic pop
+
+static __always_inline u32 act_of(struct pt_regs *regs, bool *compat)
+{
+	u64 nr = regs->orig_ax & ~X32_SYSCALL_BIT;
+
+	if (nr >= SYSCALL_TABLE_SIZE)
+		return ACT_NONE;
+	/* One look tells most calls apart, whichever table they come from. */
+	if (!acts_64[nr] && !acts_32[nr])
+		return ACT_NONE;
+	*compat = is_compat();
+	return *compat ? acts_32[nr] : acts_64[nr];
+}
 
 #endif

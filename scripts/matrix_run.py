@@ -19,7 +19,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -28,7 +28,10 @@ KERNELS = ROOT / ".setup/kernels"
 RESULTS = ROOT / ".setup/matrix"
 # By version: the package that always depends on the newest image. Not the cloud images: these have no 9p.
 PACKAGES = {"6.1": "linux-image-amd64", "6.12": "linux-image-6.12-amd64"}
-MINUTES = 18  # for one kernel; it takes about 7 on two processors
+TIERS = ("A", "B")
+LOADERS = ("core",)
+MINUTES = 25  # for one row; it takes about 8 on two processors
+REFUSES: frozenset[str] = frozenset()  # kernels that are too old: a clear refusal is what is wanted there
 TEST_SECONDS = 300
 PR_SET_CHILD_SUBREAPER = 36  # include/uapi/linux/prctl.h
 COMMAND_LINE = "lsm=landlock,lockdown,bpf"  # bpf last: LSM programs are then asked
@@ -39,12 +42,25 @@ class CannotRun(Exception):  # noqa: N818  a fact about the machine, not a mista
 
 
 @dataclass(frozen=True, slots=True)
+class Row:
+    """What is tried: a kernel by version, a tier, a loader."""
+
+    version: str
+    tier: str
+    loader: str
+
+    @property
+    def folder(self) -> Path:
+        return RESULTS / f"{self.version}-{self.tier}-{self.loader}"
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
-    """What one kernel came to: `fine` if nothing failed; `why` says what failed, or why nothing was run."""
+    """What one row came to: `fine` if nothing failed; `why` says what failed, or why nothing was run."""
 
     kernel: str
-    tier: str = "-"
-    loader: str = "-"
+    tier: str
+    loader: str
     passed: int = 0
     failed: int = 0
     skipped: int = 0
@@ -55,39 +71,71 @@ class Result:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/matrix", description="The kernel tier on other kernels.")
-    parser.add_argument("--minutes", type=float, default=MINUTES, help="for one kernel; then it has failed")
-    parser.add_argument("--budget", metavar="MINUTES", type=float, help="after that, start no further kernel")
-    parser.add_argument("kernels", metavar="KERNEL", nargs="*", help=f"default: {' '.join(PACKAGES)}")
+    parser.add_argument("--minutes", type=float, default=MINUTES, help="for one row; then it has failed")
+    parser.add_argument("--budget", metavar="MINUTES", type=float, help="after that, start no further row")
+    parser.add_argument(
+        "wanted",
+        metavar="KERNEL[/TIER[/LOADER]]",
+        nargs="*",
+        help=f"default: {' '.join(PACKAGES)}",
+    )
     parser.add_argument("--pytest", nargs=argparse.REMAINDER, default=[], help=argparse.SUPPRESS)
     args = parser.parse_args(["--pytest" if each == "--" else each for each in sys.argv[1:]])
-    if unknown := set(args.kernels) - PACKAGES.keys():
-        parser.error(f"no kernel {' '.join(sorted(unknown))}: there is {' '.join(PACKAGES)}")
+    try:
+        rows = rows_of(args.wanted)
+    except ValueError as error:
+        parser.error(str(error))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that no machine is left
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
     last_start = time.monotonic() + 60 * args.budget if args.budget else float("inf")
     results = []
-    for version in args.kernels or PACKAGES:
+    for row in rows:
         if time.monotonic() > last_start:
-            results.append(Result(version, why=(f"not run: {args.budget:g} minutes have passed",)))
+            results.append(not_run(row, f"{args.budget:g} minutes have passed", fine=True))
         else:
-            results.append(try_kernel(version, args.minutes * 60, args.pytest, asked=bool(args.kernels)))
+            results.append(try_row(row, args.minutes * 60, args.pytest, asked=bool(args.wanted)))
     print("\n".join(table(results)))
     return 0 if all(each.fine for each in results) else 1
 
 
-def try_kernel(version: str, seconds_max: float, pytest: Sequence[str], *, asked: bool) -> Result:
+def rows_of(wanted: Sequence[str]) -> list[Row]:
+    """What was asked for, or all; tier by tier, so that a run that is cut short has been on each kernel."""
+    choices = [words_of(each) for each in wanted or PACKAGES]
+    return [
+        Row(version, tier, loader)
+        for loader in LOADERS
+        for tier in TIERS
+        for version, tiers, loaders in choices
+        if tier in tiers and loader in loaders
+    ]
+
+
+def words_of(wanted: str) -> tuple[str, Sequence[str], Sequence[str]]:
+    """A kernel, its tiers and its loaders. Raises ValueError."""
+    version, *narrower = wanted.split("/")
+    tiers, loaders = narrower[:1] or TIERS, narrower[1:] or LOADERS
+    if version not in PACKAGES or not set(tiers) <= set(TIERS) or not set(loaders) <= set(LOADERS):
+        known = " / ".join(" ".join(each) for each in (PACKAGES, TIERS, LOADERS))
+        raise ValueError(f"no {wanted}: there is {known}")
+    return version, tiers, loaders
+
+
+def not_run(row: Row, why: str, *, fine: bool) -> Result:
+    return Result(row.version, row.tier, row.loader, fine=fine, why=(f"not run: {why}",))
+
+
+def try_row(row: Row, seconds_max: float, pytest: Sequence[str], *, asked: bool) -> Result:
     """`asked`: by name, so that not being able to is a failure."""
-    say(f"{version} ...")
+    say(f"{row.version} {row.tier} {row.loader} ...")
     try:
-        image = find_image(version)
+        image = find_image(row.version)
     except CannotRun as error:
-        return Result(version, fine=not asked, why=(f"not run: {error}",))
-    results = RESULTS / version
-    shutil.rmtree(results, ignore_errors=True)
-    results.mkdir(parents=True)
+        return not_run(row, str(error), fine=not asked)
+    shutil.rmtree(row.folder, ignore_errors=True)
+    row.folder.mkdir(parents=True)
     begin = time.monotonic()
-    ended = boot(image, results, seconds_max, pytest)
-    return read_result(image.name.removeprefix("vmlinuz-"), results, time.monotonic() - begin, ended=ended)
+    ended = boot(image, row, seconds_max, pytest)
+    return read_result(row, image.name.removeprefix("vmlinuz-"), time.monotonic() - begin, ended=ended)
 
 
 # The kernels
@@ -140,9 +188,10 @@ def call(*argv: str, folder: Path = ROOT) -> str:
 # The virtual machine
 
 
-def boot(image: Path, results: Path, seconds_max: float, pytest: Sequence[str]) -> bool:
+def boot(image: Path, row: Row, seconds_max: float, pytest: Sequence[str]) -> bool:
     """Run the tests on a kernel. False when they had not ended after `seconds_max`."""
-    guest = [str(ROOT / "scripts/matrix_guest"), str(results), str(TEST_SECONDS), *pytest]
+    program, results = ROOT / "scripts/matrix_guest", row.folder
+    guest = [str(program), str(results), str(TEST_SECONDS), row.tier, row.loader, *pytest]
     argv = [
         *(str(ROOT / ".venv/bin/vng"), "--disable-kvm", "--run", str(image)),
         *("--memory", "4G", "--cpus", str(min(os.cpu_count() or 1, 4))),
@@ -191,31 +240,32 @@ def descendants(pid: int) -> Iterator[int]:
 # What came of it
 
 
-def read_result(kernel: str, results: Path, seconds: float, *, ended: bool) -> Result:
+def read_result(row: Row, kernel: str, seconds: float, *, ended: bool) -> Result:
     """From the files that the guest left; whatever is not there is a failure."""
-    tier = loader = "-"
-    with suppress(OSError, ValueError):
-        found = json.loads((results / "doctor.json").read_text())
-        tier, loader = found["tier"] or "-", found["loader"] or "-"
+    result = Result(kernel, row.tier, row.loader, seconds=seconds)
+    if problem := refusal(row.folder):
+        return replace(result, fine=row.version in REFUSES, why=(f"refused: {problem}",))
     try:
-        suite = next(ET.parse(results / "report.xml").iter("testsuite"))
+        suite = next(ET.parse(row.folder / "report.xml").iter("testsuite"))
     except (OSError, ET.ParseError, StopIteration):
-        return Result(
-            kernel, tier, loader, seconds=seconds, fine=False, why=why_no_report(results, ended=ended)
-        )
+        return replace(result, fine=False, why=why_no_report(row.folder, ended=ended))
     failed = [case for case in suite.iter("testcase") if {each.tag for each in case} & {"failure", "error"}]
     skipped = int(suite.get("skipped", 0))
-    return Result(
-        kernel,
-        tier,
-        loader,
+    return replace(
+        result,
         passed=int(suite.get("tests", 0)) - len(failed) - skipped,
         failed=len(failed),
         skipped=skipped,
-        seconds=seconds,
-        fine=not failed and int(suite.get("tests", 0)) > skipped,
+        fine=not failed and int(suite.get("tests", 0)) > skipped and row.version not in REFUSES,
         why=tuple(f"failed: {case.get('classname')}::{case.get('name')}" for case in failed),
     )
+
+
+def refusal(results: Path) -> str:
+    """What Rubicon says on a kernel where it does not load; "" where it does, or said nothing."""
+    with suppress(OSError, ValueError):
+        return str(json.loads((results / "doctor.json").read_text())["problem"])
+    return ""
 
 
 def why_no_report(results: Path, *, ended: bool) -> tuple[str, ...]:

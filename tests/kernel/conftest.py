@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import select
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
@@ -17,7 +18,9 @@ from tracer.capture.core import CoreSource
 _32_BITS = ("-m32", "-nostdlib", "-static", "-ffreestanding", "-fno-pie", "-no-pie", "-fno-stack-protector")
 _FLAGS = {"i386": _32_BITS, "boundary32": _32_BITS}
 
+# Set by scripts/matrix: all tests share one source; which tier and loader they are about.
 ONE_SOURCE = "RUBICON_TEST_ONE_SOURCE"
+TIER = "RUBICON_TEST_TIER"
 
 Triggers = Callable[[str], Path]
 
@@ -44,9 +47,14 @@ def _how_long(fixture_name: str, config: pytest.Config) -> Literal["session", "f
     return "session" if os.environ.get(ONE_SOURCE) else "function"
 
 
+def new_source(**options: Any) -> CoreSource:
+    """The one that these tests are about; to be closed."""
+    return CoreSource(tier=os.environ.get(TIER, ""), **options)
+
+
 @pytest.fixture(scope=_how_long)
 def source() -> Iterator[CoreSource]:
-    source = CoreSource()
+    source = new_source()
     try:
         yield source
     finally:
@@ -55,9 +63,29 @@ def source() -> Iterator[CoreSource]:
 
 @pytest.fixture
 def watch(source: CoreSource, triggers: Triggers) -> Watch:
-    source.sweep()
-    source.drain()  # what an earlier test may have left in it
+    if os.environ.get(ONE_SOURCE):
+        settle(source)
     return Watch(source, triggers)
+
+
+@pytest.fixture
+def fresh_watch(triggers: Triggers) -> Iterator[Watch]:
+    """With a source of its own, for a test that loses records."""
+    source = new_source()
+    try:
+        yield Watch(source, triggers)
+    finally:
+        source.close()
+
+
+def settle(source: CoreSource) -> None:
+    """Until what an earlier test left has ended: a kernel thread may hold a file a moment longer."""
+    quiet = 0
+    while quiet < 3:
+        source.sweep()
+        drained = source.drain()
+        quiet = 0 if drained.bulk.records or drained.critical.records else quiet + 1
+        time.sleep(0.02)
 
 
 @pytest.fixture

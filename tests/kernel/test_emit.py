@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernel.conftest import Triggers
+from tests.kernel.conftest import Triggers, new_source
 from tests.kernel.watching import SECONDS_MAX, Gated, Watch
 from tracer.capture import Wanted
 from tracer.capture.core import CoreSource
@@ -26,7 +26,7 @@ def tiny(triggers: Triggers) -> Iterator[Callable[[int, int], Watch]]:
     made: list[CoreSource] = []
 
     def make(critical: int, bulk: int) -> Watch:
-        made.append(CoreSource(ring_bytes=(critical, bulk)))
+        made.append(new_source(ring_bytes=(critical, bulk)))
         return Watch(made[-1], triggers)
 
     try:

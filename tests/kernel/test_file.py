@@ -154,7 +154,7 @@ print(-call(437, folder, b"../file", struct.pack("QQQ", os.O_WRONLY, 0, 0x08), 2
         (name if name[0] == "/" else f"{here}/{name}", -number)
         for name, number in zip(names, errors, strict=True)
     ]
-    assert {flags(each) for each in run.acts} == {USER}
+    assert {flags(each) for each in run.acts} == {watch.by_name}
 
 
 def test_refused_opens(watch: Watch, here: Path) -> None:

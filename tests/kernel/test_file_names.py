@@ -1,4 +1,8 @@
-"""file.bpf.c: the calls that change a name or an attribute."""
+"""file.bpf.c, names.bpf.c: the calls that change a name or an attribute.
+
+Where the kernel has found the name and is about to act, tier A sees that (`watch.by_name`); a call that fails
+before is known by the caller's words on both.
+"""
 
 from __future__ import annotations
 
@@ -29,16 +33,16 @@ assert fails(os.rename, "sub", "sub/inside") == errno.EINVAL
 """,
         cwd=here,
     )
-    assert [(where(each), where_to(each), each.result) for each in run.paths(Kind.RENAME)] == [
-        (f"{here}/a", f"{here}/e", 0),
-        (f"{here}/b", f"{here}/sub/moved", 0),
-        (f"{here}/sub/moved", f"{here}/sub/back", 0),
-        (f"{here}/c", f"{here}/d", 0),
-        (f"{here}/c", f"{here}/d", -errno.EEXIST),
-        (f"{here}/missing", f"{here}/other", -errno.ENOENT),
-        (f"{here}/sub", f"{here}/sub/inside", -errno.EINVAL),
+    found = [(where(each), where_to(each), each.result, flags(each)) for each in run.paths(Kind.RENAME)]
+    assert found == [
+        (f"{here}/a", f"{here}/e", 0, watch.by_name),
+        (f"{here}/b", f"{here}/sub/moved", 0, watch.by_name),
+        (f"{here}/sub/moved", f"{here}/sub/back", 0, watch.by_name),
+        (f"{here}/c", f"{here}/d", 0, watch.by_name),
+        (f"{here}/c", f"{here}/d", -errno.EEXIST, USER),
+        (f"{here}/missing", f"{here}/other", -errno.ENOENT, USER),
+        (f"{here}/sub", f"{here}/sub/inside", -errno.EINVAL, USER),
     ]
-    assert {flags(each) for each in run.paths()} == {USER}
     assert len(run.paths()) == 8  # and the mkdir
 
 
@@ -61,16 +65,18 @@ assert fails(os.rmdir, "missing") == errno.ENOENT
         cwd=here,
     )
     acts = [each for each in run.paths() if each.kind != Kind.MKDIR]
-    assert [(each.kind, where(each), each.result) for each in acts] == [
-        (Kind.UNLINK, f"{here}/a", 0),
-        (Kind.UNLINK, f"{here}/b", 0),
-        (Kind.RMDIR, f"{here}/sub", -errno.ENOTEMPTY),
-        (Kind.UNLINK, f"{here}/sub/c", 0),
-        (Kind.RMDIR, f"{here}/empty", 0),
-        (Kind.RMDIR, f"{here}/sub/../other", 0),
-        (Kind.UNLINK, f"{here}/a", -errno.ENOENT),
-        (Kind.UNLINK, f"{here}/sub", -errno.EISDIR),
-        (Kind.RMDIR, f"{here}/missing", -errno.ENOENT),
+    by_name = watch.by_name
+    other = f"{here}/sub/../other" if by_name == USER else f"{here}/other"
+    assert [(each.kind, where(each), each.result, flags(each)) for each in acts] == [
+        (Kind.UNLINK, f"{here}/a", 0, by_name),
+        (Kind.UNLINK, f"{here}/b", 0, by_name),
+        (Kind.RMDIR, f"{here}/sub", -errno.ENOTEMPTY, by_name),
+        (Kind.UNLINK, f"{here}/sub/c", 0, by_name),
+        (Kind.RMDIR, f"{here}/empty", 0, by_name),
+        (Kind.RMDIR, other, 0, by_name),
+        (Kind.UNLINK, f"{here}/a", -errno.ENOENT, USER),
+        (Kind.UNLINK, f"{here}/sub", -errno.EISDIR, by_name),
+        (Kind.RMDIR, f"{here}/missing", -errno.ENOENT, USER),
     ]
 
 
@@ -84,11 +90,12 @@ assert fails(os.mkdir, "missing/c") == errno.ENOENT
 """,
         cwd=here,
     )
-    assert [(each.kind, where(each), each.value, each.result) for each in run.paths()] == [
-        (Kind.MKDIR, f"{here}/a", 0o750, 0),
-        (Kind.MKDIR, f"{here}/a/b", 0o1777, 0),
-        (Kind.MKDIR, f"{here}/a", 0o777, -errno.EEXIST),
-        (Kind.MKDIR, f"{here}/missing/c", 0o777, -errno.ENOENT),
+    assert {each.kind for each in run.paths()} == {Kind.MKDIR}
+    assert [(where(each), each.value, each.result, flags(each)) for each in run.paths()] == [
+        (f"{here}/a", 0o750, 0, watch.by_name),
+        (f"{here}/a/b", 0o1777, 0, watch.by_name),
+        (f"{here}/a", 0o777, -errno.EEXIST, USER),
+        (f"{here}/missing/c", 0o777, -errno.ENOENT, USER),
     ]
 
 
@@ -106,15 +113,17 @@ assert fails(os.symlink, "x", "s") == errno.EEXIST
 """,
         cwd=here,
     )
-    assert [(where(each), where_to(each), each.result) for each in run.paths(Kind.LINK)] == [
-        (f"{here}/a", f"{here}/b", 0),
-        (f"{here}/a", f"{here}/sub/c", 0),
-        (f"{here}/a", f"{here}/b", -errno.EEXIST),
+    found = [(where(each), where_to(each), each.result, flags(each)) for each in run.paths(Kind.LINK)]
+    assert found == [
+        (f"{here}/a", f"{here}/b", 0, watch.by_name),
+        (f"{here}/a", f"{here}/sub/c", 0, watch.by_name),
+        (f"{here}/a", f"{here}/b", -errno.EEXIST, USER),
     ]
-    assert [(where(each), each.name2, each.result) for each in run.paths(Kind.SYMLINK)] == [
-        (f"{here}/s", "a", 0),
-        (f"{here}/sub/t", "/no/such/target\n", 0),
-        (f"{here}/s", "x", -errno.EEXIST),
+    found = [(where(each), each.name2, each.result, flags(each)) for each in run.paths(Kind.SYMLINK)]
+    assert found == [
+        (f"{here}/s", "a", 0, watch.by_name),
+        (f"{here}/sub/t", "/no/such/target\n", 0, watch.by_name),
+        (f"{here}/s", "x", -errno.EEXIST, USER),
     ]
 
 
@@ -134,7 +143,7 @@ assert fails(os.ftruncate, 999, 7) == errno.EBADF
         cwd=here,
     )
     assert [(where(each), each.value, each.result, flags(each)) for each in run.paths()] == [
-        (f"{here}/a", 3, 0, USER),
+        (f"{here}/a", 3, 0, watch.by_name),
         (f"{here}/a", 1 << 33, 0, KERNEL),
         (f"{here}/a", 0, -errno.EINVAL, KERNEL),
         (f"{here}/missing", 7, -errno.ENOENT, USER),
@@ -159,14 +168,14 @@ print(has_fchmodat2)
 """,
         cwd=here,
     )
-    newer = [(f"{here}/a", 0o644, 0, USER), (f"{here}/a", 0o604 | AT_EMPTY_PATH << 32, 0, KERNEL)]
+    newer = [(f"{here}/a", 0o644, 0, watch.by_name), (f"{here}/a", 0o604 | AT_EMPTY_PATH << 32, 0, KERNEL)]
     if run.output != b"True\n":
         newer = [(f"{here}/a", 0o644, -errno.ENOSYS, USER)]
     assert {each.kind for each in run.paths()} == {Kind.CHMOD}
     assert [(where(each), each.value, each.result, flags(each)) for each in run.paths()] == [
-        (f"{here}/a", 0o4755, 0, USER),
+        (f"{here}/a", 0o4755, 0, watch.by_name),
         (f"{here}/a", 0o600, 0, KERNEL),
-        (f"{here}/a", 0o640, 0, USER),
+        (f"{here}/a", 0o640, 0, watch.by_name),
         *newer,
         (f"{here}/missing", 0o777, -errno.ENOENT, USER),
     ]
@@ -203,4 +212,60 @@ assert fails(os.fchown, fd, 0, 0) == errno.EPERM
         (f"{here}/sub/missing", 1, 1, -errno.ENOENT),
         (f"{here}/a", 0, 0, -errno.EPERM),
     ]
-    assert [flags(each) for each in acts] == [USER, USER, KERNEL, USER, KERNEL, USER, USER, KERNEL]
+    by_name = watch.by_name
+    evidence = [by_name, by_name, KERNEL, by_name, KERNEL, by_name, USER, KERNEL]
+    assert [flags(each) for each in acts] == evidence
+
+
+def test_a_failure_is_not_taken_for_the_call_before(watch: Watch, here: Path) -> None:
+    """What was found for one call is not there for the next one: by whichever way the first ended."""
+    run = watch.python(
+        """
+write("a"); fd = os.open("a", os.O_RDONLY)
+os.close(os.open("a", os.O_WRONLY | os.O_TRUNC))
+assert fails(os.truncate, "missing", 1) == errno.ENOENT
+os.fchmod(fd, 0o600)
+assert fails(os.chmod, "missing", 0o777) == errno.ENOENT
+call(452, fd, b"", 0o604, 0x1000)
+assert fails(os.chmod, "missing", 0o777) == errno.ENOENT
+assert fails(os.open, "a/b", os.O_WRONLY) == errno.ENOTDIR
+assert fails(os.open, "x" * 4200, os.O_WRONLY) == errno.ENAMETOOLONG
+os.mkdir("sub")
+assert fails(os.mkdir, "sub") == errno.EEXIST
+""",
+        cwd=here,
+    )
+    missing = [each for each in run.paths() if each.name == "missing"]
+    assert [(each.kind, each.result, flags(each)) for each in missing] == [
+        (Kind.TRUNCATE, -errno.ENOENT, USER),
+        (Kind.CHMOD, -errno.ENOENT, USER),
+        (Kind.CHMOD, -errno.ENOENT, USER),
+    ]
+    again = run.paths(Kind.MKDIR)[-1]
+    assert (where(again), again.result, flags(again)) == (f"{here}/sub", -errno.EEXIST, USER)
+    refused = [each for each in run.opens if each.result < 0]
+    assert [(each.result, flags(each) & USER) for each in refused] == [
+        (-errno.ENOTDIR, watch.by_name),
+        (-errno.ENAMETOOLONG, USER),
+    ]
+
+
+def test_through_symbolic_links(watch: Watch, here: Path) -> None:
+    """Tier A says where they lead; of tier B's words that is made out later, for links made under watch."""
+    run = watch.python(
+        """
+os.mkdir("real"); os.symlink("real", "way"); write("real/a"); os.symlink("real/a", "direct")
+os.chmod("direct", 0o600)
+os.truncate("way/a", 1)
+os.rename("way/a", "way/b")
+os.unlink("way/b")
+os.unlink("direct")
+""",
+        cwd=here,
+    )
+    acts = [each for each in run.paths() if each.kind not in (Kind.MKDIR, Kind.SYMLINK)]
+    found = [(where(each), flags(each)) for each in acts]
+    inner = [f"{here}/{each}" for each in ("real/a", "real/a", "real/a", "real/b", "direct")]
+    as_given = [f"{here}/{each}" for each in ("direct", "way/a", "way/a", "way/b", "direct")]
+    paths = as_given if watch.by_name == USER else inner
+    assert found == [(path, watch.by_name) for path in paths]

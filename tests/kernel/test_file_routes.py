@@ -155,9 +155,9 @@ assert call(133, 0, 0o600, 0) == -errno.EFAULT
     )
     made = [(each.result, stat.S_IFMT(each.mode), each.created, flags(each)) for each in run.opens]
     assert made == [
-        *[(NO_DESCRIPTOR, stat.S_IFREG, 1, USER)] * 4,
-        (NO_DESCRIPTOR, stat.S_IFIFO, 1, USER),
-        (NO_DESCRIPTOR, stat.S_IFSOCK, 1, USER),
+        *[(NO_DESCRIPTOR, stat.S_IFREG, 1, watch.by_name)] * 4,
+        (NO_DESCRIPTOR, stat.S_IFIFO, 1, watch.by_name),
+        (NO_DESCRIPTOR, stat.S_IFSOCK, 1, watch.by_name),
         (-17, stat.S_IFREG, 0, USER),
         (-14, stat.S_IFREG, 0, USER | Flag.UNREADABLE),
     ]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernel.conftest import Cgroup, Triggers
+from tests.kernel.conftest import Cgroup, Triggers, new_source
 from tests.kernel.watching import SECONDS_MAX, Gated, Watch, python
 from tracer.capture import Wanted
 from tracer.capture.core import CoreSource
@@ -343,7 +343,7 @@ os.wait()
 
 
 def test_two_sources_see_only_their_own(watch: Watch, triggers: Triggers, here: Path) -> None:
-    other_source = CoreSource()
+    other_source = new_source()
     try:
         other = Watch(other_source, triggers, scope=7)
         code = "for i in range(int(args[1])): write(args[0] + str(i))\nos.spawnv(0, '/bin/true', ['true'])"

@@ -124,6 +124,11 @@ class Watch:
     def __post_init__(self) -> None:
         self._decoder = RecordDecoder(self.source.abi)
 
+    @property
+    def by_name(self) -> Flag:
+        """What a record says of its evidence, whose call the kernel has found the name of: by tier."""
+        return Flag(0) if self.source.tier == "A" else Flag.USER_EVIDENCE
+
     def run(self, *argv: str | bytes | Path, lossy: bool = False, **options: Any) -> Run:
         """Run a program and all it starts to the end; its exit status is the caller's to look at.
 

@@ -6,8 +6,10 @@ import importlib.util
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -21,7 +23,7 @@ REPORT = """<?xml version="1.0"?><testsuites><testsuite tests="7" failures="1" e
 
 
 @pytest.fixture(scope="module")
-def matrix() -> ModuleType:
+def program() -> ModuleType:
     spec = importlib.util.spec_from_file_location("matrix_run", PROGRAM)
     assert spec
     assert spec.loader
@@ -30,10 +32,29 @@ def matrix() -> ModuleType:
     return module
 
 
-def test_what_passed_and_failed(matrix: ModuleType, tmp_path: Path) -> None:
-    (tmp_path / "report.xml").write_text(REPORT)
-    (tmp_path / "doctor.json").write_text(json.dumps({"tier": "B", "loader": "core"}))
-    result = matrix.read_result("6.1.0-56-amd64", tmp_path, 239.6, ended=True)
+@pytest.fixture
+def matrix(program: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.setattr(program, "RESULTS", tmp_path)
+    monkeypatch.setattr(program, "KERNELS", tmp_path)
+    return program
+
+
+@pytest.fixture
+def read(matrix: ModuleType) -> Callable[..., Any]:
+    """The result of a row that left those files."""
+
+    def read(version: str, left: dict[str, str], *, ended: bool = True) -> Any:
+        row = matrix.Row(version, "B", "core")
+        row.folder.mkdir()
+        for name, text in left.items():
+            (row.folder / name).write_text(text)
+        return matrix.read_result(row, f"{version}.0-56-amd64", 239.6, ended=ended)
+
+    return read
+
+
+def test_what_passed_and_failed(matrix: ModuleType, read: Callable[..., Any]) -> None:
+    result = read("6.1", {"report.xml": REPORT, "doctor.json": json.dumps({"problem": ""})})
     assert (result.passed, result.failed, result.skipped, result.fine) == (3, 2, 2, False)
     heading, row, *failed = matrix.table([result])
     assert heading.split() == ["kernel", "tier", "loader", "passed", "failed", "skipped", "seconds"]
@@ -41,40 +62,59 @@ def test_what_passed_and_failed(matrix: ModuleType, tmp_path: Path) -> None:
     assert failed == ["  failed: tests.kernel.test_file::test_b", "  failed: tests.kernel.test_file::test_c"]
 
 
-def test_all_passed(matrix: ModuleType, tmp_path: Path) -> None:
-    (tmp_path / "report.xml").write_text('<testsuites><testsuite tests="7" skipped="2"/></testsuites>')
-    result = matrix.read_result("6.12", tmp_path, 1.0, ended=True)
+def test_all_passed(read: Callable[..., Any]) -> None:
+    result = read("6.12", {"report.xml": '<testsuites><testsuite tests="7" skipped="2"/></testsuites>'})
     assert (result.passed, result.failed, result.fine, result.why) == (5, 0, True, ())
 
 
-def test_a_tier_that_was_skipped_did_not_pass(matrix: ModuleType, tmp_path: Path) -> None:
-    (tmp_path / "report.xml").write_text('<testsuites><testsuite tests="7" skipped="7"/></testsuites>')
-    assert not matrix.read_result("6.12", tmp_path, 1.0, ended=True).fine
+def test_a_tier_that_was_skipped_did_not_pass(read: Callable[..., Any]) -> None:
+    assert not read(
+        "6.12", {"report.xml": '<testsuites><testsuite tests="7" skipped="7"/></testsuites>'}
+    ).fine
 
 
 @pytest.mark.parametrize(("ended", "said"), [(True, "ended before the tests"), (False, "not end in time")])
 @pytest.mark.parametrize("left", [{}, {"report.xml": "<torn", "console": "Kernel panic\n"}])
 def test_a_machine_that_left_no_report(
-    left: dict[str, str], ended: bool, said: str, matrix: ModuleType, tmp_path: Path
+    left: dict[str, str], ended: bool, said: str, read: Callable[..., Any]
 ) -> None:
-    for name, text in left.items():
-        (tmp_path / name).write_text(text)
-    result = matrix.read_result("6.1", tmp_path, 1.0, ended=ended)
+    result = read("6.1", left, ended=ended)
     assert not result.fine
     assert said in result.why[0]
     assert ("Kernel panic" in result.why) is bool(left)
+
+
+def test_a_kernel_that_is_too_old_is_to_be_refused(
+    matrix: ModuleType, read: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(matrix, "REFUSES", {"5.10"})
+    problem = {"doctor.json": json.dumps({"problem": "this kernel is too old"})}
+    for version, fine in (("5.10", True), ("6.1", False)):
+        result = read(version, problem)
+        assert (result.fine, result.why) == (fine, ("refused: this kernel is too old",))
 
 
 def test_a_kernel_that_cannot_be_had(
     matrix: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Says so, and fails only who asked for it."""
-    monkeypatch.setattr(matrix, "KERNELS", tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path))
     for asked in (True, False):
-        result = matrix.try_kernel("6.1", 1.0, (), asked=asked)
+        result = matrix.try_row(matrix.Row("6.1", "A", "core"), 1.0, (), asked=asked)
         assert result.fine is not asked
         assert result.why[0].startswith("not run: ")
+
+
+def test_what_can_be_asked_for(matrix: ModuleType) -> None:
+    def rows(*wanted: str) -> list[str]:
+        return [f"{each.version}/{each.tier}/{each.loader}" for each in matrix.rows_of(wanted)]
+
+    assert rows("6.1/B", "6.12") == ["6.12/A/core", "6.1/B/core", "6.12/B/core"]
+    assert rows("6.1/B/core") == ["6.1/B/core"]
+    assert len(rows()) == len(matrix.PACKAGES) * len(matrix.TIERS) * len(matrix.LOADERS)
+    for wrong in ("4.4", "6.1/C", "6.1/A/x", "6.1/A/core/x"):
+        with pytest.raises(ValueError, match="there is"):
+            rows(wrong)
 
 
 def test_all_of_a_machine_ends(matrix: ModuleType) -> None:

@@ -19,6 +19,7 @@ from tracer.capture.layout import layout_of, losses_of
 from tracer.capture.libbpf import Object
 from tracer.capture.ring import Ring
 from tracer.capture.source import Drained, Wanted
+from tracer.capture.trials import try_inner
 from tracer.errors import CaptureError, KernelError, RubiconError
 from tracer.records import Kind
 
@@ -42,12 +43,32 @@ OPTIONAL_PROGRAMS = {
     "on_uring_submit": ("io_uring_submit_req", "io_uring_submit_sqe"),
     "on_uring_complete": ("io_uring_complete",),
 }
-# What tier B cannot see on any kernel, and what would open it; `rubicon doctor` and the trace say so.
+# Hooks inside the calls, and the kernel functions they are on: tier A.
+INNER_PROGRAMS = {
+    "on_path_rename": "security_path_rename",
+    "on_path_unlink": "security_path_unlink",
+    "on_path_link": "security_path_link",
+    "on_path_symlink": "security_path_symlink",
+    "on_path_mkdir": "security_path_mkdir",
+    "on_path_rmdir": "security_path_rmdir",
+    "on_path_mknod": "security_path_mknod",
+    "on_path_truncate": "security_path_truncate",
+    "on_path_chmod": "security_path_chmod",
+    "on_path_chown": "security_path_chown",
+    "on_open_failed": "do_filp_open",
+}
+# What cannot be seen on any kernel, and what would open it; `rubicon doctor` and the trace say so.
 UNSEEN = {
     "how much is written through a shared mapping; that there is one is seen": "nothing: it takes no call",
     "what io_uring sends from buffers the kernel picks, DNS answers there": "reading its rings of buffers",
     "DNS answers that are read by read(2)": "a hook on read(2), which every process would pay for",
     "names asked for over TLS or HTTPS": "nothing: they are encrypted",
+}
+
+UNSEEN_FROM_OUTSIDE = {
+    "the name that is acted on when another thread rewrites it; the event says evidence: user": (
+        "tier A: a kernel that takes fentry and fexit programs"
+    ),
 }
 
 _BULK_KINDS = frozenset({*range(Kind.OPEN, Kind.CHOWN + 1), Kind.FLOW})
@@ -57,19 +78,39 @@ _CONTAINER_NAME_BYTES = 64  # CONTAINER_NAME_LEN in container.bpf.c
 _PASSES_MAX = 64  # over all processes until nobody joins; each pass reaches at least a generation further
 
 
+def is_named(names: bytes, name: str) -> bool:
+    """Whether the kernel's type information has something of that name."""
+    return b"\0" + name.encode() + b"\0" in names
+
+
+def check_floor(names: bytes) -> None:
+    """Raises KernelError for a kernel without the newest thing that the probes cannot do without."""
+    if names and not is_named(names, "BPF_FUNC_loop"):
+        raise KernelError(
+            f"kernel {os.uname().release} is too old for the probes: they need Linux 5.17 or newer (bpf_loop)"
+        )
+
+
+def best_tier(names: bytes) -> str:
+    """A where the kernel has all the functions that tier A hooks, and lets itself be hooked there."""
+    has_functions = all(is_named(names, each) for each in INNER_PROGRAMS.values())
+    return "A" if has_functions and try_inner().yes else "B"
+
+
 class CoreSource:
     """See `Source`. Raises KernelError or PrivilegeError when the probes cannot be loaded.
 
     kernel_btf      type information of the kernel, when it is not the kernel's own
     ring_bytes      sizes of the critical and the bulk ring; powers of two, at least a page
     guarding        also load what can refuse connections; `cgroups` is where version 2 is mounted
+    tier            "A" or "B"; by default the best that this kernel takes
     """
 
     abi: Mapping[str, Any]
     engine: Mapping[str, Any]
     loader: str = "core"
-    tier: str = "B"
-    unseen: tuple[str, ...] = tuple(UNSEEN)
+    tier: str
+    unseen: tuple[str, ...]
 
     def __init__(
         self,
@@ -79,6 +120,7 @@ class CoreSource:
         ring_bytes: tuple[int, int] | None = None,
         guarding: bool = False,
         cgroups: Path | None = None,
+        tier: str = "",
     ) -> None:
         self.guard: Guard | None = None
         self._object = Object(path, kernel_btf)
@@ -88,17 +130,23 @@ class CoreSource:
         self._look_lock = threading.Lock()
         self._poll = select.epoll()
         try:
-            self._load(kernel_btf, ring_bytes, guarding=guarding)
+            self._load(kernel_btf or KERNEL_BTF, ring_bytes, tier, guarding=guarding)
             if guarding:
                 self.guard = Guard(self._object, cgroups, self._write_variable)
         except BaseException:
             self.close()
             raise
 
-    def _load(self, kernel_btf: Path | None, ring_bytes: tuple[int, int] | None, *, guarding: bool) -> None:
+    def _load(
+        self, kernel_btf: Path, ring_bytes: tuple[int, int] | None, tier: str, *, guarding: bool
+    ) -> None:
+        names = kernel_btf.read_bytes() if kernel_btf.exists() else b""
+        check_floor(names)
+        self.tier = tier or best_tier(names)
+        self.unseen = (*UNSEEN, *(UNSEEN_FROM_OUTSIDE if self.tier == "B" else ()))
         self._cpus = self._object.possible_cpus
         self._object.map("losses").resize(self._cpus)
-        self._object.map("scratches").resize(self._cpus + 1)
+        self._object.map("scratches").resize((2 if self.tier == "A" else 1) * self._cpus + 1)
         if ring_bytes:
             for name, size in zip(("critical", "bulk"), ring_bytes, strict=True):
                 self._object.map(name).resize(size)
@@ -107,7 +155,8 @@ class CoreSource:
         self._loss_names = {place: name for name, place in losses_of(btf).items()}
         self._variables = btf.variables(".bss")
         self._set_constant(btf, "user_slot", self._cpus)
-        programs = [*PROGRAMS, *self._choose(kernel_btf or KERNEL_BTF)]
+        self._set_constant(btf, "has_hooks_inside", self.tier == "A")
+        programs = [*self._choose_inner(), *PROGRAMS, *self._choose_optional(names)]
         for program in () if guarding else guard.PROGRAMS:
             self._object.leave_out(program)
         self._object.load()
@@ -123,12 +172,19 @@ class CoreSource:
         start_ns, pid = struct.unpack_from("<QI", self._bss_bytes[offset : offset + size])
         return {"pid": pid, "start_ns": start_ns, "bpf": self._object.ids()}
 
-    def _choose(self, kernel_btf: Path) -> list[str]:
+    def _choose_inner(self) -> list[str]:
+        """Those of tier A, to be attached first: who sees a call end has then seen it from the inside."""
+        if self.tier == "A":
+            return list(INNER_PROGRAMS)
+        for program in INNER_PROGRAMS:
+            self._object.leave_out(program)
+        return []
+
+    def _choose_optional(self, names: bytes) -> list[str]:
         """The optional programs this kernel has a place for: each tracepoint has a type in its BTF."""
-        names = kernel_btf.read_bytes() if kernel_btf.exists() else b""
         chosen = []
         for program, tracepoints in OPTIONAL_PROGRAMS.items():
-            found = [each for each in tracepoints if b"\0btf_trace_" + each.encode() + b"\0" in names]
+            found = [each for each in tracepoints if is_named(names, f"btf_trace_{each}")]
             if not found:
                 self._object.leave_out(program)
                 continue

@@ -13,10 +13,10 @@ import shutil
 import zlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tracer.capture.core import OBJECT, OPTIONAL_PROGRAMS, UNSEEN
+from tracer.capture.core import OBJECT, OPTIONAL_PROGRAMS, UNSEEN, UNSEEN_FROM_OUTSIDE
 from tracer.capture.libbpf import Object, library
 from tracer.capture.preflight import (
     BTF_VARIABLE,
@@ -44,6 +44,7 @@ _BTF_NAMES = {
     "fexit": "{}",
     "fmod_ret": "{}",
 }
+_OPENS = UNSEEN | UNSEEN_FROM_OUTSIDE
 _KPROBES = "sys/bus/event_source/devices/kprobe"
 _GZIP = 31  # the window bits by which zlib takes a gzip file
 _LOCKDOWN = "sys/kernel/security/lockdown"
@@ -147,16 +148,17 @@ def examine(
         source.close()
     except RubiconError as error:
         problem = str(error)
+    programs = _programs(kernel)
     return Examination(
         kernel=kernel,
         loads=not problem,
         problem=problem,
         loader=loader,
         tier=tier,
-        hooks=_hooks(kernel.btf),
-        programs=_programs(kernel),
+        hooks=_hooks(kernel.btf, {each.name: each for each in programs}),
+        programs=programs,
         calls=try_calls(kernel.machine),
-        unseen=tuple(Unseen(each, UNSEEN.get(each, "")) for each in unseen),
+        unseen=tuple(Unseen(each, _OPENS.get(each, "")) for each in unseen),
     )
 
 
@@ -227,8 +229,8 @@ def _kprobes(root: Path) -> Answer:
     return Answer("kprobes", there, "" if there else "this kernel is built without them")
 
 
-def _hooks(btf: str) -> tuple[Hook, ...]:
-    """What the compiled probes want, held against the names that the kernel's type information has."""
+def _hooks(btf: str, kinds: Mapping[str, Answer]) -> tuple[Hook, ...]:
+    """What the compiled probes want, held against the names in the kernel's type information and `kinds`."""
     try:
         probes = Object(OBJECT)
     except KernelError:
@@ -238,7 +240,15 @@ def _hooks(btf: str) -> tuple[Hook, ...]:
     finally:
         probes.close()
     names = _names_of(btf)
-    return tuple(_hook(program, section, names) for program, section in sections.items())
+    hooks = (_hook(program, section, names) for program, section in sections.items())
+    return tuple(_allowed(each, kinds.get(each.hook.partition("/")[0])) for each in hooks)
+
+
+def _allowed(hook: Hook, kind: Answer | None) -> Hook:
+    """A place is of no use where programs of that kind are refused."""
+    if kind is None or kind.yes or not hook.yes:
+        return hook
+    return replace(hook, yes=kind.yes, why=kind.why)
 
 
 def _names_of(btf: str) -> frozenset[bytes]:

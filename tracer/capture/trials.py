@@ -64,8 +64,13 @@ class Answer:
 
 
 def try_programs(trial: Callable[[int, int, str], None] = try_program) -> tuple[Answer, ...]:
-    """The kinds of programs that tier A is made of. To be asked with the privileges to load probes."""
+    """Kinds of programs; tier A is made of fentry and fexit. To be asked with the privileges to load them."""
     return tuple(_try(name, trial, *how) for name, how in _PROGRAMS.items())
+
+
+def try_inner(trial: Callable[[int, int, str], None] = try_program) -> Answer:
+    """Whether hooks inside the kernel's functions are allowed: where fexit is, fentry is."""
+    return _try("fexit", trial, *_PROGRAMS["fexit"])
 
 
 def _try(name: str, trial: Callable[[int, int, str], None], *how: int | str) -> Answer:

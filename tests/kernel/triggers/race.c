@@ -2,7 +2,7 @@
  * Calls whose memory another thread rewrites meanwhile, N times; prints what the kernel really did.
  *
  * race open PATH N           the last byte of PATH flips between A and B; prints which file was opened
- * race unlink PATH N         likewise; prints nothing, and makes the file again each time
+ * race unlink PATH N         likewise; prints which was removed, and makes it again each time
  * race udp PORT PORT N       the port flips; prints the peer's port, from the kernel
  * race tcp PORT PORT N       likewise; both are listened to
  * race exec PATH N           the last byte of PATH and the first argument flip; PATH is "race" itself, as two copies
@@ -112,6 +112,7 @@ static void race_unlink(char *path, long n)
 		}
 		await_turn(i);
 		check(unlink(path));
+		putchar(access(name, F_OK) ? 'B' : 'A');	/* name ends with B now */
 	}
 }
 

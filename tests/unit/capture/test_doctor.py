@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tracer.capture import Source, doctor, trials
-from tracer.capture.core import UNSEEN
+from tracer.capture import Source, core, doctor, trials
+from tracer.capture.core import INNER_PROGRAMS, UNSEEN, UNSEEN_FROM_OUTSIDE, best_tier, check_floor
 from tracer.capture.doctor import NOT_ALLOWED, examine, kernel_facts
 from tracer.capture.preflight import BTF_VARIABLE
+from tracer.capture.trials import Answer
 from tracer.errors import KernelError
 
 
@@ -125,6 +126,36 @@ def test_hooks_are_held_against_the_kernels_names(tmp_path: Path, unprivileged: 
     assert source.closed
 
 
+def test_a_place_is_no_use_where_such_programs_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = (Answer("fentry", False, "refused"), Answer("fexit", True))
+    monkeypatch.setattr(doctor, "_programs", lambda _: answers)
+    environment = named(tmp_path / "btf", "security_path_rename", "do_filp_open")
+    hooks = {each.hook: (each.yes, each.why) for each in examine(environment, opening(Loaded())).hooks}
+    assert hooks["fentry/security_path_rename"] == (False, "refused")
+    assert hooks["fentry/security_path_unlink"] == (False, "this kernel has no such place")
+    assert hooks["fexit/do_filp_open"] == (True, "")
+
+
+def test_a_kernel_that_is_too_old_is_told_which_one_is_needed() -> None:
+    check_floor(b"\0BPF_FUNC_loop\0")
+    with pytest.raises(KernelError, match=r"too old for the probes: they need Linux 5\.17"):
+        check_floor(b"\0BPF_FUNC_for_each_map_elem\0")
+
+
+def test_the_tier_is_what_the_kernel_has_and_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    functions = b"\0" + b"\0".join(each.encode() for each in INNER_PROGRAMS.values()) + b"\0"
+    for takes, names, tier in (
+        (True, functions, "A"),
+        (False, functions, "B"),
+        (True, functions.replace(b"\0security_path_link\0", b"\0"), "B"),
+        (True, b"", "B"),
+    ):
+        monkeypatch.setattr(core, "try_inner", lambda takes=takes: Answer("fexit", takes))
+        assert best_tier(names) == tier
+
+
 def test_without_names_hooks_are_not_known(tmp_path: Path, unprivileged: None) -> None:
     found = examine({BTF_VARIABLE: str(tmp_path / "none")}, opening(Loaded()))
     assert {each.yes for each in found.hooks if not each.hook.startswith("raw_tp/")} == {None}
@@ -146,7 +177,7 @@ def test_kinds_of_programs_are_not_tried_without_privileges(tmp_path: Path, unpr
 
 
 def test_every_route_says_what_would_open_it() -> None:
-    assert all(UNSEEN.values())
+    assert all((UNSEEN | UNSEEN_FROM_OUTSIDE).values())
 
 
 @pytest.mark.parametrize(
