@@ -6,7 +6,7 @@ import os
 import select
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +14,7 @@ import pytest
 
 from tests.kernel.watching import TRIGGERS, Watch
 from tracer.capture.core import CoreSource
+from tracer.records import Act, BoundaryRecord, Flag, Kind, Record
 
 _32_BITS = ("-m32", "-nostdlib", "-static", "-ffreestanding", "-fno-pie", "-no-pie", "-fno-stack-protector")
 _FLAGS = {"i386": _32_BITS, "boundary32": _32_BITS}
@@ -92,6 +93,34 @@ def settle(source: CoreSource) -> None:
 def here(tmp_path: Path) -> Path:
     """A folder to work in, by its real path, which is what the kernel walks."""
     return tmp_path.resolve()
+
+
+@pytest.fixture(autouse=True)
+def routes(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What the records of a test say of the routes it is marked with; for the report of scripts/matrix."""
+    yield
+    watch = next((each for each in request.node.funcargs.values() if isinstance(each, Watch)), None)
+    for mark in request.node.iter_markers("route"):
+        name, *what = mark.args
+        found = evidence(watch.recorded if watch else [], what, **mark.kwargs)
+        request.node.user_properties.append(("route", f"{name}: {found}"))
+
+
+def evidence(records: Sequence[Record], what: Sequence[Kind | Act], *, failed: bool = False) -> str:
+    """What the records of all those kinds and boundary acts, that succeeded or failed, were taken from."""
+    flags = []
+    for each in what:
+        found = [record.flags for record in records if is_of(record, each) and (record.result < 0) == failed]
+        if not found:
+            return "not seen"
+        flags += found
+    return "seen, caller's words" if any(each & Flag.USER_EVIDENCE for each in flags) else "seen"
+
+
+def is_of(record: Record, what: Kind | Act) -> bool:
+    if isinstance(what, Act):
+        return isinstance(record, BoundaryRecord) and record.act == what
+    return record.kind == what
 
 
 class Cgroup:

@@ -41,6 +41,7 @@ def stranger() -> Iterator[subprocess.Popen[bytes]]:
 # ---- namespaces and mounts
 
 
+@pytest.mark.route("boundary: setns, unshare, clone into namespaces", Act.SETNS, Act.UNSHARE, Act.CLONE)
 def test_namespaces(watch: Watch) -> None:
     run = watch.python(
         """
@@ -102,6 +103,9 @@ def test_setns_by_pidfd(watch: Watch, stranger: subprocess.Popen[bytes]) -> None
     assert said(setns) == (Act.SETNS, 0x4000000, 0)
 
 
+@pytest.mark.route(
+    "boundary: mount, umount, chroot, pivot_root", Act.MOUNT, Act.UMOUNT, Act.CHROOT, Act.PIVOT_ROOT
+)
 def test_mounts(watch: Watch, here: Path) -> None:
     (here / "root" / "old").mkdir(parents=True)
     run = watch.python(
@@ -141,6 +145,7 @@ assert call(161, b"/old") == 0
     assert (root.act, root.result, root.path, flags(root)) == (Act.CHROOT, 0, "/old", Flag(0))
 
 
+@pytest.mark.route("boundary: the new mount calls", Act.FSOPEN, Act.FSMOUNT, Act.MOVE_MOUNT, Act.OPEN_TREE)
 def test_new_mount_api(watch: Watch, here: Path) -> None:
     (here / "mnt").mkdir()
     run = watch.python(
@@ -202,6 +207,7 @@ def ids(record: BoundaryRecord, when: str) -> tuple[int, ...]:
     return c.uid, c.euid, c.suid, c.fsuid, c.gid, c.egid, c.sgid, c.fsgid
 
 
+@pytest.mark.route("boundary: setuid, setgid and the like", Act.SETRESUID, Act.SETRESGID, Act.SETGROUPS)
 def test_credentials(watch: Watch) -> None:
     run = watch.python(
         """
@@ -253,6 +259,7 @@ assert call(116, 0, 0) == -errno.EPERM
     assert {flags(each) for each in run.boundaries} == {Flag(0)}
 
 
+@pytest.mark.route("boundary: capset", Act.CAPSET)
 def test_capset(watch: Watch) -> None:
     run = watch.python(
         """
@@ -277,6 +284,7 @@ assert call(126, header, struct.pack("6I", 8, 8, 0, 0, 0, 0)) == -errno.EPERM
 # ---- other processes
 
 
+@pytest.mark.route("boundary: ptrace", Act.PTRACE)
 def test_ptrace(watch: Watch) -> None:
     run = watch.python(
         """
@@ -319,6 +327,12 @@ os.wait(); os.wait()
     assert traceme.pid != run.pid
 
 
+@pytest.mark.route(
+    "boundary: /proc/PID/mem, process_vm_writev, pidfd_getfd",
+    Act.MEM_OPEN,
+    Act.PROCESS_VM_WRITEV,
+    Act.PIDFD_GETFD,
+)
 def test_memory_and_files_of_others(watch: Watch, stranger: subprocess.Popen[bytes]) -> None:
     run = watch.python(
         """
@@ -359,6 +373,7 @@ assert call(438, 0, 0, 0) == -errno.EBADF
     assert (opened.path, flags(opened), text(opened)) == (f"/proc/{stranger.pid}/mem", Flag(0), "sleep")
 
 
+@pytest.mark.route("boundary: signals to strangers", Act.KILL, Act.TGKILL, Act.PIDFD_SEND_SIGNAL)
 def test_signals_leave_traces_only_outside(watch: Watch, stranger: subprocess.Popen[bytes]) -> None:
     run = watch.python(
         """
@@ -456,6 +471,10 @@ os.wait()
 # ---- the kernel
 
 
+@pytest.mark.route("boundary: bpf, perf_event_open", Act.BPF, Act.PERF_EVENT_OPEN)
+@pytest.mark.route(
+    "boundary: kernel modules", Act.INIT_MODULE, Act.FINIT_MODULE, Act.DELETE_MODULE, failed=True
+)
 def test_kernel_interfaces(watch: Watch, here: Path) -> None:
     (here / "module.ko").write_bytes(b"no module")
     run = watch.python(
@@ -496,6 +515,7 @@ assert call(176, b"nonesuch", 0o4000) < 0
     assert (acts[8].name2, acts[9].name2) == ("b=2", "nonesuch")
 
 
+@pytest.mark.route("boundary: memfd_create, userfaultfd", Act.MEMFD_CREATE)
 def test_descriptors_of_many_powers(watch: Watch) -> None:
     run = watch.python(
         """
@@ -539,6 +559,7 @@ print(ring, key)
 # ---- cgroups
 
 
+@pytest.mark.route("boundary: moved out of the watched cgroup", Act.CGROUP_MOVE)
 def test_leaving_a_watched_cgroup(
     watch: Watch, triggers: Triggers, new_cgroup: Callable[[str], Cgroup]
 ) -> None:

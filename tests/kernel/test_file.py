@@ -18,6 +18,7 @@ KERNEL, USER = Flag(0), Flag.USER_EVIDENCE
 # ---- open, write, close
 
 
+@pytest.mark.route("file: open, creat, write, close", Kind.OPEN, Kind.CLOSE)
 def test_written_files(watch: Watch, here: Path) -> None:
     run = watch.python(
         """
@@ -75,6 +76,7 @@ for fd in fds: os.close(fd)
     assert [each.path for each in run.closes] == [f"{here}/{name}" for name in writable]
 
 
+@pytest.mark.route("file: open_by_handle_at", Kind.OPEN)
 def test_open_by_handle(watch: Watch, here: Path) -> None:
     (here / "file").write_text("")
     run = watch.python(
@@ -96,6 +98,7 @@ if call(303, -100, b"file", handle, ctypes.byref(mount), 0) == 0:
     assert closed(run.closes) == [(f"{here}/file", 7, 1)]
 
 
+@pytest.mark.route("file: O_TMPFILE, memfd", Kind.OPEN)
 def test_without_a_name(watch: Watch, here: Path) -> None:
     run = watch.python("write('.', b'12345', os.O_WRONLY | os.O_TMPFILE)", cwd=here)
     (open_,), (close,) = run.opens, run.closes
@@ -118,6 +121,7 @@ def test_renamed_while_open(watch: Watch, here: Path) -> None:
     assert (run.opens[0].path, run.closes[0].path) == (f"{here}/a", f"{here}/b")
 
 
+@pytest.mark.route("file: open that fails", Kind.OPEN, failed=True)
 def test_failed_opens(watch: Watch, here: Path) -> None:
     (here / "file").write_text("")
     (here / "folder").mkdir()
@@ -263,6 +267,7 @@ os.wait()
 # ---- bytes and writes
 
 
+@pytest.mark.route("file: pwrite, writev, sendfile, splice, copy_file_range", Kind.CLOSE)
 def test_ways_to_write(watch: Watch, here: Path) -> None:
     (here / "source").write_bytes(b"s" * 1009)
     run = watch.python(

@@ -9,6 +9,8 @@ from __future__ import annotations
 import errno
 from pathlib import Path
 
+import pytest
+
 from tests.kernel.watching import Watch, flags, where, where_to
 from tracer.records import Flag, Kind
 
@@ -16,6 +18,8 @@ KERNEL, USER = Flag(0), Flag.USER_EVIDENCE
 AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH = 0x100, 0x1000
 
 
+@pytest.mark.route("name: rename, renameat2", Kind.RENAME)
+@pytest.mark.route("name: rename that finds no file", Kind.RENAME, failed=True)
 def test_rename(watch: Watch, here: Path) -> None:
     run = watch.python(
         """
@@ -46,6 +50,8 @@ assert fails(os.rename, "sub", "sub/inside") == errno.EINVAL
     assert len(run.paths()) == 8  # and the mkdir
 
 
+@pytest.mark.route("name: unlink", Kind.UNLINK)
+@pytest.mark.route("name: rmdir", Kind.RMDIR)
 def test_unlink_and_rmdir(watch: Watch, here: Path) -> None:
     run = watch.python(
         """
@@ -80,6 +86,7 @@ assert fails(os.rmdir, "missing") == errno.ENOENT
     ]
 
 
+@pytest.mark.route("name: mkdir", Kind.MKDIR)
 def test_mkdir(watch: Watch, here: Path) -> None:
     run = watch.python(
         """
@@ -99,6 +106,8 @@ assert fails(os.mkdir, "missing/c") == errno.ENOENT
     ]
 
 
+@pytest.mark.route("name: link", Kind.LINK)
+@pytest.mark.route("name: symlink", Kind.SYMLINK)
 def test_links(watch: Watch, here: Path) -> None:
     run = watch.python(
         """
@@ -127,6 +136,7 @@ assert fails(os.symlink, "x", "s") == errno.EEXIST
     ]
 
 
+@pytest.mark.route("name: truncate", Kind.TRUNCATE)
 def test_truncate(watch: Watch, here: Path) -> None:
     run = watch.python(
         """
@@ -150,6 +160,7 @@ assert fails(os.ftruncate, 999, 7) == errno.EBADF
     ]
 
 
+@pytest.mark.route("name: chmod, fchmodat2", Kind.CHMOD)
 def test_chmod(watch: Watch, here: Path) -> None:
     run = watch.python(
         """
@@ -181,6 +192,7 @@ print(has_fchmodat2)
     ]
 
 
+@pytest.mark.route("name: chown", Kind.CHOWN)
 def test_chown(watch: Watch, here: Path) -> None:
     run = watch.python(
         """

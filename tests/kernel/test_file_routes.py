@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.kernel.watching import Watch, closed, flags, opened
-from tracer.records import NO_DESCRIPTOR, Flag
+from tracer.records import NO_DESCRIPTOR, Flag, Kind
 
 KERNEL, USER, INHERITED, MAPPED = Flag(0), Flag.USER_EVIDENCE, Flag.INHERITED, Flag.MAPPED
 MAP = """
@@ -22,6 +22,7 @@ def new(name, flags=os.O_RDWR | os.O_CREAT):
 """
 
 
+@pytest.mark.route("file: fallocate", Kind.CLOSE)
 def test_allocation_is_a_write_of_no_bytes(watch: Watch, here: Path) -> None:
     run = watch.python(
         """
@@ -50,6 +51,7 @@ def test_allocation_in_a_file_from_before(watch: Watch, here: Path) -> None:
     ]
 
 
+@pytest.mark.route("file: written through a shared mapping", Kind.CLOSE)
 def test_shared_mappings(watch: Watch, here: Path) -> None:
     """Its bytes are not counted, and the close says so; a private or a read-only one changes no file."""
     run = watch.python(
@@ -94,6 +96,7 @@ def test_a_mapping_of_a_file_from_before(watch: Watch, here: Path) -> None:
     assert len(run.acts) == 1
 
 
+@pytest.mark.route("file: received in a message (SCM_RIGHTS)", Kind.OPEN)
 def test_files_by_message(watch: Watch, here: Path) -> None:
     """Opened by a stranger, received by SCM_RIGHTS, and written to."""
     ours, theirs = socket.socketpair()
@@ -116,6 +119,7 @@ for fd in got[:3]:
     assert len(run.acts) == len(run.opens) + len(run.closes)
 
 
+@pytest.mark.route("file: taken with pidfd_getfd", Kind.OPEN)
 def test_files_taken_from_another_process(watch: Watch, here: Path) -> None:
     with open(here / "file", "wb") as file:
         run = watch.python(
@@ -138,6 +142,7 @@ if fd >= 0:
     assert (here / "file").stat().st_size == 77
 
 
+@pytest.mark.route("name: mknod", Kind.OPEN)
 def test_nodes(watch: Watch, here: Path) -> None:
     run = watch.python(
         """

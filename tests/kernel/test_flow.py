@@ -15,6 +15,7 @@ def ends(record: FlowRecord) -> tuple[int, int, int]:
     return record.peer.dport, record.bytes_out, record.bytes_in
 
 
+@pytest.mark.route("network: bytes and duration, TCP", Kind.FLOW)
 def test_bytes_of_tcp_by_every_route(watch: Watch) -> None:
     """From the kernel's own count: what went by sendfile and splice, and what was read by read(2), too."""
     run = watch.python("""
@@ -107,6 +108,7 @@ os._exit(0)
     assert flow.bytes_out == 7
 
 
+@pytest.mark.route("network: bytes and duration, UDP", Kind.FLOW)
 def test_datagrams_are_counted(watch: Watch) -> None:
     run = watch.python("""
 server, one, many = (socket.socket(type=socket.SOCK_DGRAM) for _ in range(3))
@@ -130,6 +132,7 @@ for each in (server, one, many): each.close()
     assert (server.peer.dport, many.peer.dport) == (0, 0)
 
 
+@pytest.mark.route("network: socket inherited from a stranger", Kind.HEAD)
 def test_inherited_from_a_stranger(watch: Watch) -> None:
     """First seen when it is used: a TCP socket's bytes are those of its whole life."""
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -142,6 +145,7 @@ def test_inherited_from_a_stranger(watch: Watch) -> None:
             assert [each.data for each in run.said(Kind.HEAD)] == [b"after"]
 
 
+@pytest.mark.route("network: socket received in a message", Kind.FLOW)
 @pytest.mark.parametrize("family", ["AF_INET", "AF_INET6"])
 def test_passed_to_another_process(watch: Watch, family: str) -> None:
     run = watch.python(

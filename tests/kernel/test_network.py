@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.kernel.watching import Watch, flags, python
-from tracer.records import ConnectRecord, Flag, Peer
+from tracer.records import ConnectRecord, Flag, Kind, Peer
 
 TCP, UDP = socket.IPPROTO_TCP, socket.IPPROTO_UDP
 
@@ -50,6 +50,8 @@ def closed_port() -> Iterator[str]:
 # ---- TCP
 
 
+@pytest.mark.route("network: connect, TCP", Kind.CONNECT)
+@pytest.mark.route("network: connect that is refused", Kind.CONNECT, failed=True)
 def test_tcp(watch: Watch, port: str, closed_port: str) -> None:
     run = watch.python(
         """
@@ -167,6 +169,7 @@ client.connect(("127.0.0.1", int(args[0])))
     ]
 
 
+@pytest.mark.route("network: TCP fast open, without connect", Kind.CONNECT, failed=True)
 def test_fast_open_sets_off_without_connect(watch: Watch, listener: socket.socket, port: str) -> None:
     """The SYN goes with the first data; how it ends is not seen. The next connect keeps its own peer."""
     run = watch.python(
@@ -293,6 +296,7 @@ print(reached)
 # ---- datagrams
 
 
+@pytest.mark.route("network: connect, UDP", Kind.CONNECT)
 def test_udp(watch: Watch) -> None:
     run = watch.python("""
 client = socket.socket(type=socket.SOCK_DGRAM)
@@ -314,6 +318,7 @@ assert fails(client.connect, ("127.255.255.255", 9)) == errno.EACCES
 # ---- unix
 
 
+@pytest.mark.route("network: connect, unix", Kind.CONNECT)
 def test_unix(watch: Watch, here: Path) -> None:
     run = watch.python(
         """

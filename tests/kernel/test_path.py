@@ -179,5 +179,5 @@ def test_a_name_that_is_too_long(watch: Watch, here: Path) -> None:
         cwd=here,
     )
     fits, cut = run.opens
-    assert (fits.name, flags(fits)) == ("./" * 2047 + "x", USER)
+    assert (fits.name, flags(fits)) == ("./" * 2047 + "x", watch.by_name)
     assert (cut.name, flags(cut)) == (("./" * 2048)[:4095], USER | Flag.NAME_CUT)

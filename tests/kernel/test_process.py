@@ -16,6 +16,7 @@ from tracer.records import ExitRecord, FileId, Flag, Kind
 # ---- fork and exec
 
 
+@pytest.mark.route("process: fork, vfork, clone3, posix_spawn", Kind.FORK, Kind.EXEC, Kind.EXIT)
 @pytest.mark.parametrize("way", ["fork", "vfork", "posix_spawn", "clone3"])
 def test_each_child_once(watch: Watch, triggers: Triggers, here: Path, way: str) -> None:
     leaf = triggers("leaf")
@@ -63,6 +64,7 @@ def test_failed_fork_is_no_event(watch: Watch) -> None:
     assert run.acts == []
 
 
+@pytest.mark.route("process: clone into a cgroup", Kind.FORK)
 def test_clone_into_cgroup(watch: Watch, triggers: Triggers, new_cgroup: object) -> None:
     cgroup: Cgroup = new_cgroup("born")  # type: ignore[operator]
     run = watch.trigger("spawn", "clone3", "7", triggers("leaf"), cgroup.path)
@@ -176,6 +178,7 @@ os.execv("/bin/true", ["true"])
 # ---- execveat and scripts
 
 
+@pytest.mark.route("process: execveat, of a descriptor or a memfd", Kind.EXEC)
 def test_execveat(watch: Watch, triggers: Triggers) -> None:
     leaf = triggers("leaf")
     run = watch.python(
@@ -209,6 +212,7 @@ start(memory, b"", argv, 0, AT_EMPTY_PATH)
     assert {flags(by_name), flags(by_fd)} == {Flag(0)}
 
 
+@pytest.mark.route("process: exec of a script", Kind.EXEC)
 def test_scripts(watch: Watch, here: Path) -> None:
     inner, outer = here / "inner", here / "outer"
     inner.write_text("#!/bin/sh -e\nexit 3\n")
@@ -223,6 +227,7 @@ def test_scripts(watch: Watch, here: Path) -> None:
     ]
 
 
+@pytest.mark.route("process: exec of a removed file", Kind.EXEC)
 def test_a_removed_executable(watch: Watch, triggers: Triggers, here: Path) -> None:
     leaf = here / "leaf"
     leaf.write_bytes(triggers("leaf").read_bytes())
@@ -235,6 +240,7 @@ def test_a_removed_executable(watch: Watch, triggers: Triggers, here: Path) -> N
 # ---- failed execs
 
 
+@pytest.mark.route("process: exec that fails", Kind.EXEC_FAILED, failed=True)
 def test_failed_execs(watch: Watch, here: Path) -> None:
     (here / "plain").write_text("no program\n")
     (here / "binary").write_bytes(b"\x7fELF" + bytes(100))
@@ -329,6 +335,7 @@ def test_exit_code(watch: Watch, triggers: Triggers, code: int) -> None:
     assert [each.status for each in run.exits] == [code << 8]
 
 
+@pytest.mark.route("process: exit by a signal", Kind.EXIT)
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGUSR1])
 def test_exit_by_signal(watch: Watch, number: signal.Signals) -> None:
     run = watch.shell(f"kill -{int(number)} $$")

@@ -34,6 +34,7 @@ def to(record: Record) -> tuple[str, int, int]:
 # ---- bind, listen, accept
 
 
+@pytest.mark.route("network: bind, listen, accept", Kind.BIND, Kind.LISTEN, Kind.ACCEPT)
 def test_bind_listen_accept(watch: Watch) -> None:
     run = watch.python("""
 server = socket.socket()
@@ -98,6 +99,7 @@ server.accept()
 # ---- messages to an address
 
 
+@pytest.mark.route("network: sendto, sendmsg without connect", Kind.SEND)
 def test_datagrams_without_connect(watch: Watch) -> None:
     """The first to each peer of each socket; and whoever is written to by another route is the same peer."""
     run = watch.python("""
@@ -136,6 +138,7 @@ for _ in range(2):
     assert run.said(Kind.HEAD) == []
 
 
+@pytest.mark.route("network: sendmmsg", Kind.SEND)
 def test_sendmmsg_names_every_peer(watch: Watch) -> None:
     run = watch.python("""
 def header(port, data):
@@ -179,6 +182,7 @@ left.send(b"not to an address")
     ]
 
 
+@pytest.mark.route("network: raw, packet and netlink sockets", Kind.SEND)
 def test_raw_packet_and_netlink(watch: Watch) -> None:
     run = watch.python("""
 raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
@@ -200,6 +204,7 @@ netlink.send(struct.pack("IHHIIB3x", 20, 18, 0x301, 1, 0, 0))
     assert struct.unpack_from("=II", of_netlink.name.encode("utf-8", "surrogateescape"), 4)[1] == 0x11
 
 
+@pytest.mark.route("network: vsock", Kind.CONNECT, failed=True)
 def test_vsock_and_alg(watch: Watch) -> None:
     run = watch.python("""
 try:
@@ -232,6 +237,7 @@ else:
 # ---- what is said
 
 
+@pytest.mark.route("network: first bytes of a connection", Kind.HEAD)
 def test_the_first_bytes_by_every_route(watch: Watch) -> None:
     run = watch.python("""
 server = socket.create_server(("127.0.0.1", 0), backlog=64)
@@ -293,6 +299,7 @@ resolver.bind(("127.0.0.53", 53))
 """
 
 
+@pytest.mark.route("network: DNS over UDP", Kind.DNS)
 def test_dns_over_udp(watch: Watch) -> None:
     run = watch.python(
         RESOLVER
@@ -326,6 +333,7 @@ for _ in range(9): asked.send(b"this is no question, but something else")
     assert run.said(Kind.HEAD) == []
 
 
+@pytest.mark.route("network: DNS over TCP", Kind.DNS)
 def test_dns_over_tcp(watch: Watch) -> None:
     run = watch.python(
         RESOLVER

@@ -29,6 +29,7 @@ def free_ports(kind: socket.SocketKind) -> list[str]:
         return [str(each.getsockname()[1]) for each in (one, other)]
 
 
+@pytest.mark.route("rewritten by a thread during the call: open", Kind.OPEN)
 @pytest.mark.heavy
 def test_the_path_of_an_open(watch: Watch, here: Path) -> None:
     for name in "AB":
@@ -42,6 +43,7 @@ def test_the_path_of_an_open(watch: Watch, here: Path) -> None:
     assert not any(each.flags & Flag.USER_EVIDENCE for each in run.opens)
 
 
+@pytest.mark.route("rewritten by a thread during the call: connect", Kind.CONNECT)
 @pytest.mark.heavy
 @pytest.mark.parametrize("kind", ["udp", "tcp"])
 def test_the_address_of_a_connect(watch: Watch, kind: str) -> None:
@@ -55,6 +57,7 @@ def test_the_address_of_a_connect(watch: Watch, kind: str) -> None:
     assert not any(each.flags & Flag.USER_EVIDENCE for each in run.connects)
 
 
+@pytest.mark.route("rewritten by a thread during the call: exec", Kind.EXEC)
 @pytest.mark.heavy
 @pytest.mark.parametrize("round_", range(5))
 def test_the_path_and_the_arguments_of_an_exec(
@@ -73,6 +76,7 @@ def test_the_path_and_the_arguments_of_an_exec(
     assert not any(each.flags & Flag.USER_EVIDENCE for each in run.execs)
 
 
+@pytest.mark.route("rewritten by a thread during the call: unlink", Kind.UNLINK)
 def test_the_name_of_an_act(watch: Watch, here: Path) -> None:
     """Tier A has the name that the kernel acted on. Without hooks inside the call (B) it is not to be had."""
     times = FEW if os.environ.get(ONE_SOURCE) else TIMES

@@ -60,6 +60,7 @@ def uring(
     return run, [None if each == b"?" else int(each) for each in run.output.split()]
 
 
+@pytest.mark.route("io_uring: open, write, close", Kind.OPEN, Kind.CLOSE)
 @in_every_mode
 def test_files(watch: Watch, here: Path, modes: str) -> None:
     """Opened, written in every way, and closed: 23 files of each kind of open."""
@@ -83,6 +84,15 @@ def test_files(watch: Watch, here: Path, modes: str) -> None:
     assert {each.pid for each in run.records} == {run.pid}
 
 
+@pytest.mark.route(
+    "io_uring: rename, unlink, link, symlink, mkdir, rmdir",
+    Kind.RENAME,
+    Kind.UNLINK,
+    Kind.LINK,
+    Kind.SYMLINK,
+    Kind.MKDIR,
+    Kind.RMDIR,
+)
 @in_every_mode
 def test_names(watch: Watch, here: Path, modes: str) -> None:
     acts: list[object] = []
@@ -138,6 +148,7 @@ def test_failures(watch: Watch, here: Path, modes: str) -> None:
     assert opened(run.opens) == [(f"{here}/no/file", -errno.ENOENT)]
 
 
+@pytest.mark.route("io_uring: connect", Kind.CONNECT)
 @in_every_mode
 def test_connects(watch: Watch, here: Path, ports: Ports, modes: str) -> None:
     acts: list[object] = []
@@ -187,6 +198,7 @@ def test_who_did_it(watch: Watch, here: Path) -> None:
     assert threads != {run.pid}
 
 
+@pytest.mark.route("io_uring: ftruncate, fallocate", Kind.TRUNCATE)
 def test_truncate_and_allocate(watch: Watch, here: Path) -> None:
     """To allocate is a write of no bytes."""
     run, results = uring(watch, here, PLAIN, "open", "f", "allocate", 100, "truncate", 13, "close")
@@ -198,6 +210,7 @@ def test_truncate_and_allocate(watch: Watch, here: Path) -> None:
     assert closed(run.closes) == [(f"{here}/f", 0, 1)]
 
 
+@pytest.mark.route("io_uring: file without a descriptor", Kind.OPEN)
 @in_every_mode
 def test_a_file_without_a_descriptor(watch: Watch, here: Path, modes: str) -> None:
     """Opened into the ring's own table, and written there; the ring's end closes it."""
@@ -260,6 +273,7 @@ def test_what_never_happens_is_no_act(watch: Watch, here: Path) -> None:
     assert sorted(here.iterdir()) == []
 
 
+@pytest.mark.route("io_uring: without completions", Kind.OPEN)
 @pytest.mark.parametrize("modes", ["k", "o"], ids=["no word of success", "no room for completions"])
 def test_without_completions(watch: Watch, here: Path, ports: Ports, modes: str) -> None:
     """The end is found later, with the result."""

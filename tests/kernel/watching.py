@@ -118,8 +118,8 @@ class Watch:
     source: CoreSource
     triggers: Callable[[str], Path]
     scope: int = 1
+    recorded: list[Record] = field(default_factory=list)
     _decoder: RecordDecoder = field(init=False)
-    _lost: tuple[int, int] = (0, 0)
 
     def __post_init__(self) -> None:
         self._decoder = RecordDecoder(self.source.abi)
@@ -166,6 +166,7 @@ class Watch:
             assert (drained.lost_critical, drained.lost_bulk) == (0, 0)
         found = self.decode(drained)
         assert {each.scope for each in found} <= {self.scope}
+        self.recorded += found
         return found
 
     def decode(self, drained: Drained) -> list[Record]:
