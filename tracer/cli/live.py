@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Self, TextIO
 
 from tracer.actions import kept
+from tracer.cli.folding import Folding
 from tracer.cli.loading import Loading
 from tracer.cli.shared import own_stderr, own_terminal, patient
 from tracer.errors import EXIT_INCOMPLETE, EXIT_OK, EXIT_VIOLATION, RubiconError, UsageError
@@ -51,10 +52,12 @@ class Voice:
         self._coloured = self._stderr.isatty() and "NO_COLOR" not in os.environ
         self._lock = threading.Lock()
         self._processes = ProcessDocuments()
+        self._folding = Folding()
 
     def violations(self, violations: Sequence[Violation]) -> None:
         for violation in violations:
-            self._say(f"rubicon: {describe(violation, coloured=self._coloured)}")
+            for each, repeated in self._folding.take(violation):
+                self._tell(each, repeated)
             if self._jsonl is not None:
                 self._write(line_of(violation_document(violation, self._facts, self._processes)))
 
@@ -68,6 +71,8 @@ class Voice:
 
     def closing(self, outcome: Outcome, trace: Path) -> None:
         """The last words: a line for people, the summary object for programs."""
+        for violation, repeated in self._folding.rest():
+            self._tell(violation, repeated)
         found = sum(outcome.violations.values())
         lost = sum(outcome.losses.values())
         self._say(
@@ -78,6 +83,10 @@ class Voice:
             self._write(line_of(summary_document(_summary(outcome), self._facts)))
         if self._terminal:
             self._terminal.finish()
+
+    def _tell(self, violation: Violation, repeated: int) -> None:
+        more = f" ({repeated:,} more)" if repeated else ""
+        self._say(f"rubicon: {describe(violation, coloured=self._coloured)}{more}")
 
     def _say(self, line: str) -> None:
         """A terminal that is gone must not end the watch."""
