@@ -161,6 +161,20 @@ def test_full_disk_under_stdout() -> None:
     assert done.stderr == "rubicon: cannot write to stdout: No space left on device\n"
 
 
+CLOSED = """
+import os, sys
+from tracer.cli import main
+main(["verify", "/"])
+places = [os.readlink(f"/proc/self/fd/{number}") for number in range(3)]
+sys.exit(places != ["/dev/null"] * 3 or any(map(os.get_inheritable, range(3))))
+"""
+
+
+def test_no_file_of_ours_gets_the_number_of_a_closed_stream() -> None:
+    closed = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", sys.executable, "-c", CLOSED]
+    assert subprocess.run(closed, check=False).returncode == 0
+
+
 def test_closed_stdout() -> None:
     done = subprocess.run(
         ["sh", "-c", 'exec "$@" >&-', "sh", *MAIN, "verify", "/"], capture_output=True, text=True, check=False

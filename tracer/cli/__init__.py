@@ -41,6 +41,7 @@ EXIT_INTERRUPTED = 130  # 128 + SIGINT, as a shell has it
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status (tracer.errors); no exception leaves but SystemExit."""
+    _take_standard_numbers()
     try:
         return _run(sys.argv[1:] if argv is None else argv)
     except RubiconError as error:
@@ -53,6 +54,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             _drop_stdout()
             return EXIT_OK
         return _internal_error(error)
+
+
+def _take_standard_numbers() -> None:
+    """Where the caller closed 0, 1 or 2, no file of ours may get that number: a trace would take in what some
+    library says on stderr. They stay closed for a command that is started."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)) <= 2:
+        pass
+    os.close(descriptor)
 
 
 def _run(argv: Sequence[str]) -> int:

@@ -56,8 +56,9 @@ class Voice:
 
     def violations(self, violations: Sequence[Violation]) -> None:
         for violation in violations:
-            for each, repeated in self._folding.take(violation):
-                self._tell(each, repeated)
+            if not self.quiet:
+                for each, repeated in self._folding.take(violation):
+                    self._tell(each, repeated)
             if self._jsonl is not None:
                 self._write(line_of(violation_document(violation, self._facts, self._processes)))
 
