@@ -371,7 +371,9 @@ static __always_inline bool is_ptrace_act(u64 request)
 	case 15:	/* SETFPREGS */
 	case 16:	/* ATTACH */
 	case 0x4205:	/* SETREGSET */
+	case 19:	/* SETFPXREGS */
 	case 0x4206:	/* SEIZE */
+	case 0x4212:	/* SET_SYSCALL_INFO, since 6.16 */
 		return true;
 	}
 	return false;

@@ -8,6 +8,7 @@ import os
 import shutil
 import socket
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -113,3 +114,42 @@ def test_a_file_from_a_stranger_as_standard_output(
     assert alert["rubicon"]["file"]["descriptor"] == 1
     assert "wrote to" in alert["message"]
     assert "which was open before" in alert["message"]
+
+
+HELPERS = """
+import os, socket, sys
+*sockets, cgroup = sys.argv[1:]
+for path in sockets:
+    with socket.socket(socket.AF_UNIX) as client: client.connect(path)
+for path in ("/proc/sys/kernel/core_pattern", "/proc/sys/vm/swappiness", cgroup + "/cgroup.procs"):
+    os.close(os.open(path, os.O_WRONLY))
+with open(f"/proc/{os.getppid()}/mem", "r+b"): pass
+"""
+
+
+def test_somebody_else_to_do_it(rubicon: Rubicon, cgroup: Path) -> None:
+    """Container runtimes, the service manager, the kernel, another process: each is a violation, once."""
+    names = ("docker.sock", "containerd.sock", "podman.sock", "systemd/private", "harmless.sock")
+    with ExitStack() as stack:
+        for name in names:
+            (rubicon.folder / name).parent.mkdir(exist_ok=True)
+            server = stack.enter_context(socket.socket(socket.AF_UNIX))
+            server.bind(str(rubicon.folder / name))
+            server.listen()
+        paths = [rubicon.folder / name for name in names]
+        done = rubicon.run(PYTHON, "-I", "-S", "-c", HELPERS, *paths, cgroup)
+    assert done.returncode == 0, done.stderr
+    found = [each for each in rubicon.export() if each["event"]["kind"] == "alert"]
+    assert [(each["rule"]["name"], where_of(each)) for each in found] == [
+        *[("Connection to a container runtime or the service manager", str(path)) for path in paths[:4]],
+        ("Program set that the kernel will run", "/proc/sys/kernel/core_pattern"),
+        ("Setting of the kernel changed", "/proc/sys/vm/swappiness"),
+        ("Setting of the kernel changed", f"{cgroup}/cgroup.procs"),
+        ("Process outside the sandbox taken over", found[-1]["rubicon"]["boundary"]["path"]),
+    ]
+
+
+def where_of(alert: Document) -> str:
+    if "destination" in alert:
+        return str(alert["destination"]["address"])
+    return str(alert["file"]["path"] if "file" in alert else alert["rubicon"]["boundary"]["path"])
