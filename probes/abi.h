@@ -126,7 +126,7 @@ enum rb_act {
 	RB_ACT_CLONE,		/* with new namespaces; value1: flags */
 	RB_ACT_MEM_OPEN,	/* path: /proc/PID/mem, opened for writing */
 	/*
-	 * name2: path in its hierarchy; value1: id. By a member: the target is who was moved. By a stranger: the
+	 * name2: path in its hierarchy, or when joined at birth its last name; value1: id. By a member: the target is who was moved. By a stranger: the
 	 * head names who was moved, the target is the stranger.
 	 */
 	RB_ACT_CGROUP_MOVE,

@@ -635,3 +635,13 @@ static __always_inline void cgroup_left(struct task_struct *task, struct member 
 	r->name2_len = put_kernel_name(s, path);
 	record_end(s, &critical);
 }
+
+/* CLONE_INTO_CGROUP: a child that is born elsewhere was not moved there. */
+static __always_inline void cgroup_left_at_birth(struct task_struct *parent, struct task_struct *child,
+						 struct member *member)
+{
+	struct cgroup *to = BPF_CORE_READ(child, cgroups, dfl_cgrp);
+
+	if (to != BPF_CORE_READ(parent, cgroups, dfl_cgrp))
+		cgroup_left(child, member, to, BPF_CORE_READ(to, kn, name));
+}

@@ -79,6 +79,8 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 		return 0;
 	member->look = look;
 	emit_fork(parent, child, member, flag);
+	if (!flag)
+		cgroup_left_at_birth(parent, child, member);
 	return 0;
 }
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernel.conftest import Cgroup, Triggers
+from tests.kernel.conftest import Cgroup, Triggers, cgroup2_mount
 from tests.kernel.watching import Gated, Watch, flags, place, python
 from tracer.capture import Wanted
 from tracer.records import Act, BoundaryRecord, Flag
@@ -592,6 +592,34 @@ assert call(272, 0x4000000) == 0
     assert (move.target.pid, move.target.relation) == (gate.pid, SELF)
     assert move.name2.rpartition("/")[2] == other.path.name
     assert unshare.act == Act.UNSHARE
+
+
+def test_born_into_another_cgroup(watch: Watch, new_cgroup: Callable[[str], Cgroup]) -> None:
+    """clone3 with CLONE_INTO_CGROUP; a child in its parent's own cgroup has not left."""
+    other = new_cgroup("other")
+    run = watch.python(
+        """
+own = next(line.split("::")[1].strip() for line in open("/proc/self/cgroup") if line.startswith("0::"))
+for path in (args[0], args[1] + own):
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    child = call(435, struct.pack("11Q", 0x200000000, 0, 0, 0, 17, 0, 0, 0, 0, 0, fd), 88)
+    assert child >= 0
+    if child == 0: os._exit(0)
+    print(child)
+    os.waitpid(child, 0)
+""",
+        other.path,
+        cgroup2_mount() or "",
+    )
+    child, _second = map(int, run.output.split())
+    (move,) = run.boundaries
+    assert (move.act, move.pid, move.value1, move.name2) == (
+        Act.CGROUP_MOVE,
+        run.pid,
+        other.id,
+        other.path.name,
+    )
+    assert (move.target.pid, move.target.relation) == (child, INSIDE)
 
 
 def test_moved_by_a_stranger(watch: Watch, triggers: Triggers, new_cgroup: Callable[[str], Cgroup]) -> None:
