@@ -51,6 +51,7 @@ typedef __s64 s64;
 #define SOCK_DONE 1		/* a bit of skc_flags: TCP got a FIN */
 #define TS_COMPAT 2
 #define PF_IO_WORKER 0x10
+#define PF_IO_WORKER 0x10
 #define PROC_SUPER_MAGIC 0x9fa0
 #define PID_FS_MAGIC 0x50494446
 #define MEMORY_MAJOR 1

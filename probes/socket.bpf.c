@@ -155,7 +155,7 @@ struct sent {
 
 /* What is looked at now on this CPU: the stack has no room for it on kernels before 6.13. */
 struct talking {
-	struct call call;	/* what a request of io_uring is to the functions for system calls */
+	struct call call;	/* a call that is not traced itself, or what a request of io_uring is to these functions */
 	struct message message;
 	struct talk talk;
 	struct sent sent;
@@ -654,6 +654,48 @@ static __noinline int one_received(struct call *c, u32 act)
 		m->address = c->args[4];
 	}
 	return message_received(c, (u64)file_of(c->args[0]), m);
+}
+
+#define READ_64 0
+#define READV_64 19
+#define READ_32 3
+#define READV_32 145
+
+/*
+ * What comes from a socket by read(2) and readv(2), which are not looked at themselves: everybody would pay for that.
+ * The other calls are, and a thread of io_uring has the registers of who made it.
+ */
+SEC("tp_btf/sock_recv_length")
+int BPF_PROG(on_received, struct sock *sk, int result, int flags)
+{
+	struct task_struct *task = (void *)bpf_get_current_task_btf();
+	struct member *member = current_member();
+	struct pt_regs *regs;
+	struct message *m;
+	struct call *c;
+	bool compat;
+	u64 nr;
+
+	if (!member || result <= 0 || task->flags & PF_IO_WORKER || !is_inet(BPF_CORE_READ(sk, __sk_common.skc_family)))
+		return 0;
+	regs = (void *)bpf_task_pt_regs(task);
+	compat = is_compat();
+	nr = regs->orig_ax & ~X32_SYSCALL_BIT;
+	if (nr != (compat ? READ_32 : READ_64) && nr != (compat ? READV_32 : READV_64))
+		return 0;
+	c = request_call(member->scope, member->start_ns);
+	m = message_begin(compat, result);
+	if (!c || !m)
+		return 0;
+	call_read(c, regs, member, compat);
+	if (nr == READV_64 || nr == READV_32) {
+		m->pieces = c->args[1];
+		m->piece_count = c->args[2];
+	} else {
+		m->base = c->args[1];
+		m->size = c->args[2];
+	}
+	return message_received(c, (u64)BPF_CORE_READ(sk, sk_socket, file), m);
 }
 
 /* write and writev on a socket; without `base` what is sent lies in a file or a pipe. */

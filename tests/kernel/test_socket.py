@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.kernel.watching import Watch, flags
+from tracer.capture.core import is_named
 from tracer.records import Flag, Kind, Peer, Record
 
 UDP = socket.IPPROTO_UDP
@@ -331,6 +332,36 @@ for _ in range(9): asked.send(b"this is no question, but something else")
     assert len(dns[4:]) == 4  # no more of what is no DNS
     assert ("127.0.0.53", 53, 26) in [to(each) for each in run.said(Kind.SEND)]
     assert run.said(Kind.HEAD) == []
+
+
+def test_dns_read_like_a_file(watch: Watch) -> None:
+    """By read(2) and readv(2), as Go does; a pipe or a file that is read so is nothing."""
+    if not has_tracepoint("sock_recv_length"):
+        pytest.skip("this kernel does not tell what a socket received")
+    run = watch.python(
+        RESOLVER
+        + """
+asked = socket.socket(type=socket.SOCK_DGRAM)
+asked.connect(("127.0.0.53", 53))
+for way in range(2):
+    asked.send(question)
+    _, peer = resolver.recvfrom(512)
+    resolver.sendto(answer, peer)
+    if way: os.readv(asked.fileno(), [bytearray(13), bytearray(512)])
+    else: os.read(asked.fileno(), 512)
+"""
+    )
+    dns = [each for each in run.said(Kind.DNS) if each.peer.dport == 53]
+    assert [(each.received, each.result, each.data[-4:]) for each in dns if each.received] == [
+        (1, 42, bytes([127, 0, 0, 9]))
+    ] * 2
+    assert (52, 84, 2, 2) in [
+        (each.bytes_out, each.bytes_in, each.packets_out, each.packets_in) for each in run.flows
+    ]
+
+
+def has_tracepoint(name: str) -> bool:
+    return is_named(Path("/sys/kernel/btf/vmlinux").read_bytes(), f"btf_trace_{name}")
 
 
 @pytest.mark.route("network: DNS over TCP", Kind.DNS)

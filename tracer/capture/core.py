@@ -42,6 +42,7 @@ PROGRAMS = (
 OPTIONAL_PROGRAMS = {
     "on_uring_submit": ("io_uring_submit_req", "io_uring_submit_sqe"),
     "on_uring_complete": ("io_uring_complete",),
+    "on_received": ("sock_recv_length",),
 }
 # Hooks inside the calls, and the kernel functions they are on: tier A.
 INNER_PROGRAMS = {
@@ -61,8 +62,11 @@ INNER_PROGRAMS = {
 UNSEEN = {
     "how much is written through a shared mapping; that there is one is seen": "nothing: it takes no call",
     "what io_uring sends from buffers the kernel picks, DNS answers there": "reading its rings of buffers",
-    "DNS answers that are read by read(2)": "a hook on read(2), which every process would pay for",
     "names asked for over TLS or HTTPS": "nothing: they are encrypted",
+}
+
+UNSEEN_WITHOUT_RECEIVED = {
+    "DNS answers that are read by read(2)": "Linux 6.3 or newer, which tells what a socket received",
 }
 
 UNSEEN_FROM_OUTSIDE = {
@@ -157,6 +161,8 @@ class CoreSource:
         self._set_constant(btf, "user_slot", self._cpus)
         self._set_constant(btf, "has_hooks_inside", self.tier == "A")
         programs = [*self._choose_inner(), *PROGRAMS, *self._choose_optional(names)]
+        if "on_received" not in programs:
+            self.unseen = (*self.unseen, *UNSEEN_WITHOUT_RECEIVED)
         for program in () if guarding else guard.PROGRAMS:
             self._object.leave_out(program)
         self._object.load()

@@ -16,7 +16,13 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tracer.capture.core import OBJECT, OPTIONAL_PROGRAMS, UNSEEN, UNSEEN_FROM_OUTSIDE
+from tracer.capture.core import (
+    OBJECT,
+    OPTIONAL_PROGRAMS,
+    UNSEEN,
+    UNSEEN_FROM_OUTSIDE,
+    UNSEEN_WITHOUT_RECEIVED,
+)
 from tracer.capture.libbpf import Object, library
 from tracer.capture.preflight import (
     BTF_VARIABLE,
@@ -44,7 +50,7 @@ _BTF_NAMES = {
     "fexit": "{}",
     "fmod_ret": "{}",
 }
-_OPENS = UNSEEN | UNSEEN_FROM_OUTSIDE
+_OPENS = UNSEEN | UNSEEN_FROM_OUTSIDE | UNSEEN_WITHOUT_RECEIVED
 _KPROBES = "sys/bus/event_source/devices/kprobe"
 _GZIP = 31  # the window bits by which zlib takes a gzip file
 _LOCKDOWN = "sys/kernel/security/lockdown"
