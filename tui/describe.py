@@ -21,7 +21,10 @@ from tracer.events import (
     Network,
     NetworkType,
     Process,
+    Response,
+    Result,
     Spoken,
+    Taken,
 )
 
 # Shape and word, so that a level can be told without colour.
@@ -53,6 +56,21 @@ _SHORT_ACTIONS = {
     Action.PROCESS_VM_WRITE: "mem_write",
     Action.USERFAULTFD: "faultfd",
 }
+
+
+def deed(taken: Taken) -> str:
+    """What was done about a violation, in a word or two."""
+    done = {Response.KILL: "killed", Response.FREEZE: "frozen", Response.DENY: "refused"}
+    word = done.get(taken.response, taken.response.value)
+    match taken.result:
+        case Result.DONE:
+            return word
+        case Result.WOULD:
+            return f"not {word}"
+        case Result.GONE:
+            return "gone"
+        case _:
+            return f"{taken.response.value} failed"
 
 
 def action_word(action: Action) -> str:

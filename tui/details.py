@@ -6,6 +6,7 @@ The values are raw: whoever draws them escapes them.
 from __future__ import annotations
 
 import stat
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tracer.events import (
@@ -20,6 +21,7 @@ from tracer.events import (
     Level,
     Network,
     Process,
+    Result,
     Spoken,
     capability_names,
 )
@@ -72,10 +74,27 @@ def of_violation(group: ViolationGroup) -> Document:
         rule.level,
         (
             _section("Rule", *about),
+            *_actions(group),
             _section("Matched", *(Field(match.field, match.value, "strong") for match in violation.matched)),
             _lineage(violation.event.process),
             _event_section(violation.event),
         ),
+    )
+
+
+def _actions(group: ViolationGroup) -> Iterator[Section]:
+    """What was done about it, if anything was."""
+    taken = group.taken
+    if taken is None:
+        return
+    after = (
+        "before the call returned" if taken.in_kernel else f"{taken.latency_ns / 1e6:,.1f} ms after the act"
+    )
+    yield _section(
+        "Action",
+        Field("result", describe.deed(taken), "strong"),
+        Field("says", taken.message),
+        Field("when", after if taken.result is Result.DONE else ""),
     )
 
 

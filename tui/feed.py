@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tracer.errors import RubiconError
-from tracer.events import Event, Violation
+from tracer.events import Event, Taken, Violation
+from tracer.rulings import actions_in
 from tracer.trace import Block, Follower
 from tui.snapshot import Losses, Session, State
 
@@ -33,6 +34,7 @@ class Batch:
     missing: int | None = None
     lag_bytes: int = 0
     notices: Sequence[str] = ()
+    taken: Sequence[Taken] = ()
     session: Session | None = None
     state: State | None = None
 
@@ -140,10 +142,12 @@ class TraceSource:
             elif record["type"] == "end":
                 self._failed = failed_judgements(record)
         header = block.header
+        taken = tuple(actions_in(block.context))
         return Batch(
             losses=Losses(header.lost_critical, header.lost_bulk),
             lag_bytes=self._lag_bytes(),
-            notices=tuple(read_notices(block.context)),
+            notices=(*read_notices(block.context), *(each.message for each in taken if not each.event)),
+            taken=taken,
             session=session,
             state=State.LIVE if session else None,
         )

@@ -9,13 +9,17 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from types import MappingProxyType
+from typing import Any, TypeVar
 
-from tracer.events import Event, Exec, Level, Violation
+from tracer.events import Event, Exec, Level, Taken, Violation
 from tui.feed import Batch
 from tui.filter import Filter
 from tui.forest import Forest
 from tui.snapshot import Losses, Session, Snapshot, State, Summary, Verdict, ViolationGroup
+
+K = TypeVar("K")
 
 MAX_EVENTS = 10_000
 MAX_ARGS_BYTES = 32 * 2**20  # of the arguments of those events: one may have 128 KiB of them
@@ -126,6 +130,8 @@ class ViolationLog:
         self.counts: Counter[Level] = Counter()
         self._max = max_groups
         self._groups: dict[tuple[str, str, str], ViolationGroup] = {}
+        self._by_event: dict[tuple[int, str], tuple[str, str, str]] = {}
+        self._early: dict[tuple[int, str], Taken] = {}
         self._filter = Filter()
         self._frozen: tuple[ViolationGroup, ...] = ()
         self._changed = False
@@ -135,10 +141,26 @@ class ViolationLog:
         key = (violation.rule.id, event.process.entity_id, violation.summary)
         known = self._groups.pop(key, None)
         count, first_ns = (known.count, known.first_ns) if known else (0, event.time_ns)
-        self._groups[key] = ViolationGroup(violation, count + 1, first_ns, event.time_ns)
+        taken = self._early.pop((event.sequence, violation.rule.id), known.taken if known else None)
+        self._groups[key] = ViolationGroup(violation, count + 1, first_ns, event.time_ns, taken)
+        self._by_event[event.sequence, violation.rule.id] = key
+        _forget_oldest(self._by_event, self._max)
         if len(self._groups) > self._max:
             del self._groups[next(iter(self._groups))]
         self.counts[violation.rule.level] += 1
+        self._changed = True
+
+    def act(self, taken: Taken) -> None:
+        """What was done about a violation, which may be told before the violation itself is."""
+        if taken.rule is None or not taken.event:
+            return
+        place = taken.event, taken.rule.id
+        group = self._groups.get(self._by_event.get(place, ("", "", "")))
+        if group is None:
+            self._early[place] = taken
+            _forget_oldest(self._early, self._max)
+            return
+        self._groups[self._by_event[place]] = replace(group, taken=taken)
         self._changed = True
 
     def set_filter(self, chosen: Filter) -> None:
@@ -151,6 +173,11 @@ class ViolationLog:
             self._frozen = tuple(g for g in newest_first if self._filter.passes_violation(g.violation))
             self._changed = False
         return self._frozen
+
+
+def _forget_oldest(known: dict[K, Any], most: int) -> None:
+    while len(known) > most:
+        del known[next(iter(known))]
 
 
 class Model:
@@ -192,6 +219,8 @@ class Model:
                 self._last_ns = max(self._last_ns, batch.events[-1].time_ns)
             for violation in batch.violations:
                 self._add_violation(violation)
+            for taken in batch.taken:
+                self._violations.act(taken)
 
     def set_filter(self, text: str) -> None:
         """Show only the events and violations that pass; takes up to a tenth of a second."""

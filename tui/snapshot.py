@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from tracer.events import Event, Exit, Level, Process, Violation
+from tracer.events import Event, Exit, Level, Process, Taken, Violation
 
 
 class Verdict(StrEnum):
@@ -103,12 +103,16 @@ class ProcessRow:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ViolationGroup:
-    """The same rule broken by the same process in the same words, `count` times; `violation` is the last."""
+    """The same rule broken by the same process in the same words, `count` times; `violation` is the last.
+
+    `taken` is what was done about one of them, the newest; None as long as nothing was.
+    """
 
     violation: Violation
     count: int
     first_ns: int
     last_ns: int
+    taken: Taken | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

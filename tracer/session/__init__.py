@@ -222,6 +222,8 @@ class Session:
             joined = self._source.add_cgroup(target.cgroup_id, scope, target.cgroup_version)
             if target.cgroup_version == 2 and (folder := cgroups.folder_of_id(target.cgroup_id)):
                 self._folders.append(folder)
+            if target.container and target.cgroup_version == 1:
+                self._hold_container(target.container.pid)
             return joined
         self._watched_pids.add(target.pid)
         return self._source.add_process(Wanted(target.pid, silent), scope)
@@ -232,6 +234,10 @@ class Session:
 
     def _members(self) -> Iterable[int]:
         return self._source.members()
+
+    def _hold_container(self, pid: int) -> None:
+        if folder := cgroups.freezer_folder(pid):
+            self._folders.append(folder)
 
     def _cgroup_folders(self) -> list[Path]:
         return list(self._folders)

@@ -107,6 +107,27 @@ def folder_of_id(wanted: int) -> Path | None:
     return None
 
 
+def freezer_folder(pid: int) -> Path | None:
+    """The cgroup of version 1 by which a process can be frozen with its neighbours; None when it is in none
+    but the root."""
+    try:
+        with open("/proc/self/mountinfo", "rb") as mounts, open(f"/proc/{pid}/cgroup", "rb") as places:
+            mounted = _freezer_mount(mounts)
+            inside = next((line for line in places if b":freezer:" in line), b"")
+    except OSError:
+        return None
+    place = os.fsdecode(inside.rpartition(b":")[2].rstrip(b"\n")).lstrip("/")
+    return mounted / place if mounted and place and ".." not in Path(place).parts else None
+
+
+def _freezer_mount(mounts: Iterable[bytes]) -> Path | None:
+    for line in mounts:
+        before, _dash, after = line.partition(b" - ")
+        if after.startswith(b"cgroup ") and b"freezer" in after.split()[-1].split(b","):
+            return Path(unescaped(before.split()[4]))
+    return None
+
+
 def _near(text: str, root: Path) -> str:
     known = [f"/{path}" for path in _walk(root)]
     found = get_close_matches(text, known, n=3, cutoff=0.5)

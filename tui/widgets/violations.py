@@ -34,7 +34,7 @@ class ViolationList(RowList[ViolationGroup]):
         return row.violation.rule.id, event.process.entity_id, row.violation.summary
 
     def version(self, row: ViolationGroup) -> Hashable:
-        return row.count, row.last_ns
+        return row.count, row.last_ns, row.taken
 
     def draw(self, row: ViolationGroup, line: int, width: int) -> list[Part]:
         return violation_head(row, width) if line == 0 else violation_words(row, width)
@@ -49,6 +49,8 @@ def violation_head(group: ViolationGroup, width: int) -> list[Part]:
     right: list[Part] = [(shown(f" {describe.clock_time(group.last_ns)}"), "dim")]
     if group.count > 1:
         right.insert(0, (shown(f" ×{group.count:,}"), "note"))  # noqa: RUF001  the sign for times
+    if group.taken:
+        right.insert(0, (shown(f" {describe.deed(group.taken)}"), "note"))
     room = width - _MARK_WIDTH - parts_cells(right)
     return spread([mark, (clip(rule.name, room), "strong")], right, width)
 

@@ -5,9 +5,10 @@ from itertools import count
 import pytest
 
 from tests.tui import scene
-from tracer.events import Action, Event, Level
+from tracer.events import Action, Event, Level, Response, Result, Taken
 from tui.feed import Batch
 from tui.filter import Filter
+from tui.details import of_violation
 from tui.model import EventLog, Model, Rate
 from tui.snapshot import Losses, State, Verdict
 
@@ -188,3 +189,27 @@ def test_rate_is_over_the_last_two_seconds() -> None:
     for _ in range(30):
         measured = rate.measure(5_000)
     assert measured == 0
+
+
+@pytest.mark.parametrize("early", [False, True])
+def test_what_was_done_is_shown_with_its_violation(early: bool) -> None:
+    """Whichever of the two is told first."""
+    story = scene.rome()
+    violation = story.violations[-1]
+    taken = Taken(
+        scene.NOW_NS,
+        Response.KILL,
+        Result.DONE,
+        "killed ssh[7]",
+        4_000_000,
+        event=violation.event.sequence,
+        rule=violation.rule,
+    )
+    model = make()
+    batches = [Batch(events=story.events, violations=story.violations), Batch(taken=[taken])]
+    for batch in reversed(batches) if early else batches:
+        model.add(batch)
+    acted = [group for group in model.snapshot().violations if group.taken]
+    assert [group.taken for group in acted] == [taken]
+    (section,) = [each for each in of_violation(acted[0]).sections if each.title == "Action"]
+    assert [field.value for field in section.fields] == ["killed", "killed ssh[7]", "4.0 ms after the act"]
