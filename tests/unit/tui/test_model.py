@@ -6,9 +6,9 @@ import pytest
 
 from tests.tui import scene
 from tracer.events import Action, Event, Level, Response, Result, Taken
+from tui.details import of_violation
 from tui.feed import Batch
 from tui.filter import Filter
-from tui.details import of_violation
 from tui.model import EventLog, Model, Rate
 from tui.snapshot import Losses, State, Verdict
 
