@@ -12,8 +12,8 @@ event and the rules alone.
 `packs/` holds the detections that come with Rubicon.
 """
 
-from tracer.rules.detection import Skipped
 from tracer.rules.engine import RuleSet, Source
+from tracer.rules.header import Skipped
 from tracer.rules.load import load_rules
 
 __all__ = ["RuleSet", "Skipped", "Source", "load_rules"]

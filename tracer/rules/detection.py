@@ -1,14 +1,8 @@
 """A detection: one Sigma rule, parsed and compiled once.
 
-The format is Sigma's (https://github.com/SigmaHQ/sigma-specification). One key is our own and optional, for
-Sigma has no word for what is to be done:
-
-    rubicon:
-      summary: opened a reverse tunnel    verb and object of the violation's sentence
-      on_violation: kill                  alert (when nothing is said), freeze or kill, as in a policy
-
-Everything wrong with a rule is reported with its line. A rule for another log source, or one that asks for a
-field no event has, is not wrong: it is `Skipped`, with the reason.
+The format is Sigma's (https://github.com/SigmaHQ/sigma-specification). Everything wrong with a rule is
+reported with its line. A rule for another log source, or one that asks for a field no event has, is not
+wrong: it is `Skipped`, with the reason.
 """
 
 from __future__ import annotations
@@ -16,12 +10,11 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
-from uuid import UUID
+from typing import Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel
 from sigma.conditions import (
     ConditionAND,
     ConditionIdentifier,
@@ -33,86 +26,59 @@ from sigma.exceptions import SigmaError
 from sigma.rule.detection import EmptySigmaDetections
 
 from tracer.errors import Problem, RuleFileError
-from tracer.events import Event, Level, Response, Rule, RuleKind, Violation
+from tracer.events import Event, Rule, Violation
 from tracer.rules import nodes, sentences
+from tracer.rules.auditd import AUDITD
 from tracer.rules.fields import LOG_SOURCES, Facts, LogSource
-from tracer.rules.items import compile_item
+from tracer.rules.header import Header, Skipped, parse_header, rule_of
+from tracer.rules.items import NotHereError, compile_item
 from tracer.rules.nodes import Node
 from tracer.rules.yamlfile import Document, Place, by_line
 
-_TECHNIQUE = re.compile(r"attack\.(t\d{4}(?:\.\d{3})?)", re.IGNORECASE)
-_OTHER_KINDS = {
-    "correlation": "correlation rules are not available yet",
-    "filter": "Sigma filters are not available yet",
-    "action": "rule collections (action: global, reset, repeat) are not supported; write whole rules",
-}
+_SERVICES = {"auditd": AUDITD}
+_SECTION_KEYS = ("condition", "timeframe", "rules")
 
 
-def _check_tag(tag: str) -> str:
-    if "." not in tag:
-        raise ValueError(f'"{tag}" is not a tag: it has no namespace, as in "attack.t1572"')
-    return tag
+class LogSourceKeys(BaseModel):
+    """What `logsource` says; what is left out is any."""
 
-
-def _check_response(response: object) -> object:
-    if response == "deny":
-        raise ValueError('"deny" is for policies: a detection matches what has been done')
-    if response not in ("alert", "freeze", "kill"):
-        raise ValueError(f"{response!r} is not one of alert, freeze, kill")
-    return response
-
-
-def _lowered(value: object) -> object:
-    return value.lower() if isinstance(value, str) else value
-
-
-class _LogSource(BaseModel):
     category: str | None = None
     product: str | None = None
     service: str | None = None
 
+    def covers(self, other: LogSourceKeys) -> bool:
+        """Whether a filter for this log source is one for rules of the other."""
+        pairs = (
+            (self.category, other.category),
+            (self.product, other.product),
+            (self.service, other.service),
+        )
+        return all(own is None or own == theirs for own, theirs in pairs)
 
-class _Own(BaseModel):
-    model_config = ConfigDict(extra="forbid")
 
-    summary: Annotated[str, Field(max_length=100)] = ""
-    on_violation: Annotated[Response, BeforeValidator(_check_response)] = Response.ALERT
-
-
-class _Header(BaseModel):
-    """The keys of a Sigma rule that are used here; Sigma allows any others."""
-
-    title: Annotated[str, Field(min_length=1, max_length=256)]
-    id: UUID | None = None
-    level: Annotated[Level | None, BeforeValidator(_lowered)] = None
-    description: str | None = None
-    tags: list[Annotated[str, AfterValidator(_check_tag)]] | None = None
-    logsource: _LogSource
+class _Header(Header):
+    logsource: LogSourceKeys
     detection: dict[str, Any]
-    rubicon: _Own = _Own()
-
-
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """A rule that does not apply here, and why."""
-
-    file: Path
-    line: int
-    title: str
-    reason: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Detection:
-    """A rule ready to judge; `file` and `line` are where it was read from."""
+    """A rule ready to judge; `name` is what correlations may call it, `file` and `line` are its place."""
 
     rule: Rule
+    name: str
+    logsource: LogSourceKeys
     source: LogSource
     test: Callable[[Facts], bool]
     node: Node
     phrase: str
     file: Path
     line: int
+
+    def filtered(self, exception: Node) -> Detection:
+        """The same rule for events that pass `exception` as well."""
+        node = nodes.all_of((self.node, exception))
+        return replace(self, node=node, test=node.test)
 
     def violation(self, event: Event, facts: Facts) -> Violation:
         """For an event that passed `test`."""
@@ -124,40 +90,57 @@ class Detection:
 
 def compile_detection(document: Document) -> Detection | Skipped:
     """Raises RuleFileError with every problem of the rule."""
-    header = _header(document)
+    header = parse_header(document, _Header)
     reason = _not_ours(header.logsource)
     line = document.line(())
     if reason:
         return Skipped(document.file, line, header.title, reason)
-    source = LOG_SOURCES[header.logsource.category or ""]
-    compiler = _Compiler(document, source)
-    node = compiler.compile(header.detection)
-    if compiler.problems:
-        raise RuleFileError(by_line(compiler.problems))
+    source = _source_of(header.logsource)
+    try:
+        node = compile_section(document, source, header.detection, "detection")
+    except NotHereError as error:
+        return Skipped(document.file, line, header.title, str(error))
     if node is nodes.NEVER:
         absent = ", ".join(sorted(_absent_fields(header.detection, source)))
         reason = f"can never match: Linux events do not have {absent}" if absent else "can never match"
         return Skipped(document.file, line, header.title, reason)
-    return Detection(_rule(header), source, node.test, node, header.rubicon.summary, document.file, line)
+    return Detection(
+        rule_of(header),
+        header.name or "",
+        header.logsource,
+        source,
+        node.test,
+        node,
+        header.rubicon.summary,
+        document.file,
+        line,
+    )
 
 
-def _header(document: Document) -> _Header:
-    if not isinstance(document.value, dict):
-        raise RuleFileError([document.problem((), "a Sigma rule is a mapping of keys")])
-    for key, message in _OTHER_KINDS.items():
-        if key in document.value:
-            raise RuleFileError([document.problem((key,), message)])
-    try:
-        return _Header.model_validate(document.value)
-    except ValidationError as error:
-        problems = [document.invalid(details) for details in error.errors(include_url=False)]
-        raise RuleFileError(by_line(problems)) from None
+def compile_section(document: Document, source: LogSource, section: Mapping[str, Any], key: str) -> Node:
+    """Definitions and their condition, which stand in the document under `key`.
+
+    Raises RuleFileError, and NotHereError when nothing is wrong but it cannot be judged here.
+    """
+    compiler = _Compiler(document, source)
+    node = compiler.compile(section, (key,))
+    if compiler.problems:
+        raise RuleFileError(by_line(compiler.problems))
+    if compiler.not_here:
+        raise NotHereError(compiler.not_here)
+    return node
 
 
-def _not_ours(source: _LogSource) -> str:
+def _source_of(keys: LogSourceKeys) -> LogSource:
+    return _SERVICES[keys.service] if keys.service else LOG_SOURCES[keys.category or ""]
+
+
+def _not_ours(source: LogSourceKeys) -> str:
     """Why a log source does not apply here, "" when it does."""
     if source.product is not None and source.product.lower() != "linux":
         return f"is for product {source.product}"
+    if source.service in _SERVICES and source.category is None:
+        return ""
     if source.service is not None:
         return f"is for the log of service {source.service}"
     if source.category is None:
@@ -165,19 +148,6 @@ def _not_ours(source: _LogSource) -> str:
     if source.category not in LOG_SOURCES:
         return f"category {source.category} is not recorded"
     return ""
-
-
-def _rule(header: _Header) -> Rule:
-    tags = (_TECHNIQUE.fullmatch(tag) for tag in header.tags or ())
-    return Rule(
-        id=str(header.id) if header.id else header.title,
-        name=header.title,
-        level=header.level or Level.MEDIUM,
-        kind=RuleKind.DETECTION,
-        description=(header.description or "").strip(),
-        techniques=tuple(dict.fromkeys(found[1].upper() for found in tags if found)),
-        response=header.rubicon.on_violation,
-    )
 
 
 def _absent_fields(value: Any, source: LogSource) -> set[str]:
@@ -191,19 +161,19 @@ def _absent_fields(value: Any, source: LogSource) -> set[str]:
 
 
 class _Compiler:
-    """Turns the `detection` of one rule into a node, and collects what is wrong with it on the way."""
+    """Turns a section, `detection` or `filter`, into a node, and collects what is wrong with it."""
 
     def __init__(self, document: Document, source: LogSource) -> None:
         self.document = document
         self.source = source
         self.problems: list[Problem] = []
+        self.not_here = ""
         self._named: dict[str, Node] = {}
 
-    def compile(self, detection: Mapping[str, Any]) -> Node:
-        place: Place = ("detection",)
+    def compile(self, detection: Mapping[str, Any], place: Place) -> Node:
         if "timeframe" in detection:
-            self._report((*place, "timeframe"), "counting over time is not available yet")
-        names = [name for name in detection if name not in ("condition", "timeframe")]
+            self._report((*place, "timeframe"), "counting over time is what correlations are for")
+        names = [name for name in detection if name not in _SECTION_KEYS]
         self._named = {name: self._definition(detection[name], (*place, name)) for name in names}
         conditions = detection.get("condition")
         if not isinstance(conditions, list):
@@ -235,6 +205,9 @@ class _Compiler:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of expressions that mean something else in a later Python
                 return compile_item(self.source, key, values)
+        except NotHereError as error:
+            self.not_here = self.not_here or str(error)
+            return nodes.NEVER
         except Exception as error:  # noqa: BLE001 - what pySigma makes of a bad rule is any exception
             self._report(place, _message(error))
             return nodes.NEVER

@@ -11,10 +11,12 @@ from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
 from tracer.events import Action, Event, Rule, Violation
-from tracer.rules.detection import Detection, Skipped
-from tracer.rules.fields import LOG_SOURCES, Facts, LogSource
+from tracer.rules.detection import Detection
+from tracer.rules.fields import Facts, LogSource
+from tracer.rules.header import Skipped
 from tracer.rules.policing import PolicyCheck, policy_checks, policy_rules
 from tracer.rules.policy import Policy
+from tracer.rules.wiring import Wiring
 
 
 class Source(TypedDict):
@@ -25,14 +27,25 @@ class Source(TypedDict):
 
 
 class _Plan:
-    """What to ask of the events of one action: at most one of the log sources takes an event in."""
+    """What to ask of the events of one action: at most one of the log sources takes an event in.
+
+    Of each detection: its test, whether it speaks for itself, and the correlations it is a part of.
+    """
 
     __slots__ = ("check", "sources")
 
-    def __init__(self, check: PolicyCheck | None, sources: Mapping[LogSource, Sequence[Detection]]) -> None:
+    def __init__(
+        self, check: PolicyCheck | None, sources: Mapping[LogSource, Sequence[Detection]], wiring: Wiring
+    ) -> None:
         self.check = check
         self.sources = tuple(
-            (source.applies, tuple((detection.test, detection) for detection in detections))
+            (
+                source.applies,
+                tuple(
+                    (each.test, each, each not in wiring.silent, wiring.feeds.get(each, ()))
+                    for each in detections
+                ),
+            )
             for source, detections in sources.items()
         )
 
@@ -44,16 +57,19 @@ class _Plan:
             if not applies(event):
                 continue
             facts = Facts(event)
-            for test, detection in detections:
+            for test, detection, speaks, feeds in detections:
                 if test(facts):
                     if found is None:
                         found = []
-                    found.append(detection.violation(event, facts))
+                    if speaks:
+                        found.append(detection.violation(event, facts))
+                    for feed in feeds:
+                        found += feed.take(event, facts)
         return tuple(found) if found else ()
 
 
 class RuleSet:
-    """All rules of a session, compiled.
+    """All rules of a session, compiled. Correlations remember what they saw: it is for one stream of events.
 
     rules       what can be violated, in the order it is judged
     skipped     detections that do not apply, with the reason
@@ -66,7 +82,7 @@ class RuleSet:
     def __init__(
         self,
         policy: Policy | None,
-        detections: Sequence[Detection],
+        wiring: Wiring,
         skipped: Sequence[Skipped] = (),
         sources: Sequence[Source] = (),
     ) -> None:
@@ -74,10 +90,20 @@ class RuleSet:
         self.skipped = tuple(skipped)
         self.sources = list(sources)
         self.domains = policy.domains if policy else frozenset()
+        self._correlators = wiring.correlators
         of_policy = tuple(policy_rules(policy).values()) if policy else ()
-        self.rules: tuple[Rule, ...] = of_policy + tuple(detection.rule for detection in detections)
+        self.rules: tuple[Rule, ...] = (
+            *of_policy,
+            *(detection.rule for detection in wiring.detections if detection not in wiring.silent),
+            *(each.correlation.rule for each in wiring.correlators if not each.silent),
+        )
         self.digest = _digest(policy is not None, sources)
-        self._plans = _plans(policy_checks(policy) if policy else {}, detections)
+        self._plans = _plans(policy_checks(policy) if policy else {}, wiring)
+
+    @property
+    def forgotten(self) -> int:
+        """Windows of correlations that there was no room for: more groups at once than are remembered."""
+        return sum(each.forgotten for each in self._correlators)
 
     def judge(self, event: Event) -> tuple[Violation, ...]:
         """The violations of one event, most often none; what was there at the attach is judged as well."""
@@ -92,10 +118,10 @@ def _digest(has_policy: bool, sources: Sequence[Source]) -> str:
     return digest.hexdigest()
 
 
-def _plans(checks: dict[Action, PolicyCheck], detections: Sequence[Detection]) -> dict[Action, _Plan]:
+def _plans(checks: dict[Action, PolicyCheck], wiring: Wiring) -> dict[Action, _Plan]:
     asked: dict[Action, dict[LogSource, Sequence[Detection]]] = {action: {} for action in checks}
-    for source in LOG_SOURCES.values():
-        fitting = [detection for detection in detections if detection.source is source]
-        for action in source.actions if fitting else ():
+    for source in dict.fromkeys(detection.source for detection in wiring.detections):
+        fitting = [detection for detection in wiring.detections if detection.source is source]
+        for action in source.actions:
             asked.setdefault(action, {})[source] = fitting
-    return {action: _Plan(checks.get(action), sources) for action, sources in asked.items()}
+    return {action: _Plan(checks.get(action), sources, wiring) for action, sources in asked.items()}

@@ -126,7 +126,7 @@ def _folded(reader: Reader, kind: Kind) -> Reader:
     return lambda facts: None if (text := facts[reader]) is None else text.lower()
 
 
-def _fields(
+def fields_of(
     readers: Mapping[str, Reader], kind: Kind = Kind.TEXT, names: Mapping[str, str] | None = None
 ) -> dict[str, Field]:
     """Fields of one kind by the name on the right; `names` gives Sigma's to those that have one."""
@@ -150,12 +150,12 @@ def _failed_exec(facts: Facts) -> Exec | None:
     return None
 
 
-def _args(facts: Facts) -> tuple[str, ...]:
+def args(facts: Facts) -> tuple[str, ...]:
     failed = facts[_failed_exec]
     return tuple(failed.args if failed else facts.event.process.args)
 
 
-def _executable(facts: Facts) -> str | None:
+def executable(facts: Facts) -> str | None:
     failed = facts[_failed_exec]
     return (failed.path if failed else facts.event.process.executable) or None
 
@@ -181,14 +181,14 @@ def _of_container(read: Callable[[Container], str]) -> Callable[[Facts], str | N
     return value
 
 
-_PROCESS: dict[str, Field] = {
-    **_fields(
+PROCESS: dict[str, Field] = {
+    **fields_of(
         {
             "event.action": lambda facts: str(facts.event.action),
             "event.kind": lambda facts: "state" if facts.event.snapshot else "event",
             "event.outcome": lambda facts: str(facts.event.outcome),
-            "process.executable": _executable,
-            "process.command_line": lambda facts: " ".join(facts[_args]) or None,
+            "process.executable": executable,
+            "process.command_line": lambda facts: " ".join(facts[args]) or None,
             "process.working_directory": lambda facts: facts.event.process.working_directory or None,
             "process.name": lambda facts: facts.event.process.name or None,
             "user.name": _user,
@@ -212,7 +212,7 @@ _PROCESS: dict[str, Field] = {
             "ParentCommandLine": "process.parent.command_line",
         },
     ),
-    **_fields(
+    **fields_of(
         {
             "process.pid": lambda facts: facts.event.process.pid,
             "process.parent.pid": _of_parent(lambda parent: parent.pid),
@@ -222,9 +222,9 @@ _PROCESS: dict[str, Field] = {
         Kind.NUMBER,
         {"ProcessId": "process.pid", "ParentProcessId": "process.parent.pid"},
     ),
-    **_fields(
+    **fields_of(
         {
-            "process.args": _args,
+            "process.args": args,
             "process.parent.args": lambda facts: tuple(parent.args) if (parent := _parent(facts)) else (),
             "process.ancestors.executable": lambda facts: _ancestors(facts.event.process),
         },
@@ -253,7 +253,7 @@ def _ancestors(process: Process) -> tuple[str, ...]:
 # --- the details ------------------------------------------------------------------------------------------
 
 
-def _of_exec(read: Callable[[Exec], Any]) -> Reader:
+def of_exec(read: Callable[[Exec], Any]) -> Reader:
     def reader(facts: Facts) -> Any:
         detail = facts.event.detail
         return read(detail) if isinstance(detail, Exec) else None
@@ -261,7 +261,7 @@ def _of_exec(read: Callable[[Exec], Any]) -> Reader:
     return reader
 
 
-def _of_network(read: Callable[[Network], Any]) -> Reader:
+def of_network(read: Callable[[Network], Any]) -> Reader:
     def reader(facts: Facts) -> Any:
         detail = facts.event.detail
         return read(detail) if isinstance(detail, Network) else None
@@ -269,7 +269,7 @@ def _of_network(read: Callable[[Network], Any]) -> Reader:
     return reader
 
 
-def _of_file(read: Callable[[File], Any]) -> Reader:
+def of_file(read: Callable[[File], Any]) -> Reader:
     def reader(facts: Facts) -> Any:
         detail = facts.event.detail
         return read(detail) if isinstance(detail, File) else None
@@ -285,16 +285,16 @@ def _address(text: str) -> str | None:
 
 
 _EXEC: dict[str, Field] = {
-    **_fields(
+    **fields_of(
         {
-            "rubicon.exec.filename": _of_exec(lambda detail: detail.filename or None),
-            "rubicon.exec.stdin": _of_exec(lambda detail: _stdio(detail.stdin)),
-            "rubicon.exec.stdout": _of_exec(lambda detail: _stdio(detail.stdout)),
-            "rubicon.exec.stderr": _of_exec(lambda detail: _stdio(detail.stderr)),
-            "rubicon.exec.stdin_peer": _of_exec(lambda detail: detail.stdin_peer or None),
+            "rubicon.exec.filename": of_exec(lambda detail: detail.filename or None),
+            "rubicon.exec.stdin": of_exec(lambda detail: _stdio(detail.stdin)),
+            "rubicon.exec.stdout": of_exec(lambda detail: _stdio(detail.stdout)),
+            "rubicon.exec.stderr": of_exec(lambda detail: _stdio(detail.stderr)),
+            "rubicon.exec.stdin_peer": of_exec(lambda detail: detail.stdin_peer or None),
         }
     ),
-    **_fields({"rubicon.exec.deleted": _of_exec(lambda detail: detail.deleted)}, Kind.FLAG),
+    **fields_of({"rubicon.exec.deleted": of_exec(lambda detail: detail.deleted)}, Kind.FLAG),
 }
 
 
@@ -303,55 +303,55 @@ def _stdio(kind: StdioKind) -> str:
 
 
 _NETWORK: dict[str, Field] = {
-    **_fields(
+    **fields_of(
         {
-            "destination.domain": _of_network(lambda detail: detail.destination_domain or None),
-            "network.transport": _of_network(lambda detail: detail.transport or None),
-            "network.type": _of_network(lambda detail: str(detail.type)),
+            "destination.domain": of_network(lambda detail: detail.destination_domain or None),
+            "network.transport": of_network(lambda detail: detail.transport or None),
+            "network.type": of_network(lambda detail: str(detail.type)),
         },
         names={"DestinationHostname": "destination.domain", "Protocol": "network.transport"},
     ),
-    **_fields(
+    **fields_of(
         {
-            "destination.ip": _of_network(lambda detail: _address(detail.destination_ip)),
-            "source.ip": _of_network(lambda detail: _address(detail.source_ip)),
+            "destination.ip": of_network(lambda detail: _address(detail.destination_ip)),
+            "source.ip": of_network(lambda detail: _address(detail.source_ip)),
         },
         Kind.ADDRESS,
         {"DestinationIp": "destination.ip", "SourceIp": "source.ip"},
     ),
-    **_fields(
+    **fields_of(
         {
-            "destination.port": _of_network(lambda detail: detail.destination_port),
-            "source.port": _of_network(lambda detail: detail.source_port or None),
+            "destination.port": of_network(lambda detail: detail.destination_port),
+            "source.port": of_network(lambda detail: detail.source_port or None),
         },
         Kind.NUMBER,
         {"DestinationPort": "destination.port", "SourcePort": "source.port"},
     ),
-    **_fields(
+    **fields_of(
         {
-            "Initiated": _of_network(lambda detail: detail.direction != "ingress"),
-            "DestinationIsIpv6": _of_network(lambda detail: detail.type is NetworkType.IPV6),
-            "SourceIsIpv6": _of_network(lambda detail: detail.type is NetworkType.IPV6),
+            "Initiated": of_network(lambda detail: detail.direction != "ingress"),
+            "DestinationIsIpv6": of_network(lambda detail: detail.type is NetworkType.IPV6),
+            "SourceIsIpv6": of_network(lambda detail: detail.type is NetworkType.IPV6),
         },
         Kind.FLAG,
     ),
 }
 
 _SPOKEN: dict[str, Field] = {
-    **_fields(
+    **fields_of(
         {
             "network.protocol": lambda facts: ((said := facts[_spoken]) and said.protocol) or None,
             "tls.client.server_name": lambda facts: ((said := facts[_spoken]) and said.server_name) or None,
             "url.domain": lambda facts: ((said := facts[_spoken]) and said.domain) or None,
             "rubicon.spoken.banner": lambda facts: ((said := facts[_spoken]) and said.banner) or None,
             "rubicon.spoken.method": lambda facts: ((said := facts[_spoken]) and said.method) or None,
-            "network.direction": _of_network(lambda detail: detail.direction or None),
+            "network.direction": of_network(lambda detail: detail.direction or None),
         }
     ),
 }
 
 _DNS: dict[str, Field] = {
-    **_fields(
+    **fields_of(
         {
             "dns.question.name": lambda facts: (asked := facts[_dns]) and asked.name,
             "dns.question.type": lambda facts: (asked := facts[_dns]) and asked.type,
@@ -376,20 +376,20 @@ def _dns(facts: Facts) -> Dns | None:
 
 
 _FILE: dict[str, Field] = {
-    **_fields(
+    **fields_of(
         {
-            "file.path": _of_file(lambda detail: detail.path or None),
-            "file.name": _of_file(lambda detail: os.path.basename(detail.path) or None),
-            "file.Ext.original.path": _of_file(lambda detail: detail.original_path or None),
-            "file.target_path": _of_file(lambda detail: detail.target_path or None),
+            "file.path": of_file(lambda detail: detail.path or None),
+            "file.name": of_file(lambda detail: os.path.basename(detail.path) or None),
+            "file.Ext.original.path": of_file(lambda detail: detail.original_path or None),
+            "file.target_path": of_file(lambda detail: detail.target_path or None),
         },
         names={"TargetFilename": "file.path", "SourceFilename": "file.Ext.original.path"},
     ),
-    **_fields({"rubicon.file.created": _of_file(lambda detail: detail.created)}, Kind.FLAG),
+    **fields_of({"rubicon.file.created": of_file(lambda detail: detail.created)}, Kind.FLAG),
 }
 
 
-def _of_boundary(read: Callable[[Boundary], Any]) -> Reader:
+def of_boundary(read: Callable[[Boundary], Any]) -> Reader:
     def reader(facts: Facts) -> Any:
         detail = facts.event.detail
         return read(detail) if isinstance(detail, Boundary) else None
@@ -402,7 +402,7 @@ def _of_credentials(name: str, when: str) -> Reader:
         credentials: Credentials | None = getattr(detail, when)
         return None if credentials is None else getattr(credentials, name)
 
-    return _of_boundary(read)
+    return of_boundary(read)
 
 
 def _gained_capabilities(detail: Boundary) -> tuple[str, ...]:
@@ -417,30 +417,30 @@ def _lists(read: Callable[[Boundary], tuple[str, ...]]) -> Reader:
 
 _IDS = ("uid", "euid", "suid", "fsuid", "gid", "egid", "sgid", "fsgid")
 _BOUNDARY: dict[str, Field] = {
-    **_fields(
+    **fields_of(
         {
-            "destination.address": _of_network(lambda detail: detail.path or None),
-            "rubicon.boundary.call": _of_boundary(lambda detail: detail.call or None),
-            "rubicon.boundary.operation": _of_boundary(lambda detail: detail.operation or None),
-            "rubicon.boundary.path": _of_boundary(lambda detail: detail.path or None),
-            "rubicon.boundary.source": _of_boundary(lambda detail: detail.source or None),
-            "rubicon.boundary.filesystem": _of_boundary(lambda detail: detail.filesystem or None),
-            "rubicon.boundary.name": _of_boundary(lambda detail: detail.name or None),
-            "rubicon.boundary.value": _of_boundary(lambda detail: detail.value or None),
-            "rubicon.boundary.target.name": _of_boundary(
+            "destination.address": of_network(lambda detail: detail.path or None),
+            "rubicon.boundary.call": of_boundary(lambda detail: detail.call or None),
+            "rubicon.boundary.operation": of_boundary(lambda detail: detail.operation or None),
+            "rubicon.boundary.path": of_boundary(lambda detail: detail.path or None),
+            "rubicon.boundary.source": of_boundary(lambda detail: detail.source or None),
+            "rubicon.boundary.filesystem": of_boundary(lambda detail: detail.filesystem or None),
+            "rubicon.boundary.name": of_boundary(lambda detail: detail.name or None),
+            "rubicon.boundary.value": of_boundary(lambda detail: detail.value or None),
+            "rubicon.boundary.target.name": of_boundary(
                 lambda detail: (detail.target.name or None) if detail.target else None
             ),
-            "rubicon.boundary.target.relation": _of_boundary(
+            "rubicon.boundary.target.relation": of_boundary(
                 lambda detail: str(detail.target.relation) if detail.target else None
             ),
         }
     ),
-    **_fields(
+    **fields_of(
         {
-            "rubicon.boundary.target.pid": _of_boundary(
+            "rubicon.boundary.target.pid": of_boundary(
                 lambda detail: detail.target.pid if detail.target else None
             ),
-            "rubicon.boundary.user_namespace_level": _of_boundary(lambda detail: detail.user_namespace_level),
+            "rubicon.boundary.user_namespace_level": of_boundary(lambda detail: detail.user_namespace_level),
             **{
                 f"rubicon.boundary.{when}.{name}": _of_credentials(name, when)
                 for when in ("old", "new")
@@ -449,21 +449,21 @@ _BOUNDARY: dict[str, Field] = {
         },
         Kind.NUMBER,
     ),
-    **_fields(
+    **fields_of(
         {
             "rubicon.boundary.flags": _lists(lambda detail: detail.flags),
             "rubicon.boundary.capabilities.gained": _lists(_gained_capabilities),
         },
         Kind.LIST,
     ),
-    **_fields({"rubicon.boundary.gained_root": _of_boundary(lambda detail: detail.gained_root)}, Kind.FLAG),
+    **fields_of({"rubicon.boundary.gained_root": of_boundary(lambda detail: detail.gained_root)}, Kind.FLAG),
 }
 
 
 # --- the log sources --------------------------------------------------------------------------------------
 
 
-def _happened(event: Event) -> bool:
+def happened(event: Event) -> bool:
     return event.outcome is not Outcome.FAILURE or event.error in REFUSALS
 
 
@@ -487,7 +487,7 @@ def _is_question(event: Event) -> bool:
 
 def _is_boundary(event: Event) -> bool:
     detail = event.detail
-    return _happened(event) and (not isinstance(detail, Network) or detail.type is NetworkType.UNIX)
+    return happened(event) and (not isinstance(detail, Network) or detail.type is NetworkType.UNIX)
 
 
 _PROCESS_KEYWORDS = ("Image", "CommandLine", "CurrentDirectory", "User", "ParentImage", "ParentCommandLine")
@@ -499,8 +499,8 @@ LOG_SOURCES: Mapping[str, LogSource] = {
         LogSource(
             "process_creation",
             (Action.EXEC,),
-            _happened,
-            _PROCESS | _EXEC,
+            happened,
+            PROCESS | _EXEC,
             frozenset(
                 {
                     "OriginalFileName",
@@ -524,7 +524,7 @@ LOG_SOURCES: Mapping[str, LogSource] = {
             "network_connection",
             (Action.CONNECT, Action.SEND),
             _is_connection,
-            _PROCESS | _NETWORK,
+            PROCESS | _NETWORK,
             frozenset({"SourceHostname", "SourcePortName", "DestinationPortName", *_EVERYWHERE_ABSENT}),
             (*_PROCESS_KEYWORDS, "DestinationIp", "DestinationHostname"),
         ),
@@ -532,7 +532,7 @@ LOG_SOURCES: Mapping[str, LogSource] = {
             "network_protocol",
             (Action.SEND,),
             _is_spoken,
-            _PROCESS | _NETWORK | _SPOKEN,
+            PROCESS | _NETWORK | _SPOKEN,
             frozenset(_EVERYWHERE_ABSENT),
             (*_PROCESS_KEYWORDS, "tls.client.server_name", "url.domain"),
         ),
@@ -540,15 +540,15 @@ LOG_SOURCES: Mapping[str, LogSource] = {
             "dns_query",
             (Action.DNS,),
             _is_question,
-            _PROCESS | _NETWORK | _DNS,
+            PROCESS | _NETWORK | _DNS,
             frozenset({"QueryStatus", "QueryResults", "answer", *_EVERYWHERE_ABSENT}),
             (*_PROCESS_KEYWORDS, "QueryName"),
         ),
         LogSource(
             "file_event",
             (Action.FILE_WRITE, Action.FILE_RENAME, Action.FILE_LINK, Action.FILE_SYMLINK),
-            _happened,
-            _PROCESS | _FILE,
+            happened,
+            PROCESS | _FILE,
             frozenset({"CreationUtcTime", "PreviousCreationUtcTime", "Hashes", *_EVERYWHERE_ABSENT}),
             (*_PROCESS_KEYWORDS, "TargetFilename", "SourceFilename"),
         ),
@@ -556,7 +556,7 @@ LOG_SOURCES: Mapping[str, LogSource] = {
             "rubicon_boundary",
             (*BOUNDARY_ACTIONS, Action.CONNECT),
             _is_boundary,
-            _PROCESS | _BOUNDARY,
+            PROCESS | _BOUNDARY,
             frozenset(_EVERYWHERE_ABSENT),
             (*_PROCESS_KEYWORDS, "rubicon.boundary.path", "rubicon.boundary.name", "destination.address"),
         ),

@@ -54,10 +54,14 @@ _COMPARISONS = {
 _MANY = SpecialChars.WILDCARD_MULTI
 
 
+class NotHereError(Exception):
+    """A rule that is right, but cannot be judged here; its text is the reason."""
+
+
 def compile_item(source: LogSource, key: str | None, values: Any) -> Node:
     """The node of `key: values`; without a key the values are keywords.
 
-    Raises ValueError for what is not Sigma or cannot be tested; pySigma may raise anything else.
+    Raises NotHereError, ValueError for what is not Sigma or makes no sense; pySigma may raise anything else.
     """
     if key is not None and "re" in key.split("|")[1:]:
         _check_texts(values)
@@ -142,7 +146,7 @@ def _parts(value: SigmaString, *, cased: bool) -> Sequence[Part]:
         elif isinstance(part, SpecialChars):
             parts.append(part)
         else:
-            raise ValueError(f'placeholders such as "%{part.name}%" are not supported')  # noqa: TRY004 - likewise
+            raise NotHereError(f'needs a value for the placeholder "%{part.name}%"')
     return parts
 
 
@@ -157,7 +161,7 @@ def _special_node(source: LogSource, field: Field, value: SigmaType) -> Node:
         return _compare_node(field, value)
     if isinstance(value, SigmaFieldReference):
         return _reference_node(field, _field(source, value.field), value)
-    raise ValueError(f"{type(value).__name__.removeprefix('Sigma')} values are not supported")
+    raise NotHereError(f"asks for {type(value).__name__.removeprefix('Sigma')} values")
 
 
 def _require(field: Field, kind: Kind, what: str) -> None:

@@ -9,10 +9,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tracer.errors import Problem, RuleFileError
-from tracer.rules.detection import Detection, Skipped, compile_detection
+from tracer.rules.collection import expanded
+from tracer.rules.correlation import Correlation, compile_correlation
+from tracer.rules.detection import Detection, compile_detection
 from tracer.rules.engine import RuleSet, Source
+from tracer.rules.filters import Filter, apply_filters, compile_filter
+from tracer.rules.header import Skipped
 from tracer.rules.policy import Policy, parse_policy
-from tracer.rules.yamlfile import parse, read_bytes
+from tracer.rules.wiring import wire
+from tracer.rules.yamlfile import Document, parse, read_bytes
 
 PACKS = Path(__file__).parent / "packs"
 
@@ -42,11 +47,14 @@ class _Loading:
 
     policy: Policy | None = None
     detections: list[Detection] = field(default_factory=list)
+    correlations: list[Correlation] = field(default_factory=list)
+    filters: list[Filter] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     sources: list[Source] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
-    by_id: dict[str, Detection] = field(default_factory=dict)
+    by_id: dict[str, Detection | Correlation] = field(default_factory=dict)
+    not_here: dict[str, Skipped] = field(default_factory=dict)
 
     def policy_file(self, path: Path) -> None:
         try:
@@ -72,7 +80,7 @@ class _Loading:
             return
         self.seen.add(real)
         try:
-            documents = parse(path, self._read(path, name))
+            documents = list(expanded(parse(path, self._read(path, name))))
         except RuleFileError as error:
             self.problems += error.problems
             return
@@ -80,29 +88,48 @@ class _Loading:
             self.problems.append(Problem(path, 0, "", "holds no rule"))
         for document in documents:
             try:
-                self._add(compile_detection(document))
+                self._compile(document)
             except RuleFileError as error:
                 self.problems += error.problems
+
+    def _compile(self, document: Document) -> None:
+        keys = document.value if isinstance(document.value, dict) else {}
+        if "filter" in keys:
+            self.filters.append(compile_filter(document))
+        elif "correlation" in keys:
+            self._add(document, compile_correlation(document))
+        else:
+            self._add(document, compile_detection(document))
 
     def _read(self, path: Path, name: str) -> bytes:
         data = read_bytes(path)
         self.sources.append({"path": name, "sha256": hashlib.sha256(data).hexdigest()})
         return data
 
-    def _add(self, made: Detection | Skipped) -> None:
+    def _add(self, document: Document, made: Detection | Correlation | Skipped) -> None:
         if isinstance(made, Skipped):
             self.skipped.append(made)
+            self.not_here |= {str(key): made for name in ("id", "name") if (key := document.value.get(name))}
             return
         first = self.by_id.setdefault(made.rule.id, made)
         if first is not made:
             message = f'"{made.rule.id}" is already the id of the rule at {first.file}:{first.line}'
             self.problems.append(Problem(made.file, made.line, "id", message))
-        self.detections.append(made)
+        if isinstance(made, Correlation):
+            self.correlations.append(made)
+        else:
+            self.detections.append(made)
 
     def result(self) -> RuleSet:
-        if self.problems:
-            raise RuleFileError(self.problems)
-        return RuleSet(self.policy, self.detections, self.skipped, self.sources)
+        try:
+            detections = apply_filters(self.detections, self.filters)
+        except RuleFileError as error:
+            raise RuleFileError([*self.problems, *error.problems]) from None
+        wiring = wire(detections, self.correlations, self.not_here)
+        problems = [*self.problems, *wiring.problems]
+        if problems:
+            raise RuleFileError(problems)
+        return RuleSet(self.policy, wiring, [*self.skipped, *wiring.skipped], self.sources)
 
 
 def _files_below(folder: Path) -> Iterator[Path]:

@@ -133,6 +133,13 @@ def by_detection(event: Event, phrase: str, title: str) -> str:
     return f'{actor(event)} {act(event)}, which matches "{title}"{failure(event)}{_standing(event)}'
 
 
+def by_correlation(event: Event, phrase: str, title: str, what: str) -> str:
+    """Of the last of several events; `what` is the condition in words, such as "20 times within 1 min"."""
+    if phrase:
+        return f"{actor(event)} {phrase} ({what}), the last: {_object(event)}{failure(event)}"
+    return f'{actor(event)} {act(event)}, which completes "{title}" ({what}){failure(event)}'
+
+
 def _object(event: Event) -> str:
     """To what it was done, shortened."""
     match event.detail:

@@ -289,7 +289,7 @@ def test_a_rule_without_product_applies(tmp_path: Path) -> None:
     ("source", "reason"),
     [
         ("{category: process_creation, product: windows}", "is for product windows"),
-        ("{product: linux, service: auditd}", "is for the log of service auditd"),
+        ("{product: linux, service: sudo}", "is for the log of service sudo"),
         ("{category: process_creation, product: linux, service: x}", "is for the log of service x"),
         ("{product: linux}", "names no category"),
         ("{category: webserver}", "category webserver is not recorded"),
@@ -300,6 +300,18 @@ def test_a_rule_for_another_log_is_skipped_with_the_reason(tmp_path: Path, sourc
     rules = rules_of(tmp_path, "", rule)
     assert rules.rules == ()
     assert [(skipped.title, skipped.line, skipped.reason) for skipped in rules.skipped] == [("T", 1, reason)]
+
+
+@pytest.mark.parametrize(
+    ("item", "reason"),
+    [
+        ("CommandLine|expand: '%name%'", 'needs a value for the placeholder "%name%"'),
+        ("ProcessId|minute: 5", "asks for TimestampPart values"),
+    ],
+)
+def test_a_rule_that_cannot_be_judged_is_skipped(tmp_path: Path, item: str, reason: str) -> None:
+    (skipped,) = rules_of(tmp_path, "", sigma_rule(selection(item))).skipped
+    assert skipped.reason == reason
 
 
 def test_a_rule_that_can_never_match_is_skipped_with_the_field(tmp_path: Path) -> None:
@@ -348,8 +360,6 @@ detection:
     ProcessId|gt: x
     Image|gt: 5
     Image|cidr: 10.0.0.0/8
-    ProcessId|minute: 5
-    CommandLine|expand: '%name%'
   four: {}
   timeframe: 5m
   condition: one and nine
@@ -365,11 +375,9 @@ detection:
         ),
         '14: detection.three.Image|gt: a comparison needs a field with number values, "Image" has none',
         '15: detection.three.Image|cidr: cidr needs a field with address values, "Image" has none',
-        "16: detection.three.ProcessId|minute: TimestampPart values are not supported",
-        '17: detection.three.CommandLine|expand: placeholders such as "%name%" are not supported',
-        "18: detection.four: is empty",
-        "19: detection.timeframe: counting over time is not available yet",
-        '20: detection.condition: names "nine", which is not defined',
+        "16: detection.four: is empty",
+        "17: detection.timeframe: counting over time is what correlations are for",
+        '18: detection.condition: names "nine", which is not defined',
     ]
 
 
@@ -388,9 +396,12 @@ detection:
         ),
         (
             "title: T\ncorrelation: {type: event_count}\n",
-            ["2: correlation: correlation rules are not available yet"],
+            ["2: correlation.timespan: is missing"],
         ),
-        ("title: T\nfilter: {}\n", ["2: filter: Sigma filters are not available yet"]),
+        (
+            "title: T\nfilter: {}\n",
+            ["1: logsource: is missing", "2: filter.rules: is missing", "2: filter.condition: is missing"],
+        ),
         (
             sigma_rule("  s: {Image: x}"),
             ["5: detection.condition: a condition is text, such as: selection and not filter"],
