@@ -29,6 +29,7 @@ COMMANDS = (
     "kill",
     "replay",
     "export",
+    "rules",
     "verify",
     "keys",
     "doctor",

@@ -7,13 +7,17 @@ never meets a rule that speaks of something else.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TypedDict
 
 from tracer.events import Action, Event, Rule, Violation
 from tracer.rules.detection import Detection
 from tracer.rules.fields import Facts, LogSource
 from tracer.rules.header import Skipped
+from tracer.rules.nodes import Test
 from tracer.rules.policing import PolicyCheck, policy_checks, policy_rules
 from tracer.rules.policy import Policy
 from tracer.rules.wiring import Wiring
@@ -26,6 +30,38 @@ class Source(TypedDict):
     sha256: str
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A rule as it is listed: `source` is what it judges, `part` that it only speaks through correlations."""
+
+    rule: Rule
+    source: str
+    file: Path | None = None
+    line: int = 0
+    part: bool = False
+
+
+@dataclass(slots=True)
+class Meter:
+    """What a rule cost: how often it was asked, how often it said yes, and how long that took in all."""
+
+    rule: Rule
+    asked: int = 0
+    hits: int = 0
+    spent_ns: int = 0
+
+    def around(self, test: Test) -> Test:
+        def measured(facts: Facts) -> bool:
+            begin = time.perf_counter_ns()
+            hit = test(facts)
+            self.spent_ns += time.perf_counter_ns() - begin
+            self.asked += 1
+            self.hits += hit
+            return hit
+
+        return measured
+
+
 class _Plan:
     """What to ask of the events of one action: at most one of the log sources takes an event in.
 
@@ -35,14 +71,23 @@ class _Plan:
     __slots__ = ("check", "sources")
 
     def __init__(
-        self, check: PolicyCheck | None, sources: Mapping[LogSource, Sequence[Detection]], wiring: Wiring
+        self,
+        check: PolicyCheck | None,
+        sources: Mapping[LogSource, Sequence[Detection]],
+        wiring: Wiring,
+        meters: Mapping[Detection, Meter] | None,
     ) -> None:
         self.check = check
         self.sources = tuple(
             (
                 source.applies,
                 tuple(
-                    (each.test, each, each not in wiring.silent, wiring.feeds.get(each, ()))
+                    (
+                        meters[each].around(each.test) if meters else each.test,
+                        each,
+                        each not in wiring.silent,
+                        wiring.feeds.get(each, ()),
+                    )
                     for each in detections
                 ),
             )
@@ -72,6 +117,7 @@ class RuleSet:
     """All rules of a session, compiled. Correlations remember what they saw: it is for one stream of events.
 
     rules       what can be violated, in the order it is judged
+    entries     all rules, for lists: those that are parts of correlations, too
     skipped     detections that do not apply, with the reason
     sources     the files they came from
     digest      SHA-256 over the files' contents in order, hexadecimal: same digest, same verdicts
@@ -98,7 +144,16 @@ class RuleSet:
             *(each.correlation.rule for each in wiring.correlators if not each.silent),
         )
         self.digest = _digest(policy is not None, sources)
-        self._plans = _plans(policy_checks(policy) if policy else {}, wiring)
+        self._checks = policy_checks(policy) if policy else {}
+        self._wiring = wiring
+        self._plans = _plans(self._checks, wiring)
+        self.entries = tuple(_entries(of_policy, wiring))
+
+    def measure(self) -> Mapping[Detection, Meter]:
+        """Measure the detections from now on, which makes each a little slower."""
+        meters = {detection: Meter(detection.rule) for detection in self._wiring.detections}
+        self._plans = _plans(self._checks, self._wiring, meters)
+        return meters
 
     @property
     def forgotten(self) -> int:
@@ -118,10 +173,22 @@ def _digest(has_policy: bool, sources: Sequence[Source]) -> str:
     return digest.hexdigest()
 
 
-def _plans(checks: dict[Action, PolicyCheck], wiring: Wiring) -> dict[Action, _Plan]:
+def _entries(of_policy: Iterable[Rule], wiring: Wiring) -> Iterator[Entry]:
+    for rule in of_policy:
+        yield Entry(rule, "policy")
+    for each in wiring.detections:
+        yield Entry(each.rule, each.source.category, each.file, each.line, each in wiring.silent)
+    for correlator in wiring.correlators:
+        made = correlator.correlation
+        yield Entry(made.rule, "correlation", made.file, made.line, correlator.silent)
+
+
+def _plans(
+    checks: Mapping[Action, PolicyCheck], wiring: Wiring, meters: Mapping[Detection, Meter] | None = None
+) -> dict[Action, _Plan]:
     asked: dict[Action, dict[LogSource, Sequence[Detection]]] = {action: {} for action in checks}
     for source in dict.fromkeys(detection.source for detection in wiring.detections):
         fitting = [detection for detection in wiring.detections if detection.source is source]
         for action in source.actions:
             asked.setdefault(action, {})[source] = fitting
-    return {action: _Plan(checks.get(action), sources, wiring) for action, sources in asked.items()}
+    return {action: _Plan(checks.get(action), sources, wiring, meters) for action, sources in asked.items()}

@@ -22,6 +22,7 @@ from tracer.rules.yamlfile import Document, parse, read_bytes
 PACKS = Path(__file__).parent / "packs"
 
 _SUFFIXES = (".yml", ".yaml")
+_SIGMA_KEYS = frozenset({"detection", "correlation", "filter", "logsource", "action"})
 
 
 def load_rules(policy: Path | None, rules: Sequence[Path], *, packs: bool = True) -> RuleSet:
@@ -39,6 +40,14 @@ def load_rules(policy: Path | None, rules: Sequence[Path], *, packs: bool = True
     for path in rules:
         loading.rules_at(path)
     return loading.result()
+
+
+def is_policy(path: Path) -> bool:
+    """Whether a file is a policy, and no file or folder of Sigma rules. Raises RuleFileError."""
+    if path.is_dir():
+        return False
+    values = [document.value for document in parse(path, read_bytes(path))]
+    return not any(isinstance(value, dict) and not _SIGMA_KEYS.isdisjoint(value) for value in values)
 
 
 @dataclass(slots=True)

@@ -1,0 +1,134 @@
+"""`rubicon rules check|list|test`: whether rules are right, which there are, and what they say of a trace."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from tracer.cli.live import describe
+from tracer.errors import EXIT_OK, UsageError
+from tracer.pipeline import open_trace
+from tracer.rules import Entry, Meter, RuleSet, is_policy, load_rules
+from tracer.text import printable
+from tracer.trace import find_trace
+
+_SHOWN = 20  # rules in a profile
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = subparsers.add_parser(
+        "rules",
+        help="check, list and try rules",
+        description="Work on rules: policies, and Sigma rules, correlations and filters in files and folders.",
+    )
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+    check = actions.add_parser(
+        "check", help="whether rules are right; exit status 2 when one is not, with file, line and field"
+    )
+    check.add_argument(
+        "paths", metavar="PATH", type=Path, nargs="+", help="a policy, a rule file or a folder"
+    )
+    check.set_defaults(handler=run_check)
+    listing = actions.add_parser("list", help="the shipped pack and the rules given, and what does not apply")
+    listing.add_argument("paths", metavar="PATH", type=Path, nargs="*", help="likewise")
+    listing.add_argument("--json", action="store_true", help="one JSON object a line")
+    listing.set_defaults(handler=run_list)
+    test = actions.add_parser("test", help="what rules say of a recorded trace")
+    test.add_argument("paths", metavar="PATH", type=Path, nargs="+", help="likewise")
+    test.add_argument("trace", metavar="TRACE", help="a trace file or the id of a session")
+    test.add_argument("--packs", action="store_true", help="the shipped pack, too")
+    test.add_argument("--profile", action="store_true", help="what each detection cost, the dearest first")
+    test.set_defaults(handler=run_test)
+
+
+def load(paths: Sequence[Path], *, packs: bool) -> RuleSet:
+    """A policy, at most, and rules, told apart by what is in them. Raises RuleFileError, UsageError."""
+    policies = [path for path in paths if is_policy(path)]
+    if len(policies) > 1:
+        raise UsageError(f"one policy at a time: {', '.join(printable(str(path)) for path in policies)}")
+    rules = [path for path in paths if path not in policies]
+    return load_rules(policies[0] if policies else None, rules, packs=packs)
+
+
+def run_check(args: argparse.Namespace) -> int:
+    rules = load(args.paths, packs=False)
+    for line in _skipped(rules):
+        print(line)
+    counts = Counter(entry.source for entry in rules.entries)
+    found = ", ".join(f"{count} {printable(source)}" for source, count in sorted(counts.items()))
+    print(f"{len(rules.entries)} rules apply ({found or 'none'}), {len(rules.skipped)} do not")
+    return EXIT_OK
+
+
+def run_list(args: argparse.Namespace) -> int:
+    rules = load(args.paths, packs=True)
+    for entry in rules.entries:
+        print(json.dumps(document(entry)) if args.json else line_of(entry))
+    if args.json:
+        for each in rules.skipped:
+            print(
+                json.dumps(
+                    {"title": each.title, "file": str(each.file), "line": each.line, "skipped": each.reason}
+                )
+            )
+    else:
+        print(*_skipped(rules), sep="\n", end="\n" if rules.skipped else "")
+    return EXIT_OK
+
+
+def run_test(args: argparse.Namespace) -> int:
+    rules = load(args.paths, packs=args.packs)
+    meters = rules.measure() if args.profile else {}
+    counts: Counter[str] = Counter()
+    with open_trace(find_trace(args.trace), rules.judge) as trace:
+        for _event, violations in trace.items():  # noqa: PERF102  not a dict's
+            for violation in violations:
+                counts[violation.rule.name] += 1
+                print(describe(violation))
+    for name, count in counts.most_common():
+        print(f"rubicon: {count:>6} {printable(name)}", file=sys.stderr)
+    print(f"rubicon: {counts.total()} violations", file=sys.stderr)
+    for line in _profile(meters.values()):
+        print(line, file=sys.stderr)
+    return EXIT_OK
+
+
+def document(entry: Entry) -> dict[str, Any]:
+    return {
+        "id": entry.rule.id,
+        "title": entry.rule.name,
+        "level": entry.rule.level.value,
+        "source": entry.source,
+        "techniques": list(entry.rule.techniques),
+        "on_violation": entry.rule.response.value,
+        "part_of_correlation": entry.part,
+        "file": str(entry.file) if entry.file else "",
+        "line": entry.line,
+    }
+
+
+def line_of(entry: Entry) -> str:
+    rule = entry.rule
+    level = "part" if entry.part else rule.level.value
+    techniques = f"  {' '.join(rule.techniques)}" if rule.techniques else ""
+    return f"{level:<13}  {entry.source:<18}  {printable(rule.name)}{techniques}"
+
+
+def _skipped(rules: RuleSet) -> Iterator[str]:
+    for each in rules.skipped:
+        place = f"{printable(str(each.file))}:{each.line}"
+        yield f"{place}: {printable(each.title)}: does not apply: {printable(each.reason)}"
+
+
+def _profile(meters: Iterable[Meter]) -> Iterator[str]:
+    for meter in sorted(meters, key=lambda each: -each.spent_ns)[:_SHOWN]:
+        mean_ns = meter.spent_ns / max(1, meter.asked)
+        yield (
+            f"rubicon: {meter.spent_ns / 1e6:9.2f} ms  {mean_ns:7.0f} ns each  {meter.asked:>8} asked  "
+            f"{meter.hits:>6} hits  {printable(meter.rule.name)}"
+        )
