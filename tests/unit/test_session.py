@@ -26,6 +26,7 @@ from tracer.export import session_facts, write_jsonl
 from tracer.pipeline import open_trace
 from tracer.records import Record
 from tracer.rules import RuleSet
+from tracer.rules.wiring import Wiring
 from tracer.session import Callbacks, Outcome, Session
 from tracer.targets import Target
 from tracer.trace import Reader, TraceState, ring_section, verify
@@ -105,7 +106,7 @@ class FakeRules(RuleSet):
     """Files with `bad` in their path are violations; `worse` makes the rule itself fail."""
 
     def __init__(self, domains: Iterable[str] = ()) -> None:
-        super().__init__(None, [])
+        super().__init__(None, Wiring([]))
         self.domains = frozenset(domains)
 
     def judge(self, event: Event) -> tuple[Violation, ...]:

@@ -34,7 +34,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "paths", metavar="PATH", type=Path, nargs="+", help="a policy, a rule file or a folder"
     )
     check.set_defaults(handler=run_check)
-    listing = actions.add_parser("list", help="the shipped pack and the rules given, and what does not apply")
+    listing = actions.add_parser("list", help="the shipped pack, the rules given, and what does not apply")
     listing.add_argument("paths", metavar="PATH", type=Path, nargs="*", help="likewise")
     listing.add_argument("--json", action="store_true", help="one JSON object a line")
     listing.set_defaults(handler=run_list)
