@@ -44,7 +44,7 @@ def test_check(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["rules", "check", str(folder / "rules"), str(folder / "policy.yaml")]) == 0
     assert capsys.readouterr().out.splitlines() == [
         f"{folder}/rules/all.yml:13: W: does not apply: is for product windows",
-        "3 rules apply (1 correlation, 1 policy, 1 process_creation), 1 do not",
+        "4 rules apply (1 correlation, 2 policy, 1 process_creation), 1 do not",
     ]
 
 

@@ -24,7 +24,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = subparsers.add_parser(
         "rules",
         help="check, list and try rules",
-        description="Work on rules: policies, and Sigma rules, correlations and filters in files and folders.",
+        description="Work on rules: policies, and Sigma rules, correlations, filters, in files or folders.",
     )
     actions = parser.add_subparsers(metavar="ACTION", required=True)
     check = actions.add_parser(
