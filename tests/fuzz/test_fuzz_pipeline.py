@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from tests import wire
 from tests.records import SESSION
 from tests.unit.test_pipeline import SESSION_RECORD, judge_nothing, made_block
+from tracer.capture.decode import RecordDecoder
 from tracer.context.paths import joined
 from tracer.export import event_document, session_facts
 from tracer.export.schema import Document
 from tracer.pipeline import Pipeline, RecordedPipeline
-from tracer.records import Credentials, FileId, Peer, Record, Target
+from tracer.records import Credentials, FileId, Kind, Peer, Record, Target
 from tracer.trace import ring_section
 
 fuzz = settings(max_examples=150, deadline=None)
@@ -43,6 +44,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "FileId": st.builds(FileId, SMALL, SMALL),
     "tuple[str, ...]": st.lists(NAMES, max_size=3).map(tuple),
 }
+NO_EVENT = {Kind.CGROUP}  # what these say becomes a part of other events
 RESULTS = st.sampled_from([0, 3, -2, -115, -(2**31)])
 
 
@@ -75,7 +77,8 @@ def test_any_records_in_any_order(made: list[Record]) -> None:
     section = ring_section([struct.pack("<I", index) for index in range(len(table))]).data
     pipeline = Pipeline(SESSION, judge_nothing, lambda view: table[struct.unpack("<I", view)[0]])
     total = documents(pipeline.push(made_block(1, section, section)))
-    assert total + pipeline.bad_records == 2 * len(table)
+    told = [record for record in table if record.kind not in NO_EVENT]
+    assert total + pipeline.bad_records == 2 * len(told)
 
 
 @fuzz
@@ -94,7 +97,7 @@ def test_records_with_bytes_changed(data: st.DataObject) -> None:
         encoded[data.draw(st.integers(0, len(encoded) - 1))] = data.draw(st.integers(0, 255))
     pipeline = Pipeline(SESSION_RECORD, judge_nothing)
     total = documents(pipeline.push(made_block(1, ring_section([bytes(encoded)]).data, b"")))
-    assert total + pipeline.bad_records == 1
+    assert total + pipeline.bad_records == 1 or RecordDecoder(wire.layout()).decode(encoded).kind in NO_EVENT
 
 
 JSON = st.recursive(
