@@ -46,6 +46,13 @@ def action_of(record: BoundaryRecord) -> tuple[Action, Category]:
     return action, category
 
 
+def changes_credentials(record: BoundaryRecord) -> bool:
+    """Whether `new` holds for the process from here on. Of any thread but the first it is for that alone:
+    libc makes every thread of a process call.
+    """
+    return record.act in _CHANGING and record.result >= 0 and record.tid == record.pid
+
+
 def _way(record: BoundaryRecord) -> _Way:
     way = _WAYS.get(record.act)
     if way is None:

@@ -144,6 +144,8 @@ class Context:
             action, category = boundaries.action_of(record)  # type: ignore[arg-type]
         process = process_of(record)
         detail = detail_of(record)
+        if kind == _BOUNDARY and boundaries.changes_credentials(record):  # type: ignore[arg-type]
+            self._tree.change_user(record)  # type: ignore[arg-type]
         outcome, error = Outcome.SUCCESS, 0
         if result < 0:
             error = -result

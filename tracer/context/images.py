@@ -12,7 +12,7 @@ from tracer.context.fields import number, text, texts
 from tracer.context.recent import Recent
 from tracer.context.scopes import Scopes
 from tracer.events import EARLIER_KEPT, NO_ID, Process
-from tracer.records import ExecRecord, Flag, ForkRecord, Record
+from tracer.records import BoundaryRecord, ExecRecord, Flag, ForkRecord, Record
 
 TICK_NS = 10_000_000  # /proc/PID/stat gives start times in hundredths of a second (proc_pid_stat(5))
 USERS_KEPT = 65_536
@@ -149,6 +149,17 @@ class Images:
             parent,
             parent.earlier,
             parent.setting_up or self._sets_up(record),
+        )
+
+    def of_user(self, process: Process, record: BoundaryRecord) -> Process:
+        """`process` with the ids that it has after `record`."""
+        new = record.new
+        return replace(
+            process,
+            user_id=new.uid,
+            user_name=self._user(new.uid, record.scope),
+            group_id=new.gid,
+            effective_user_id=new.euid,
         )
 
     def inherited(self, child: Process, parent: Process) -> Process:

@@ -12,7 +12,7 @@ from typing import Any
 from tracer.context.images import TICK_NS, Announced, Images, executable_path, read_announced
 from tracer.context.recent import Recent
 from tracer.events import Process
-from tracer.records import ExecRecord, ForkRecord, Record
+from tracer.records import BoundaryRecord, ExecRecord, ForkRecord, Record
 
 # The probes follow at most 65,536 processes; more than that are alive here only when their exits were lost.
 LIVE_KEPT = 131_072
@@ -121,6 +121,15 @@ class ProcessTree:
             life.add(process, record.time_ns)
             life.depth = depth
         return process
+
+    def change_user(self, record: BoundaryRecord) -> None:
+        """The same program goes on as somebody else; whoever it forks then is that, too."""
+        life = self._find(record.pid, record.start_ns)
+        if life is None:
+            return
+        process, new = life.at(record.time_ns), record.new
+        if (process.user_id, process.group_id, process.effective_user_id) != (new.uid, new.gid, new.euid):
+            life.add(self._images.of_user(process, record), record.time_ns)
 
     def exit(self, record: Record) -> Process:
         process = self.at(record)

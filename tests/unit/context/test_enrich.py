@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.records import (
+    ADA,
     BOOT_NS,
     SECOND_NS,
     SESSION,
@@ -255,6 +256,34 @@ def test_exit_status(context: Context, status: int, code: int, signal: int) -> N
     detail = context.event(leave(100, 9, status=status)).detail
     assert isinstance(detail, Exit)
     assert (detail.code, detail.signal) == (code, signal)
+
+
+def test_the_user_of_a_process_follows_its_credentials(context: Context) -> None:
+    """From the act on, for it and for whom it forks; the events before it keep theirs."""
+    context.learn([{"type": "user", "id": 65534, "name": "nobody"}])
+    context.event(execve(100, "/bin/agent", 9))
+    nobody = replace(ADA, uid=65534, euid=65534, gid=65534)
+    act = context.event(boundary(Act.SETUID, 100, 65534, time_ns=20, new=nobody))
+    after, before = context.event(opened(100, "/a", 30)), context.event(opened(100, "/b", 15))
+    child = context.event(fork(101, 100, 40))
+    later = context.event(execve(100, "/bin/id", 50, uid=65534, gid=65534, euid=65534))
+    users = [each.process.user_id for each in (act, before, after, child, later)]
+    assert users == [1000, 1000, 65534, 65534, 65534]
+    assert (after.process.user_name, after.process.effective_user_id) == ("nobody", 65534)
+    assert (after.process.group_id, after.process.executable) == (65534, "/bin/agent")
+
+
+@pytest.mark.parametrize(
+    ("act", "changes"), [(Act.SETUID, {"result": -errno.EPERM}), (Act.SETUID, {"tid": 107}), (Act.PTRACE, {})]
+)
+def test_credentials_that_are_not_those_of_the_process(
+    context: Context, act: Act, changes: dict[str, Any]
+) -> None:
+    """Refused; of one thread alone; of an act that changes none."""
+    context.event(execve(100, "/bin/agent", 9))
+    nobody = replace(ADA, uid=65534)
+    context.event(boundary(act, 100, time_ns=20, new=nobody, **changes))
+    assert context.event(opened(100, "/a", 30)).process.user_id == 1000
 
 
 # --- network ---
