@@ -63,6 +63,14 @@ def test_every_answer_has_its_word() -> None:
     assert "  no   x32 calls: this kernel has none" in lines
 
 
+def test_commands_can_be_copied() -> None:
+    said = text()
+    shown = said[said.index("Without root") :].split("\n\n")[0]
+    commands = shown.replace(" \\\n ", "").split("\n")[1:]
+    assert [" ".join(each.split()) for each in commands] == doctor._without_root()
+    assert commands[1].split()[:3] == ["sudo", "setcap", "cap_bpf,cap_perfmon=ep"]
+
+
 def test_routes_and_what_would_open_them() -> None:
     assert text().endswith(
         "Cannot be seen here\n  writes through shared mappings\n    would open it: a hook\n  something else"

@@ -15,9 +15,15 @@ def _use_the_checkout() -> None:
 
 
 def _undo_locale_coercion() -> None:
-    """Python sets LC_CTYPE in a C locale (PEP 538); the command that Rubicon starts must not inherit that."""
-    with open("/proc/self/environ", "rb") as file:
-        variables = file.read().split(b"\0")
+    """Python sets LC_CTYPE in a C locale (PEP 538); the command that Rubicon starts must not inherit that.
+
+    An interpreter that has capabilities of its own may not look at how it was started (proc_pid_environ(5)).
+    """
+    try:
+        with open("/proc/self/environ", "rb") as file:
+            variables = file.read().split(b"\0")
+    except PermissionError:
+        return
     if not any(variable.startswith(b"LC_CTYPE=") for variable in variables):
         os.environ.pop("LC_CTYPE", None)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import sys
 import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
@@ -11,6 +13,7 @@ from typing import Any
 
 from tracer.capture.doctor import Examination, Hook, KernelFacts, Unseen, examine
 from tracer.capture.trials import Answer
+from tracer.cli.privileges import setcap_commands
 from tracer.errors import EXIT_FAILED, EXIT_OK
 from tracer.targets.machine import Cgroups, Runtime, cgroup_layout, runtimes
 from tracer.text import printable, valid_unicode
@@ -46,7 +49,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def document(found: Examination, cgroups: Cgroups, containers: tuple[Runtime, ...]) -> dict[str, Any]:
-    return {**asdict(found), "cgroups": asdict(cgroups), "runtimes": [asdict(each) for each in containers]}
+    return {
+        **asdict(found),
+        "cgroups": asdict(cgroups),
+        "runtimes": [asdict(each) for each in containers],
+        "without_root": _without_root(),
+    }
 
 
 def _valid(value: Any) -> Any:
@@ -65,6 +73,10 @@ def describe(found: Examination, cgroups: Cgroups, containers: tuple[Runtime, ..
     yield from _kernel(found.kernel)
     yield from _machine(cgroups, containers)
     yield ""
+    yield "Without root, for the processes of one's own user"
+    for command in _without_root():
+        yield from _continued(command)
+    yield ""
     yield "Hooks of the probes"
     yield from _answers(_hook_answer(each) for each in found.hooks)
     yield ""
@@ -74,6 +86,19 @@ def describe(found: Examination, cgroups: Cgroups, containers: tuple[Runtime, ..
     yield "Cannot be seen here"
     for each in found.unseen:
         yield from _unseen(each)
+
+
+def _without_root() -> list[str]:
+    return setcap_commands(sys.executable, os.getgid())
+
+
+def _continued(command: str) -> Iterator[str]:
+    """A shell command that can be copied, whatever its length."""
+    lines = textwrap.wrap(
+        command, _COLUMNS - 4, break_on_hyphens=False, break_long_words=False, drop_whitespace=True
+    )
+    yield from (f"  {printable(line)} \\" for line in lines[:-1])
+    yield f"  {printable(lines[-1])}"
 
 
 def _verdict(found: Examination) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import shlex
 from collections.abc import Iterable
 
 # include/uapi/linux/capability.h
@@ -67,3 +68,18 @@ def _call(name: str, sets: ctypes.Array[_Sets]) -> None:
     if libc[name](ctypes.byref(_Header(_VERSION_3, 0)), sets):
         code = ctypes.get_errno()
         raise OSError(code, f"{name}: {os.strerror(code)}")
+
+
+def setcap_commands(python: str, group: int) -> list[str]:
+    """For a shell: what lets a group watch its own processes without root, an interpreter of its own.
+
+    Who may run it can read the kernel's memory, so nobody else may. The commands it starts get none of it, as
+    capabilities(7) of a file end with the next execve(2).
+    """
+    own = shlex.quote(os.path.join(os.path.dirname(python), "rubicon-python"))
+    original = shlex.quote(os.path.realpath(python))
+    return [
+        f"sudo install -m 0750 -g {group} {original} {own}",
+        f"sudo setcap cap_bpf,cap_perfmon=ep {own}",
+        f"{own} -I {shlex.quote(os.path.join(os.path.dirname(__file__), '__main__.py'))} run -- CMD",
+    ]

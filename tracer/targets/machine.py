@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,12 +65,19 @@ def runtimes(environment: Mapping[str, str] = os.environ, root: Path = Path("/")
     """Those of which there is a trace; a podman of this user's own among them."""
     found = []
     for name, places in _SOCKETS.items():
-        sockets = {str(place.resolve()) for each in places if (place := root / each).is_socket()}
+        sockets = {str(place.resolve()) for each in places if _is_socket(place := root / each)}
         folder = environment.get("XDG_RUNTIME_DIR")
-        if name == "podman" and folder and (own := Path(folder, "podman/podman.sock")).is_socket():
+        if name == "podman" and folder and _is_socket(own := Path(folder, "podman/podman.sock")):
             sockets.add(str(own))
         path = environment.get("PATH", os.defpath)
         programs = tuple(where for each in _PROGRAMS[name] if (where := shutil.which(each, path=path)))
         if sockets or programs:
             found.append(Runtime(name, tuple(sorted(sockets)), programs))
     return tuple(found)
+
+
+def _is_socket(path: Path) -> bool:
+    """Not for us to know in a folder that is kept from us."""
+    with suppress(OSError):
+        return path.is_socket()
+    return False
