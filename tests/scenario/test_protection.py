@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -62,11 +63,16 @@ def attack(rubicon: Rubicon, *words: str) -> list[Document]:
     done = rubicon.do("run", "--", *EVIL, rubicon.traces, *words, start_new_session=True)
     assert done.returncode == 0, done.stderr
     (trace,) = rubicon.traces.glob("2*.trace")
-    found = [each for each in rubicon.export(trace, "--only", "violations") if "rule" in each]
-    said = [line for line in done.stderr.splitlines() if "CRITICAL" in line]
-    again = rubicon.do("replay", trace)
-    assert [f"rubicon: {line}" for line in again.stdout.splitlines() if "CRITICAL" in line] == said
-    return [each for each in found if each["rule"]["id"] == "self-protection"]
+    recorded = of_the_rule(rubicon.export(trace, "--only", "violations"))
+    again = rubicon.do("replay", trace, "--jsonl")
+    replayed = of_the_rule([json.loads(line) for line in again.stdout.splitlines()])
+    assert [each["message"] for each in replayed] == [each["message"] for each in recorded]
+    assert all(each["message"] in done.stderr for each in recorded[:1])
+    return recorded
+
+
+def of_the_rule(documents: list[Document]) -> list[Document]:
+    return [each for each in documents if each.get("rule", {}).get("id") == "self-protection"]
 
 
 def test_every_attack_is_a_critical_violation(sessions: Path, rubicon: Rubicon) -> None:
