@@ -107,8 +107,11 @@ def protection(engine: Mapping[str, Any], entity_id: str) -> Check:
     checks[Action.BPF] = lambda event: _on_probes(event, bpf)
 
     def check(event: Event) -> Violation | None:
+        """The engine may be in the scope itself, as with all that is on a machine, and writes its trace."""
         asked = checks.get(event.action)
-        return asked(event) if asked is not None else None
+        if asked is None or event.process.entity_id == entity_id:
+            return None
+        return asked(event)
 
     return check
 

@@ -100,6 +100,11 @@ def test_other_processes_and_other_maps_are_not_meant() -> None:
     assert not judged(boundary(Act.BPF, 3, 13, 5))
 
 
+def test_the_engine_may_write_its_own_trace() -> None:
+    assert judged(opened(3, "/var/t.trace", inode=100, device=1))
+    assert not judged(opened(7, "/var/t.trace", start_ns=70_000_000, inode=100, device=1))
+
+
 def test_a_trace_without_an_engine_protects_nothing() -> None:
     assert not judged(opened(3, "/var/t.trace"), None)
 
