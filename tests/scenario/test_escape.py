@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from .conftest import Spawn
 from .driver import PROGRAMS, PYTHON, Document, Rubicon
 
 BIND = 'mount --bind "$0" b; echo x >b/f'
@@ -118,17 +119,18 @@ def test_a_file_from_a_stranger_as_standard_output(
 
 HELPERS = """
 import os, socket, sys
-*sockets, cgroup = sys.argv[1:]
+*sockets, cgroup, stranger = sys.argv[1:]
 for path in sockets:
     with socket.socket(socket.AF_UNIX) as client: client.connect(path)
 for path in ("/proc/sys/kernel/core_pattern", "/proc/sys/vm/swappiness", cgroup + "/cgroup.procs"):
     os.close(os.open(path, os.O_WRONLY))
-with open(f"/proc/{os.getppid()}/mem", "r+b"): pass
+with open(f"/proc/{stranger}/mem", "r+b"): pass
 """
 
 
-def test_somebody_else_to_do_it(rubicon: Rubicon, cgroup: Path) -> None:
+def test_somebody_else_to_do_it(rubicon: Rubicon, cgroup: Path, spawn: Spawn) -> None:
     """Container runtimes, the service manager, the kernel, another process: each is a violation, once."""
+    stranger = spawn("sleep", "300")
     names = ("docker.sock", "containerd.sock", "podman.sock", "systemd/private", "harmless.sock")
     with ExitStack() as stack:
         for name in names:
@@ -137,7 +139,7 @@ def test_somebody_else_to_do_it(rubicon: Rubicon, cgroup: Path) -> None:
             server.bind(str(rubicon.folder / name))
             server.listen()
         paths = [rubicon.folder / name for name in names]
-        done = rubicon.run(PYTHON, "-I", "-S", "-c", HELPERS, *paths, cgroup)
+        done = rubicon.run(PYTHON, "-I", "-S", "-c", HELPERS, *paths, cgroup, str(stranger.pid))
     assert done.returncode == 0, done.stderr
     found = [each for each in rubicon.export() if each["event"]["kind"] == "alert"]
     assert [(each["rule"]["name"], where_of(each)) for each in found] == [
@@ -145,7 +147,7 @@ def test_somebody_else_to_do_it(rubicon: Rubicon, cgroup: Path) -> None:
         ("Program set that the kernel will run", "/proc/sys/kernel/core_pattern"),
         ("Setting of the kernel changed", "/proc/sys/vm/swappiness"),
         ("Setting of the kernel changed", f"{cgroup}/cgroup.procs"),
-        ("Process outside the sandbox taken over", found[-1]["rubicon"]["boundary"]["path"]),
+        ("Process outside the sandbox taken over", f"/proc/{stranger.pid}/mem"),
     ]
 
 
