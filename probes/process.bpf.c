@@ -222,6 +222,11 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 	args = BPF_CORE_READ(task, mm, arg_start);
 	r->args_total = BPF_CORE_READ(task, mm, arg_end) - args;
 	r->args_len = put_args(s, args, r->args_total);
+	if (exec_guard && !(r->head.flags & (RB_DELETED | RB_PATH_CUT | RB_UNREADABLE)) &&
+	    is_program_refused((u64)(s->data + sizeof(*r)), r->path_len)) {
+		r->head.flags |= RB_KILLED;
+		kill_if(RB_KILLED);
+	}
 	record_end(s, &critical);
 	return 0;
 }

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import socket
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +18,7 @@ import pytest
 from tests.kernel.conftest import Triggers
 from tests.kernel.watching import Watch, flags
 from tracer.actions.deny import Allowed, Ports
+from tracer.actions.programs import possible_programs
 from tracer.capture.core import CoreSource
 from tracer.capture.guard import PROGRAMS, Guard, GuardMode
 from tracer.errors import KernelError
@@ -219,3 +223,62 @@ def test_no_hierarchy_to_attach_it_to() -> None:
             source.guard.open(GuardMode.DENY)
     finally:
         source.close()
+
+
+# ---- programs
+
+
+@pytest.fixture
+def killing(triggers: Triggers) -> Iterator[Callable[..., Watch]]:
+    """A source that kills programs but those of some patterns."""
+    source = CoreSource(guarding=True)
+
+    def opened(*patterns: str) -> Watch:
+        keys = possible_programs(patterns)
+        assert source.guard
+        assert keys is not None
+        source.guard.kill_programs(keys)
+        return Watch(source, triggers)
+
+    try:
+        yield opened
+    finally:
+        source.close()
+
+
+def test_a_program_that_nothing_allows_is_killed_before_it_runs(
+    killing: Callable[..., Watch], here: Path
+) -> None:
+    watch = killing("sh", "dash", "gate")
+    run = watch.shell("/usr/bin/touch $1; echo $?", here / "made")
+    assert run.output.endswith(b"137\n")
+    assert not (here / "made").exists()
+    (killed,) = run.execs
+    assert (killed.path, Flag.KILLED in flags(killed)) == ("/usr/bin/touch", True)
+    assert run.exits[0].status == signal.SIGKILL
+
+
+def test_what_may_be_allowed_runs(killing: Callable[..., Watch], here: Path) -> None:
+    """By path, by directory, by name, by the beginning of a name; and nobody outside is asked."""
+    named = here / "a b" / "name"
+    named.parent.mkdir()
+    shutil.copy("/usr/bin/true", named)
+    shutil.copy("/usr/bin/true", here / "prefixed-7")
+    watch = killing("sh", "dash", "gate", "/usr/bin/true", f"{here}/a b/**", "prefixed*")
+    line = '/usr/bin/true && $1/prefixed-7 && "$1/a b/name" && echo all'
+    run = watch.shell(line, here)
+    assert run.output == b"all\n"
+    assert not any(Flag.KILLED in flags(each) for each in run.execs)
+    assert subprocess.run(["/usr/bin/false"], check=False).returncode == 1
+
+
+def test_what_cannot_be_told_is_left_alone(killing: Callable[..., Watch], here: Path) -> None:
+    """A path longer than what is looked at; a program without a name."""
+    deep = here
+    for _ in range(5):
+        deep /= "d" * 60
+    deep.mkdir(parents=True)
+    shutil.copy("/usr/bin/true", deep / "program")
+    watch = killing("sh", "dash", "gate")
+    run = watch.shell("$1/program; echo $?", deep)
+    assert run.output == b"0\n"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import IntEnum
 from pathlib import Path
 
@@ -22,7 +22,8 @@ class GuardMode(IntEnum):
 
 
 class Guard:
-    """Lets everything pass until it is opened. `cgroups` is where version 2 is mounted, None when it is not.
+    """Lets everything pass until it is told otherwise. `cgroups` is where version 2 is mounted, None when it
+    is not.
 
     `write` sets a variable of the probes. What is attached is detached with the other programs, and by the
     kernel when this process is gone.
@@ -33,10 +34,18 @@ class Guard:
         self._cgroups = cgroups
         self._write = write
         self._allowed = loaded.map("allowed_peers")
+        self._programs = loaded.map("allowed_programs")
 
     def allow(self, key: bytes, value: bytes) -> None:
         """An entry of the table (tracer.actions.deny). Raises KernelError when there is no room."""
         self._allowed.update(key, value)
+
+    def kill_programs(self, but: Iterable[bytes]) -> None:
+        """From now on whoever is watched dies when it becomes a program that none of the keys may stand for
+        (tracer.actions.programs)."""
+        for key in but:
+            self._programs.update(key, b"\1")
+        self._write("exec_guard", (1).to_bytes(4, "little"))
 
     def open(self, mode: GuardMode) -> None:
         """From now on whoever is watched connects only where the table says. Raises KernelError."""

@@ -38,7 +38,7 @@ from tracer.rules import RuleSet
 from tracer.session.anchor import Anchor
 from tracer.session.drain import Drain
 from tracer.session.enforce import Enforcer, spared_pids
-from tracer.session.guard import Egress, guarded_egress
+from tracer.session.guard import Egress, guard_programs, guarded_egress
 from tracer.session.judge import Judging
 from tracer.session.outbox import Outbox
 from tracer.session.record import engine_facts, scope_record
@@ -265,6 +265,7 @@ class Session:
         if self._anchor:
             self._anchor.start()
         if self._enforce:
+            guard_programs(self._rules, self._source.guard)
             self._egress = guarded_egress(self._rules, self._source.guard, self.notice)
         self._drain.start()
         self._judging.start()

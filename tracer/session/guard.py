@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from tracer.actions.deny import Allowed, Ports
+from tracer.actions.programs import possible_programs
 from tracer.capture.guard import Guard, GuardMode
 from tracer.errors import KernelError, UsageError
 from tracer.events import Action, Dns, Event, Network, Response
@@ -70,6 +71,20 @@ class Egress:
                     self._put(key, value)
 
 
+def guard_programs(rules: RuleSet, guard: Guard | None) -> None:
+    """Programs that are not allowed are killed by the kernel, when the policy wants that and as far as the
+    kernel can tell; the others later, as ever."""
+    if guard is None or rules.policy is None or _response(rules, "process.exec") is not Response.KILL:
+        return
+    keys = possible_programs(rules.policy.process.exec or ())
+    if keys is not None:
+        guard.kill_programs(keys)
+
+
+def _response(rules: RuleSet, wanted: str) -> Response:
+    return next((rule.response for rule in rules.rules if rule.id == wanted), Response.ALERT)
+
+
 def guarded_egress(
     rules: RuleSet, guard: Guard | None, notice: Callable[[str, str], object]
 ) -> Egress | None:
@@ -80,7 +95,7 @@ def guarded_egress(
     Raises KernelError when connections are to be refused and cannot be, UsageError when the policy is too
     much for the kernel's table.
     """
-    response = next((rule.response for rule in rules.rules if rule.id == RULE), Response.ALERT)
+    response = _response(rules, RULE)
     if response not in (Response.DENY, Response.KILL) or rules.policy is None:
         return None
     if guard is None:
