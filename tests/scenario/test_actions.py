@@ -74,7 +74,8 @@ def test_a_program_that_is_not_allowed_is_killed(rubicon: Rubicon) -> None:
     (alert,) = [each for each in rubicon.export() if each["event"]["kind"] == "alert"]
     assert action["rubicon"]["action"]["event"] == alert["event"]["sequence"]
     assert action["process"]["entity_id"] == alert["process"]["entity_id"]
-    assert 0 < action["rubicon"]["action"]["latency_ns"] < 10**10
+    assert action["rubicon"]["action"]["in_kernel"] is True  # it did not get to run
+    assert action["rubicon"]["action"]["latency_ns"] == 0
     assert action in [json.loads(line) for line in lines.read_text().splitlines()]
 
     replayed = rubicon.do("replay", rubicon.trace, "--policy", rules)
@@ -83,6 +84,7 @@ def test_a_program_that_is_not_allowed_is_killed(rubicon: Rubicon) -> None:
 
 
 def test_a_detection_kills_too(rubicon: Rubicon) -> None:
+    """After the act: the kernel knows nothing of detections."""
     rule = rubicon.folder / "rule.yml"
     rule.write_text(
         "title: Tail\nlogsource: {category: process_creation, product: linux}\nlevel: high\n"
@@ -93,6 +95,9 @@ def test_a_detection_kills_too(rubicon: Rubicon) -> None:
         "run", "--enforce", "--rules", rule, "--trace", rubicon.trace, "--", "tail", "-f", "/dev/null"
     )
     assert done.returncode == 128 + signal.SIGKILL
+    (action,) = actions(rubicon.export())
+    assert action["rubicon"]["action"]["in_kernel"] is False
+    assert 0 < action["rubicon"]["action"]["latency_ns"] < 10**10
 
 
 # ---- freeze

@@ -21,9 +21,9 @@ alert           say it
 freeze          hold all that is watched still, until `rubicon thaw`
 kill            end the process that did it, and no other: what it had started lives on. Who connects where no
                 entry of `network.connect` lets it is killed before it has connected, if all entries are
-                addresses; who becomes a program that no entry of `process.exec` can stand for, before the program
-                has begun (a wildcard stands for anything in its place there). In all other cases it is killed
-                some milliseconds after the act.
+                addresses; who becomes a program that no entry of `process.exec` can stand for, before the
+                program has begun (a wildcard stands for anything there). In all other cases it is killed some
+                milliseconds after the act.
 deny            `network` only: the kernel refuses to connect or to send a datagram (EPERM), and to make
                 internet sockets that are neither TCP nor UDP. Unix sockets, and what was connected before the
                 attach, are not refused. A domain is allowed at the addresses that the engine was told before

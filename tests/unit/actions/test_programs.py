@@ -1,4 +1,4 @@
-"""The table of programs that may be allowed, read as the kernel reads it: whom a policy allows it never kills."""
+"""The table of programs that may be allowed, read as the kernel reads it: nobody dies by mistake."""
 
 from __future__ import annotations
 
