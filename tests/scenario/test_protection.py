@@ -10,8 +10,8 @@ import pytest
 from .driver import PROGRAMS, PYTHON, Document, Rubicon
 
 EVIL = [PYTHON, "-I", "-S", PROGRAMS / "evil.py"]
-PROCESS, TRACE, CONTROL, PROBES = (
-    f"Attack on Rubicon: its {each}" for each in ("process", "trace", "control", "probes")
+PROCESS, TRACE, KEYS, CONTROL, PROBES = (
+    f"Attack on Rubicon: its {each}" for each in ("process", "trace", "keys", "control", "probes")
 )
 ATTACKS = {
     "term": (PROCESS, "kill"),
@@ -30,6 +30,7 @@ ATTACKS = {
     "chown": (TRACE, "file_chown"),
     "truncate": (TRACE, "file_truncate"),
     "rename over": (TRACE, "file_rename"),
+    "key": (KEYS, "file_write"),
     "unlink": (TRACE, "file_unlink"),
     "steer": (CONTROL, "connect"),
     "unlink control": (TRACE, "file_unlink"),

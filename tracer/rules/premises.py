@@ -1,4 +1,4 @@
-"""Where an engine has what nobody who is watched may touch: its traces, and itself in /proc."""
+"""Where an engine has what nobody who is watched may touch: its traces and keys, and itself in /proc."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 class Premise(StrEnum):
     TRACE = "trace"  # that of the session, and what lies beside it: its name with a suffix
     FOLDER = "folder"  # of the sessions, and the traces in it
+    KEYS = "keys"  # the folder of the keys that seal traces, and all in it
     PROC = "proc"  # what /proc has of the engine
 
 
@@ -19,14 +20,17 @@ class Premises:
     """`engine` is that of a session record. Raises KeyError, TypeError or ValueError when it is not."""
 
     def __init__(self, engine: Mapping[str, Any]) -> None:
-        self._trace, folder, proc = (str(engine[each.value]["path"]) for each in Premise)
+        self._trace, folder, keys, proc = (str(engine[each.value]["path"]) for each in Premise)
         patterns = {
             Premise.TRACE: rf"{re.escape(self._trace)}(?:\.[^/]*)?",
             Premise.FOLDER: rf"{re.escape(folder)}(?:/[^/]+\.trace(?:\.[^/]*)?)?",
+            Premise.KEYS: rf"{re.escape(keys)}(?:/.+)?",
             Premise.PROC: rf"{re.escape(proc)}/{int(engine['pid'])}/.+",
         }
         self._ours = re.compile("|".join(f"(?P<{name}>{each})" for name, each in patterns.items()), re.DOTALL)
-        self._above = frozenset(_folders_above(self._trace)) | frozenset(_folders_above(folder))
+        self._above = frozenset(
+            above for path in (self._trace, folder, keys) for above in _folders_above(path)
+        )
         self._devices = {each: int(engine[each.value]["device"]) for each in Premise}
         self._inode = int(engine["trace"]["inode"])
 
@@ -45,7 +49,7 @@ class Premises:
         return premise
 
     def is_above(self, path: str) -> bool:
-        """Whether it is a folder that holds the trace, or those of the sessions, however deep."""
+        """Whether it is a folder that holds the trace, the sessions or the keys, however deep."""
         return clean(path) in self._above
 
 

@@ -1,17 +1,18 @@
 """The one rule that no option turns off: who is watched may not touch who watches.
 
 An act is an attack when it is aimed at the engine's process, at the trace it writes and those of other
-sessions, at its control socket, or at its probes in the kernel; whether it came to anything or not. Where
-these are is said in the session record, so that a replay elsewhere comes to the same verdicts.
+sessions, at the keys that seal them, at its control socket, or at its probes in the kernel; whether it came to
+anything or not. Where these are is said in the session record, so that a replay elsewhere comes to the same
+verdicts.
 
 Not meant are asking whether the engine is there (signal 0, of which there is no event), a signal to one's own
 process group, in which whoever started the sandbox may be (`trap 'kill 0' EXIT` is an old habit), and the
 sandbox's own files, whatever they are called.
 
-Not seen are names that lead here through a bind mount, or a symbolic link made before the watch, when the act
-opens nothing; what somebody outside does on request; limits, priorities and CPUs set for the engine; the
-links of what refuses connections, which are made later; and a mount over a folder above the sessions, which
-breaks another rule (packs/mount_escape.yml).
+Not seen are reading, as of a trace or a key; names that lead here through a bind mount, or a symbolic link
+made before the watch, when the act opens nothing; what somebody outside does on request; limits, priorities
+and CPUs set for the engine; the links of what refuses connections, which are made later; and a mount over a
+folder above the sessions, which breaks another rule (packs/mount_escape.yml).
 """
 
 from __future__ import annotations
@@ -78,12 +79,14 @@ def _rule(name: str, *techniques: str) -> Rule:
 _PROCESS = _rule("Attack on Rubicon: its process", "T1562.001", "T1489")
 _MEMORY = _rule("Attack on Rubicon: its process", "T1562.001", "T1055.008", "T1055.009")
 _TRACE = _rule("Attack on Rubicon: its trace", "T1562.001", "T1070", "T1565.001")
+_KEYS = _rule("Attack on Rubicon: its keys", "T1562.001", "T1070", "T1565.001")
 _CONTROL = _rule("Attack on Rubicon: its control", "T1562.001")
 _PROBES = _rule("Attack on Rubicon: its probes", "T1562.001", "T1014")
 _THINGS = {
     _PROCESS: "the process that watches it",
     _MEMORY: "the process that watches it",
     _TRACE: "what is recorded of it",
+    _KEYS: "the keys that seal what is recorded of it",
     _CONTROL: "the socket that steers the watch",
     _PROBES: "the probes that watch it",
 }
@@ -133,6 +136,10 @@ def _on_process(event: Event, entity_id: str) -> Violation | None:
     return _violation(rule, event, "rubicon.boundary.target.pid", str(detail.target.pid))
 
 
+def _rule_of(premise: Premise) -> Rule:
+    return {Premise.KEYS: _KEYS, Premise.PROC: _MEMORY}.get(premise, _TRACE)
+
+
 def _on_files(event: Event, premises: Premises) -> Violation | None:
     """By the names of the act, and by the file behind a descriptor, whatever name led there."""
     detail = event.detail
@@ -144,15 +151,15 @@ def _on_files(event: Event, premises: Premises) -> Violation | None:
             return None  # Action.PROCESS_MEM_OPEN is about the same act
         return _violation(_MEMORY, event, "file.path", detail.path)
     if premise is not None:
-        return _violation(_TRACE, event, "file.path", detail.path)
+        return _violation(_rule_of(premise), event, "file.path", detail.path)
     return _on_names(event, detail, premises)
 
 
 def _on_names(event: Event, detail: File, premises: Premises) -> Violation | None:
     """By where it was before; or with a folder that is moved, and what is in it."""
     original = detail.original_path
-    if original and premises.at(original) is not None:
-        return _violation(_TRACE, event, "file.Ext.original.path", original)
+    if original and (premise := premises.at(original)) is not None:
+        return _violation(_rule_of(premise), event, "file.Ext.original.path", original)
     if event.action is Action.FILE_RENAME:
         for field, path in (("file.Ext.original.path", original), ("file.path", detail.path)):
             if premises.is_above(path):
@@ -166,8 +173,8 @@ def _by_mount(event: Event, premises: Premises) -> Violation | None:
     if not isinstance(detail, Boundary):
         return None
     for field, path in (("path", detail.path), ("source", detail.source)):
-        if path and premises.at(path) is not None:
-            return _violation(_TRACE, event, f"rubicon.boundary.{field}", path)
+        if path and (premise := premises.at(path)) is not None:
+            return _violation(_rule_of(premise), event, f"rubicon.boundary.{field}", path)
     return None
 
 

@@ -18,7 +18,7 @@ from tracer.control import control_path
 from tracer.rules import RuleSet
 from tracer.targets import Target
 from tracer.targets.machine import cgroup_layout, runtimes
-from tracer.trace import PublicKey, default_folder
+from tracer.trace import PublicKey, default_folder, default_keys_folder
 
 USERS_MAX = 1_000
 
@@ -71,6 +71,7 @@ def engine_facts(source: Source, trace: Path) -> dict[str, Any]:
         "trace": _place(trace),
         "control": str(control_path(trace)),
         "folder": _place(Path(os.path.realpath(default_folder()))),
+        "keys": _place(Path(os.path.realpath(default_keys_folder()))),
         "proc": _place(Path("/proc")),
     }
 

@@ -107,6 +107,7 @@ WAYS: dict[str, Callable[[Path], object]] = {
     "chown": lambda folder: os.chown(trace(folder), 65534, 65534),
     "truncate": lambda folder: os.truncate(old(folder), 0),
     "rename over": lambda folder: os.rename("mine", old(folder)),
+    "key": lambda folder: os.open(folder.parent / ".config/rubicon/keys/seal", os.O_RDWR),
     "unlink": lambda folder: os.unlink(old(folder)),
     "unlink control": lambda folder: os.unlink(f"{trace(folder)}.control"),
     "steer": steer,

@@ -22,6 +22,7 @@ ENGINE: dict[str, Any] = {
     "trace": {"path": "/var/t.trace", "device": 1, "inode": 100},
     "control": "/var/t.trace.control",
     "folder": {"path": "/home/a/traces", "device": 1, "inode": 101},
+    "keys": {"path": "/home/a/keys", "device": 1, "inode": 102},
     "proc": {"path": "/proc", "device": 9, "inode": 1},
 }
 PREMISES = Premises(ENGINE)
@@ -36,6 +37,9 @@ PREMISES = Premises(ENGINE)
         ("/home/a/traces", Premise.FOLDER),
         ("/home/a/traces/s.trace", Premise.FOLDER),
         ("/home/a/traces/s.trace.control", Premise.FOLDER),
+        ("/home/a/keys", Premise.KEYS),
+        ("/home/a/keys/seal", Premise.KEYS),
+        ("/home/a/keys2/seal", None),
         ("/proc/7/oom_score_adj", Premise.PROC),
         ("/proc/7/task/8/mem", Premise.PROC),
         ("/var/t.tracefile", None),
@@ -109,7 +113,7 @@ def test_a_trace_without_an_engine_protects_nothing() -> None:
     assert not judged(opened(3, "/var/t.trace"), None)
 
 
-@pytest.mark.parametrize("lacking", ["pid", "trace", "folder", "proc", "control", "bpf"])
+@pytest.mark.parametrize("lacking", ["pid", "trace", "folder", "keys", "proc", "control", "bpf"])
 def test_an_engine_that_cannot_be_read(lacking: str) -> None:
     with pytest.raises(TraceError):
         judged(opened(3, "/var/t.trace"), {name: ENGINE[name] for name in ENGINE if name != lacking})
