@@ -15,7 +15,7 @@ from tracer.actions.kept import Kept
 from tracer.actions.kill import kill_process, kill_scope
 from tracer.actions.scope import Scope
 from tracer.actions.tasks import Task
-from tracer.events import Network, Process, Response, Result, Subject, Taken, Violation
+from tracer.events import Event, Network, NetworkType, Process, Response, Result, Subject, Taken, Violation
 from tracer.rulings import action_record
 from tracer.targets.processes import sees_all_pids
 
@@ -87,15 +87,16 @@ class Enforcer:
 
     def _act(self, violation: Violation, response: Response) -> None:
         try:
-            result, message = self._do(violation.event.process, response)
+            if response is Response.DENY:
+                result, message = Result.FAILED, f"was not refused: {_why_not(violation.event)}"
+            else:
+                result, message = self._do(violation.event.process, response)
         except Exception as error:  # noqa: BLE001  told in the trace
             self._forget(violation, response)
             result, message = Result.FAILED, f"cannot {response.value}: {error}"
         self._report(violation, result, message)
 
     def _do(self, process: Process, response: Response) -> tuple[Result, str]:
-        if response is Response.DENY:
-            return Result.FAILED, "was not refused: a unix socket, or connected before the attach"
         if not sees_all_pids():
             return Result.FAILED, "pids here are not those of the kernel: Rubicon is in a pid namespace"
         if response is Response.FREEZE:
@@ -218,6 +219,16 @@ class Enforcer:
     def _tell(self, taken: Taken) -> None:
         with suppress(Exception):
             self._on_action(taken)
+
+
+def _why_not(event: Event) -> str:
+    """Why the kernel let a connection pass that the policy does not allow."""
+    detail = event.detail
+    if event.snapshot:
+        return "it was connected before the attach"
+    if isinstance(detail, Network) and detail.type is NetworkType.UNIX:
+        return "unix sockets cannot be"
+    return "its address is allowed under another name"
 
 
 _WORDS = {Response.KILL: "killed", Response.FREEZE: "frozen", Response.DENY: "refused"}

@@ -1,0 +1,126 @@
+"""From a policy to the kernel's tables: what is put in, when a name is learned, and who is asked at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.rules.made import connected, event, rules_of
+from tracer.capture.guard import GuardMode
+from tracer.errors import KernelError, UsageError
+from tracer.events import Action, Answer, Dns, Event, Network, NetworkType
+from tracer.session.guard import Egress, guard_programs, guarded_egress
+
+
+class FakeGuard:
+    """Stands in for `tracer.capture.guard.Guard`."""
+
+    def __init__(self, error: KernelError | None = None) -> None:
+        self.table: dict[bytes, bytes] = {}
+        self.mode: GuardMode | None = None
+        self.programs: list[bytes] | None = None
+        self._error = error
+
+    def allow(self, key: bytes, value: bytes) -> None:
+        self.table[key] = value
+
+    def open(self, mode: GuardMode) -> None:
+        if self._error:
+            raise self._error
+        self.mode = mode
+
+    def kill_programs(self, but: list[bytes]) -> None:
+        self.programs = list(but)
+
+
+def opened(
+    folder: Path, connect: str, response: str = "deny", guard: FakeGuard | None = None
+) -> tuple[FakeGuard, Egress | None, list[str]]:
+    guard, said = guard or FakeGuard(), list[str]()
+    rules = rules_of(folder, f"network: {{on_violation: {response}, connect: {connect}}}\n")
+    egress = guarded_egress(rules, guard, lambda _code, text: said.append(text))  # type: ignore[arg-type]
+    return guard, egress, said
+
+
+def key(address: str) -> bytes:
+    """Of an IPv4 address as a whole."""
+    return bytes([40, 0, 0, 0, 4, *map(int, address.split(".")), *bytes(15)])
+
+
+def answer(name: str, *addresses: str, is_answer: bool = True) -> Event:
+    answers = tuple(Answer(name, "A", "IN", 60, each) for each in addresses)
+    dns = Dns(1, is_answer, name, "A", "IN", answers, "NOERROR")
+    detail = Network(NetworkType.IPV4, "udp", "192.0.2.53", 53, "", 0, "", "", more=dns)
+    return event(Action.DNS, detail)
+
+
+def test_what_is_allowed_by_address_is_there_from_the_start(tmp_path: Path) -> None:
+    guard, egress, said = opened(tmp_path, '["10.0.0.9:443", "unix:/run/**"]')
+    assert (guard.mode, list(guard.table), said) == (GuardMode.DENY, [key("10.0.0.9")], [])
+    assert egress
+    assert not egress.has_names
+
+
+def test_a_name_is_allowed_where_it_is_learned_to_be(tmp_path: Path) -> None:
+    guard, egress, _ = opened(tmp_path, '["pypi.org:443", "*.example.org"]')
+    assert egress
+    assert guard.table == {}
+    egress.learn({"type": "name", "domain": "pypi.org", "addresses": ["10.0.0.1", "no address"]})
+    egress.learn({"type": "process"})
+    egress.heard(answer("A.Example.org", "10.0.0.2"))
+    egress.heard(answer("example.org", "10.0.0.3"))
+    egress.heard(answer("other.net", "10.0.0.4"))
+    egress.heard(answer("b.example.org", "10.0.0.5", is_answer=False))
+    egress.heard(connected("10.0.0.6", 443))
+    assert set(guard.table) == {key("10.0.0.1"), key("10.0.0.2")}
+    assert guard.table[key("10.0.0.1")][:8] == bytes([1, 0, 0, 0, 443 & 255, 443 >> 8, 443 & 255, 443 >> 8])
+    assert guard.table[key("10.0.0.2")][:4] == bytes(4)  # any port
+
+
+@pytest.mark.parametrize(("response", "mode"), [("alert", None), ("freeze", None), ("kill", GuardMode.KILL)])
+def test_only_what_is_to_be_refused(tmp_path: Path, response: str, mode: GuardMode | None) -> None:
+    guard, egress, _ = opened(tmp_path, "[10.0.0.0/8]", response)
+    assert (guard.mode, egress is None) == (mode, mode is None)
+
+
+def test_nobody_is_killed_by_the_kernel_for_a_name_that_may_lead_elsewhere(tmp_path: Path) -> None:
+    guard, egress, _ = opened(tmp_path, '["pypi.org:443"]', "kill")
+    assert (guard.mode, egress) == (None, None)
+
+
+def test_where_the_kernel_cannot(tmp_path: Path) -> None:
+    """Who is to be refused is not started; who is to be killed is killed later."""
+    error = KernelError("no hierarchy")
+    with pytest.raises(KernelError, match="no hierarchy"):
+        opened(tmp_path, "[]", guard=FakeGuard(error))
+    guard, egress, said = opened(tmp_path, "[]", "kill", FakeGuard(error))
+    assert (guard.mode, egress) == (None, None)
+    assert said == ["who connects is killed after the act, not at it: no hierarchy"]
+    rules = rules_of(tmp_path, "network: {on_violation: deny, connect: []}\n")
+    with pytest.raises(KernelError, match="without what does it"):
+        guarded_egress(rules, None, lambda *_: None)
+
+
+def test_more_ports_than_the_table_holds(tmp_path: Path) -> None:
+    ports = ",".join(str(port) for port in range(1, 40, 2))
+    with pytest.raises(UsageError, match=r"network.connect: 10.0.0.0/8 has 20 ranges of ports"):
+        opened(tmp_path, f'["10.0.0.0/8:{ports}"]')
+
+
+@pytest.mark.parametrize(
+    ("policy", "count"),
+    [
+        ("process: {on_violation: kill, exec: [git, sh]}\n", 2),
+        ("process: {on_violation: kill, exec: []}\n", 0),
+        ("process: {on_violation: kill, exec: [git, '/**']}\n", None),
+        ("process: {on_violation: freeze, exec: [git]}\n", None),
+        ("on_violation: kill\nfiles: {write: []}\n", None),
+    ],
+)
+def test_programs(tmp_path: Path, policy: str, count: int | None) -> None:
+    guard: Any = FakeGuard()
+    guard_programs(rules_of(tmp_path, policy), guard)
+    assert (None if guard.programs is None else len(guard.programs)) == count
+    guard_programs(rules_of(tmp_path, policy), None)
