@@ -1,9 +1,9 @@
 """The one rule that no option turns off: who is watched may not touch who watches.
 
 An act is an attack when it is aimed at the engine's process, at the trace it writes and those of other
-sessions, at the keys that seal them, at its control socket, or at its probes in the kernel; whether it came to
-anything or not. Where these are is said in the session record, so that a replay elsewhere comes to the same
-verdicts.
+sessions, at the keys that seal them, at its control socket, or at its probes in the kernel; whether it came
+to anything or not. Where these are is said in the session record, so that a replay elsewhere comes to the
+same verdicts.
 
 Not meant are asking whether the engine is there (signal 0, of which there is no event), a signal to one's own
 process group, in which whoever started the sandbox may be (`trap 'kill 0' EXIT` is an old habit), and the
