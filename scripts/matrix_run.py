@@ -23,6 +23,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+import matrix_routes
+
 ROOT = Path(__file__).resolve().parents[1]
 KERNELS = ROOT / ".setup/kernels"
 RESULTS = ROOT / ".setup/matrix"
@@ -30,6 +32,8 @@ RESULTS = ROOT / ".setup/matrix"
 PACKAGES = {"6.1": "linux-image-amd64", "6.12": "linux-image-6.12-amd64"}
 TIERS = ("A", "B")
 LOADERS = ("core",)
+HERE, BEST = "host", "best"  # this machine itself, on the best tier that it takes
+README = ROOT / "probes/README.md"
 MINUTES = 25  # for one row; it takes about 8 on two processors
 REFUSES: frozenset[str] = frozenset()  # kernels that are too old: a clear refusal is what is wanted there
 TEST_SECONDS = 300
@@ -73,11 +77,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/matrix", description="The kernel tier on other kernels.")
     parser.add_argument("--minutes", type=float, default=MINUTES, help="for one row; then it has failed")
     parser.add_argument("--budget", metavar="MINUTES", type=float, help="after that, start no further row")
+    parser.add_argument("--write", action="store_true", help="the routes found into probes/README.md")
     parser.add_argument(
         "wanted",
         metavar="KERNEL[/TIER[/LOADER]]",
         nargs="*",
-        help=f"default: {' '.join(PACKAGES)}",
+        help=f"default: {' '.join(PACKAGES)}; {HERE} is this machine",
     )
     parser.add_argument("--pytest", nargs=argparse.REMAINDER, default=[], help=argparse.SUPPRESS)
     args = parser.parse_args(["--pytest" if each == "--" else each for each in sys.argv[1:]])
@@ -95,6 +100,8 @@ def main() -> int:
         else:
             results.append(try_row(row, args.minutes * 60, args.pytest, asked=bool(args.wanted)))
     print("\n".join(table(results)))
+    if args.write:
+        matrix_routes.write(README, list(matrix_routes.table(matrix_routes.columns(RESULTS))))
     return 0 if all(each.fine for each in results) else 1
 
 
@@ -104,7 +111,7 @@ def rows_of(wanted: Sequence[str]) -> list[Row]:
     return [
         Row(version, tier, loader)
         for loader in LOADERS
-        for tier in TIERS
+        for tier in (*TIERS, BEST)
         for version, tiers, loaders in choices
         if tier in tiers and loader in loaders
     ]
@@ -113,6 +120,8 @@ def rows_of(wanted: Sequence[str]) -> list[Row]:
 def words_of(wanted: str) -> tuple[str, Sequence[str], Sequence[str]]:
     """A kernel, its tiers and its loaders. Raises ValueError."""
     version, *narrower = wanted.split("/")
+    if wanted == HERE:
+        return HERE, (BEST,), LOADERS[:1]
     tiers, loaders = narrower[:1] or TIERS, narrower[1:] or LOADERS
     if version not in PACKAGES or not set(tiers) <= set(TIERS) or not set(loaders) <= set(LOADERS):
         known = " / ".join(" ".join(each) for each in (PACKAGES, TIERS, LOADERS))
@@ -127,15 +136,37 @@ def not_run(row: Row, why: str, *, fine: bool) -> Result:
 def try_row(row: Row, seconds_max: float, pytest: Sequence[str], *, asked: bool) -> Result:
     """`asked`: by name, so that not being able to is a failure."""
     say(f"{row.version} {row.tier} {row.loader} ...")
+    if row.version == HERE:
+        return try_here(row, pytest)
     try:
         image = find_image(row.version)
     except CannotRun as error:
         return not_run(row, str(error), fine=not asked)
-    shutil.rmtree(row.folder, ignore_errors=True)
-    row.folder.mkdir(parents=True)
+    make_empty(row.folder)
     begin = time.monotonic()
     ended = boot(image, row, seconds_max, pytest)
     return read_result(row, image.name.removeprefix("vmlinuz-"), time.monotonic() - begin, ended=ended)
+
+
+def try_here(row: Row, pytest: Sequence[str]) -> Result:
+    """All of the kernel tier, also what is too much for an emulated processor."""
+    make_empty(row.folder)
+    begin = time.monotonic()
+    call_into(row.folder / "doctor.json", "-I", "tracer/cli/__main__.py", "doctor", "--json")
+    report = f"--junitxml={row.folder / 'report.xml'}"
+    call_into(row.folder / "log", "-m", "pytest", "tests/kernel", report, *pytest)
+    return read_result(row, os.uname().release, time.monotonic() - begin, ended=True)
+
+
+def call_into(file: Path, *arguments: str) -> None:
+    """Run Python with its output in a file; what went wrong is seen in that."""
+    with open(file, "wb") as output:
+        subprocess.run([ROOT / ".venv/bin/python", *arguments], cwd=ROOT, stdout=output, check=False)
+
+
+def make_empty(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
 
 
 # The kernels

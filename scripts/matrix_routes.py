@@ -1,0 +1,70 @@
+"""The table of routes in probes/README.md: what tests found of each way to act; see scripts/matrix.
+
+A test of the kernel tier that is marked `route` leaves in its report what its records say of that route. A
+route that several tests prove, or one in several ways, is as good as the worst of them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+BEGIN, END = "<!-- routes: written by scripts/matrix --write -->", "<!-- routes: end -->"
+# From bad to good. A test that is skipped says nothing, if another of that route ran.
+FAILED, NOT_SEEN, BY_WORDS, SEEN = "test failed", "not seen", "seen, caller's words", "seen"
+NO_SUCH_CALL, NOT_RUN = "no such call here", "not run"
+ORDER = (FAILED, NOT_SEEN, BY_WORDS, SEEN, NO_SUCH_CALL)
+
+
+def columns(results: Path) -> dict[str, dict[str, str]]:
+    """By kernel and tier ("6.12 A"), from the newest kernel on: what was found of each route."""
+    found = {}
+    for folder in results.iterdir() if results.is_dir() else ():
+        with suppress(OSError, ValueError, KeyError, ET.ParseError):
+            report = ET.parse(folder / "report.xml")
+            doctor = json.loads((folder / "doctor.json").read_text())
+            _version, tier, _loader = folder.name.split("-")
+            release = doctor["kernel"]["release"].split(".")
+            tier = doctor["tier"] if tier == "best" else tier
+            found[int(release[0]), int(release[1]), tier] = routes(report)
+    order = sorted(found, key=lambda each: (-each[0], -each[1], each[2]))
+    return {f"{major}.{minor} {tier}": found[major, minor, tier] for major, minor, tier in order}
+
+
+def routes(report: ET.ElementTree[ET.Element]) -> dict[str, str]:
+    """What one report says of each route."""
+    found: dict[str, str] = {}
+    for case in report.iter("testcase"):
+        for name, words in marks(case):
+            found[name] = min(found.get(name, NO_SUCH_CALL), words, key=ORDER.index)
+    return found
+
+
+def marks(case: ET.Element) -> Iterator[tuple[str, str]]:
+    outcomes = {each.tag for each in case}
+    for each in case.iter("property"):
+        if each.get("name") == "route":
+            name, _colon, words = each.get("value", "").rpartition(": ")
+            if outcomes & {"failure", "error"}:
+                words = FAILED
+            yield name, NO_SUCH_CALL if "skipped" in outcomes else words
+
+
+def table(found: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
+    """In Markdown; a route a line, in the order of the alphabet."""
+    yield f"| route | {' | '.join(found)} |"
+    yield "|---" * (len(found) + 1) + "|"
+    for route in sorted({each for column in found.values() for each in column}):
+        yield f"| {route} | {' | '.join(column.get(route, NOT_RUN) for column in found.values())} |"
+
+
+def write(readme: Path, lines: Sequence[str]) -> None:
+    """Put the table between the two marks."""
+    before, _begin, rest = readme.read_text().partition(BEGIN)
+    _old, end, after = rest.partition(END)
+    if not end:
+        raise ValueError(f"{readme} has no place for the table: {BEGIN} ... {END}")
+    readme.write_text("\n".join((before + BEGIN, *lines, end + after)))
