@@ -220,7 +220,7 @@ def test_threads_that_exit_at_once_with_files_open(watch: Watch, here: Path) -> 
     assert [(each.bytes, each.writes) for each in run.closes] == [(5, 1)] * 7
 
 
-@pytest.mark.route("file: open before the watch began", Kind.OPEN)
+@pytest.mark.route("file: open before the watch began, at its first write", Kind.OPEN)
 def test_opened_before_the_watch(watch: Watch, here: Path) -> None:
     """The first write reports it; what is never written to is not reported."""
     with open(here / "out", "wb") as out, open(here / "unused", "wb") as unused:

@@ -56,6 +56,9 @@ bound.bind(("", 0))
 """
 
 
+@pytest.mark.route(
+    "network: connected or listening before the attach", Kind.CONNECT, Kind.LISTEN, Kind.ACCEPT
+)
 @pytest.mark.parametrize("family", ["AF_INET", "AF_INET6"])
 def test_tcp(watch: Watch, family: str) -> None:
     """Both ends of each connection, which of them began it, and who listens. Only to be bound is nothing."""
@@ -193,6 +196,7 @@ other = [os.open("/dev/null", os.O_RDWR), os.eventfd(0), *os.pipe(), os.open("."
 """
 
 
+@pytest.mark.route("file: open for writing before the attach", Kind.OPEN)
 def test_files(watch: Watch, here: Path) -> None:
     """Those open for writing. A write to one of them is no second event; the totals are from here on."""
     code = FILES + "kept[0].write('before'); kept[0].flush()\n" + READY

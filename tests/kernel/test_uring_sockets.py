@@ -32,6 +32,7 @@ def accepted(run: Run) -> list[tuple[int, int]]:
     return [(each.peer.sport, each.result) for each in run.own(Kind.ACCEPT)]
 
 
+@pytest.mark.route("io_uring: bind, listen", Kind.BIND, Kind.LISTEN)
 @in_every_mode
 def test_bind_and_listen(watch: Watch, here: Path, ports: Ports, modes: str) -> None:
     port = free_port()
@@ -50,6 +51,7 @@ def test_bind_and_listen(watch: Watch, here: Path, ports: Ports, modes: str) -> 
     assert len(run.acts) == 3
 
 
+@pytest.mark.route("io_uring: accept", Kind.ACCEPT)
 @in_every_mode
 def test_accept(watch: Watch, here: Path, modes: str) -> None:
     """One by one, and by one request for all that are there."""
@@ -75,6 +77,7 @@ def test_accept_without_a_descriptor(watch: Watch, here: Path) -> None:
     assert (0, 0) in [(each.ingress, each.bytes_out) for each in run.flows]
 
 
+@pytest.mark.route("io_uring: first bytes of a connection", Kind.HEAD)
 @in_every_mode
 def test_the_first_bytes(watch: Watch, here: Path, ports: Ports, modes: str) -> None:
     acts = [
@@ -98,6 +101,7 @@ def test_the_first_bytes(watch: Watch, here: Path, ports: Ports, modes: str) -> 
     assert sorted(each.bytes_out for each in run.flows) == sorted(each.result for each in heads)
 
 
+@pytest.mark.route("io_uring: datagrams without connect", Kind.SEND)
 @in_every_mode
 def test_datagrams_to_an_address(watch: Watch, here: Path, ports: Ports, modes: str) -> None:
     acts = ["sendmsgto", ports.datagrams, "one", "sendmsgto", ports.datagrams, "two", "sendmsgto", 9, "three"]
