@@ -249,10 +249,11 @@ static __noinline u32 put_payload(struct scratch *s, struct message *m)
 	u64 left = m->result < 0 ? 0 : bounded(m->result, RB_PAYLOAD_MAX), stored = 0;
 
 	for (u32 i = 0; i < PIECES_MAX && left; i++) {
-		u64 len = s->len, size;
+		u64 len, size;
 
-		if (!read_piece(m, i) || len > STRINGS_MAX)
+		if (!read_piece(m, i) || s->len > STRINGS_MAX)
 			break;
+		len = bounded(s->len, STRINGS_MAX);	/* 6.1 forgets the bound of what lay on the stack */
 		size = bounded(m->piece[1] < left ? m->piece[1] : left, RB_PAYLOAD_MAX);
 		/* Kernel 6.1 takes `left` for negative on a way that is not possible. */
 		OPAQUE(size);

@@ -29,13 +29,15 @@ ROOT = Path(__file__).resolve().parents[1]
 KERNELS = ROOT / ".setup/kernels"
 RESULTS = ROOT / ".setup/matrix"
 # By version: the package that always depends on the newest image. Not the cloud images: these have no 9p.
-PACKAGES = {"6.1": "linux-image-amd64", "6.12": "linux-image-6.12-amd64"}
+PACKAGES = {"6.1": "linux-image-amd64", "6.12": "linux-image-6.12-amd64", "5.10": "linux-image-amd64"}
+SUITES = {"5.10": "bullseye"}  # of an older Debian, which this machine's apt need not know
+REFUSES = frozenset({"5.10"})  # too old: what is wanted there is a clear refusal
+ARCHIVE, KEYS = "http://deb.debian.org/debian", "/usr/share/keyrings/debian-archive-keyring.gpg"
 TIERS = ("A", "B")
 LOADERS = ("core",)
 HERE, BEST = "host", "best"  # this machine itself, on the best tier that it takes
 README = ROOT / "probes/README.md"
 MINUTES = 25  # for one row; it takes about 8 on two processors
-REFUSES: frozenset[str] = frozenset()  # kernels that are too old: a clear refusal is what is wanted there
 TEST_SECONDS = 300
 PR_SET_CHILD_SUBREAPER = 36  # include/uapi/linux/prctl.h
 COMMAND_LINE = "lsm=landlock,lockdown,bpf"  # bpf last: LSM programs are then asked
@@ -122,8 +124,9 @@ def words_of(wanted: str) -> tuple[str, Sequence[str], Sequence[str]]:
     version, *narrower = wanted.split("/")
     if wanted == HERE:
         return HERE, (BEST,), LOADERS[:1]
-    tiers, loaders = narrower[:1] or TIERS, narrower[1:] or LOADERS
-    if version not in PACKAGES or not set(tiers) <= set(TIERS) or not set(loaders) <= set(LOADERS):
+    all_tiers = (BEST,) if version in REFUSES else TIERS
+    tiers, loaders = narrower[:1] or all_tiers, narrower[1:] or LOADERS
+    if version not in PACKAGES or not set(tiers) <= {*TIERS, BEST} or not set(loaders) <= set(LOADERS):
         known = " / ".join(" ".join(each) for each in (PACKAGES, TIERS, LOADERS))
         raise ValueError(f"no {wanted}: there is {known}")
     return version, tiers, loaders
@@ -178,26 +181,45 @@ def find_image(version: str) -> Path:
     if not (folder / "complete").exists():
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        unpack(newest_image(PACKAGES[version]), folder)
+        options = apt_options(SUITES.get(version, ""))
+        unpack(newest_image(PACKAGES[version], options), options, folder)
         (folder / "complete").touch()
     return next((folder / "boot").glob("vmlinuz-*"))
 
 
-def newest_image(package: str) -> str:
+def apt_options(suite: str) -> list[str]:
+    """For apt to look into that suite alone, and to keep what it finds apart; none for this machine's own."""
+    if not suite:
+        return []
+    folder = KERNELS / suite
+    for each in ("lists/partial", "cache/archives/partial"):
+        (folder / each).mkdir(parents=True, exist_ok=True)
+    (folder / "sources.list").write_text(f"deb [signed-by={KEYS}] {ARCHIVE} {suite} main\n")
+    options = {
+        "Dir::Etc::sourcelist": folder / "sources.list",
+        "Dir::Etc::sourceparts": "-",
+        "Dir::State::lists": folder / "lists",
+        "Dir::Cache": folder / "cache",
+        "APT::Sandbox::User": "root",
+    }
+    return [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
+
+
+def newest_image(package: str, options: Sequence[str]) -> str:
     """The package with the image itself, on which `package` depends."""
     for attempt in ("", "update"):
         if attempt:
-            call("apt-get", "--quiet", "update")
+            call("apt-get", *options, "--quiet", "update")
         with suppress(CannotRun):
-            for line in call("apt-cache", "depends", package).splitlines():
+            for line in call("apt-cache", *options, "depends", package).splitlines():
                 if line.strip().startswith("Depends: linux-image-"):
                     return line.split()[1]
     raise CannotRun(f"there is no package {package}")
 
 
-def unpack(package: str, folder: Path) -> None:
+def unpack(package: str, options: Sequence[str], folder: Path) -> None:
     say(f"fetching {package}")
-    call("apt-get", "--quiet", "-o", "APT::Sandbox::User=root", "download", package, folder=folder)
+    call("apt-get", "--quiet", "-o", "APT::Sandbox::User=root", *options, "download", package, folder=folder)
     for archive in folder.glob("*.deb"):
         call("dpkg-deb", "--extract", str(archive), str(folder))
         archive.unlink()

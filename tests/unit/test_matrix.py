@@ -112,7 +112,9 @@ def test_what_can_be_asked_for(matrix: ModuleType) -> None:
 
     assert rows("6.1/B", "6.12") == ["6.12/A/core", "6.1/B/core", "6.12/B/core"]
     assert rows("6.1/B/core", "host") == ["6.1/B/core", "host/best/core"]
-    assert len(rows()) == len(matrix.PACKAGES) * len(matrix.TIERS) * len(matrix.LOADERS)
+    assert rows("5.10") == ["5.10/best/core"]  # both tiers are refused
+    many = len(matrix.PACKAGES) - len(matrix.REFUSES)
+    assert len(rows()) == (many * len(matrix.TIERS) + len(matrix.REFUSES)) * len(matrix.LOADERS)
     for wrong in ("4.4", "6.1/C", "6.1/A/x", "6.1/A/core/x"):
         with pytest.raises(ValueError, match="there is"):
             rows(wrong)

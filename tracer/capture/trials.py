@@ -34,7 +34,8 @@ _MEANINGS = {
     524: "this kernel or processor cannot do it",  # ENOTSUPP, include/linux/errno.h
     errno.EBUSY: "something else holds the function",
 }
-_SECONDS_MAX = 5
+_SECONDS_MAX = 30  # an emulated processor takes its time
+_NO_ANSWER = f"no answer within {_SECONDS_MAX} seconds"
 _X32 = 0x40000000
 # getpid through `int 0x80`, in a process of its own: where the kernel does not take it, it is a SIGSEGV.
 _INT80 = """
@@ -89,21 +90,28 @@ def try_calls(machine: str) -> tuple[Answer, ...]:
     return (_int80(_status_of(_INT80)), _x32(_status_of(_X32_GETPID)))
 
 
-def _status_of(code: str) -> int:
-    """The exit status of a Python program; negative for a signal."""
+def _status_of(code: str) -> int | None:
+    """The exit status of a Python program; negative for a signal, None when it did not end."""
     argv = [sys.executable, "-I", "-S", "-c", code]
-    return subprocess.run(argv, capture_output=True, timeout=_SECONDS_MAX, check=False).returncode
+    try:
+        return subprocess.run(argv, capture_output=True, timeout=_SECONDS_MAX, check=False).returncode
+    except subprocess.TimeoutExpired:
+        return None
 
 
-def _int80(status: int) -> Answer:
+def _int80(status: int | None) -> Answer:
     name = "32-bit calls (int 0x80)"
+    if status is None:
+        return Answer(name, None, _NO_ANSWER)
     if status == 0:
         return Answer(name, True)
     return Answer(name, False, "refused: the kernel has none, or a filter forbids them")
 
 
-def _x32(status: int) -> Answer:
+def _x32(status: int | None) -> Answer:
     name = "x32 calls"
+    if status is None:
+        return Answer(name, None, _NO_ANSWER)
     if status == 0:
         return Answer(name, True)
     if status == errno.ENOSYS:

@@ -228,3 +228,12 @@ def test_other_machines_have_no_other_tables() -> None:
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="this machine has one table of calls")
 def test_calls_are_tried_for_real() -> None:
     assert {each.yes for each in trials.try_calls("x86_64")} <= {True, False}
+
+
+def test_a_try_that_does_not_end_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trials, "_SECONDS_MAX", 0.1)
+    assert trials._status_of("import time; time.sleep(60)") is None
+    monkeypatch.setattr(trials, "_status_of", lambda _: None)
+    assert {(each.yes, each.why) for each in trials.try_calls("x86_64")} == {
+        (None, "no answer within 30 seconds")
+    }
