@@ -103,7 +103,8 @@ def main() -> int:
             results.append(try_row(row, args.minutes * 60, args.pytest, asked=bool(args.wanted)))
     print("\n".join(table(results)))
     if args.write:
-        matrix_routes.write(README, list(matrix_routes.table(matrix_routes.columns(RESULTS))))
+        names = matrix_routes.marked(ROOT / "tests/kernel")
+        matrix_routes.write(README, list(matrix_routes.table(matrix_routes.columns(RESULTS), names)))
     return 0 if all(each.fine for each in results) else 1
 
 
