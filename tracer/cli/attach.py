@@ -15,6 +15,7 @@ from tracer.cli.loading import Loading, add_options
 from tracer.cli.screen import Screen, has_terminal, start_screen
 from tracer.errors import UsageError
 from tracer.targets import KINDS, Target, parse_target
+from tracer.targets.selection import Selection
 
 if TYPE_CHECKING:
     from tracer.cli.live import Live
@@ -30,7 +31,16 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         description="Watch processes, cgroups or containers that run already, with all that is in them, "
         "until they end or you quit. On a terminal the screen opens.",
     )
-    parser.add_argument("targets", metavar="TARGET", nargs="+", help=", ".join(KINDS))
+    parser.add_argument("targets", metavar="TARGET", nargs="*", help=", ".join(KINDS))
+    parser.add_argument("--all-containers", action="store_true", help="each that runs, and each that starts")
+    parser.add_argument(
+        "--label",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        type=_label,
+        help="containers that have it, and those that will; may be given again: all are wanted",
+    )
     add_options(parser)
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument("--tui", action="store_true", help="the default on a terminal")
@@ -42,36 +52,53 @@ def run(args: argparse.Namespace) -> int:
     if args.tui and not has_terminal():
         raise UsageError("--tui needs a terminal")
     targets = [target for word in args.targets for target in parse_target(word)]
+    selection = Selection(args.all_containers, tuple(args.label))
+    if not targets and not selection.wanted:
+        raise UsageError("nothing to attach to: name a target, --label KEY=VALUE or --all-containers")
     loading = Loading(guarding=args.enforce)
     from tracer.cli.live import Live, verdict_status  # meanwhile: this brings in all that reads rules
 
-    with _signals() as ended, Live(args, loading, args.targets) as live:
+    with _signals() as ended, Live(args, loading, [*args.targets, *selection.words()]) as live:
         armour.put_on()
         privileges.keep([*privileges.ENGINE, *(privileges.ENFORCING if args.enforce else ())])
-        _watch(live, targets, ended, tui=not args.no_tui and has_terminal())
+        _watch(live, targets, selection, ended, tui=not args.no_tui and has_terminal())
         outcome = live.finish()
     return verdict_status(outcome, args.fail_on)
 
 
-def _watch(live: Live, targets: list[Target], ended: threading.Event, *, tui: bool) -> None:
+def _label(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        raise argparse.ArgumentTypeError("give it as KEY=VALUE")
+    return key, value
+
+
+def _watch(
+    live: Live, targets: list[Target], selection: Selection, ended: threading.Event, *, tui: bool
+) -> None:
     joined = sum(live.session.watch(target) for target in targets)
+    runtimes = live.session.follow(selection) if selection.wanted else ()
     live.session.start()
     screen = start_screen(live.trace) if tui else None
     live.voice.quiet = screen is not None
     if screen is None:
-        names = ", ".join(dict.fromkeys(target.name for target in targets))
-        live.voice.notice(f"watching {names}: {joined} processes (interrupt to stop)")
+        names = ", ".join(dict.fromkeys([*(target.name for target in targets), *selection.words()]))
+        told_by = f", as told by {', '.join(runtimes) or 'no runtime'}" if selection.wanted else ""
+        live.voice.notice(f"watching {names}{told_by}: {joined} processes (interrupt to stop)")
     try:
-        _await_end(live, targets, screen, ended)
+        lasting = selection.wanted or any(target.cgroup_id for target in targets)
+        _await_end(live, screen, ended, lasting=lasting)
     finally:
         if screen:
             screen.close()
         live.voice.quiet = False
 
 
-def _await_end(live: Live, targets: list[Target], screen: Screen | None, ended: threading.Event) -> None:
-    """Until the user quits, or nothing is left to watch. A screen that crashed is not the end."""
-    lasting = any(target.cgroup_id for target in targets)  # something may still be moved into a cgroup
+def _await_end(live: Live, screen: Screen | None, ended: threading.Event, *, lasting: bool) -> None:
+    """Until the user quits, or nothing is left to watch. A screen that crashed is not the end.
+
+    `lasting`: something may still start, or be moved into a cgroup.
+    """
     told = False
     while not (ended.wait(_POLL_SECONDS) or live.session.failed()):
         if screen is not None and (status := screen.ended()) is not None:

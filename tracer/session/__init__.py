@@ -18,6 +18,7 @@ Imported by `tracer.cli`. Nothing here prints: what is to be said is handed to t
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -38,12 +39,14 @@ from tracer.rules import RuleSet
 from tracer.session.anchor import Anchor
 from tracer.session.drain import Drain
 from tracer.session.enforce import Enforcer, spared_pids
+from tracer.session.following import Following
 from tracer.session.guard import Egress, guard_programs, guarded_egress
 from tracer.session.judge import Judging
 from tracer.session.outbox import Outbox
 from tracer.session.record import engine_facts, scope_record
 from tracer.session.resolver import Resolver
 from tracer.targets import Target, cgroups, processes
+from tracer.targets.selection import Selection
 from tracer.text import printable
 from tracer.trace import MEMORY_LIMIT_BYTES, Sealer, SigningKey, Writer, WriterState
 
@@ -141,6 +144,8 @@ class Session:
         self._error: BaseException | None = None
         self._outbox = Outbox()
         self._scopes = count(1)
+        self._describing = threading.Lock()
+        self._following: Following | None = None
         self._wake: Callable[[], object] = lambda: None
         self._anchor = self._make_anchor(anchor, first[0]) if anchor else None
         self._writer = Writer(
@@ -208,6 +213,23 @@ class Session:
             raise TargetError(f"{printable(target.name)} ended while attaching")
         self._describe(target)
         return joined
+
+    def follow(self, selection: Selection) -> Sequence[str]:
+        """Watch containers that run now and those that will; the runtimes that are asked for their names."""
+        self._following = Following(
+            self._source,
+            selection,
+            add=self._outbox.add,
+            watch=self._watch_found,
+            scopes=self._scopes,
+            notice=self.notice,
+        )
+        self._following.start()
+        return self._following.runtimes
+
+    def _watch_found(self, target: Target) -> int:
+        with self._describing:
+            return self.watch(target)
 
     def _is_held(self, target: Target) -> bool:
         """Whether nobody has to join: a cgroup may be empty, and another target may have all of this one."""
@@ -361,6 +383,8 @@ class Session:
     def _wind_up(self) -> Outcome:
         """Every step is taken, whatever became of those before it."""
         left: list[int] = []
+        if self._following:
+            self._following.stop()
         if self._resolver:
             self._resolver.stop()
         if self._control:

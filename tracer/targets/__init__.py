@@ -69,22 +69,22 @@ def _cgroup(word: str, rest: str) -> list[Target]:
 def _docker(word: str, rest: str) -> list[Target]:
     from tracer.targets import docker
 
-    return [_of_container(word, *docker.find(rest))]
+    return [of_container(word, *docker.find(rest))]
 
 
 def _podman(word: str, rest: str) -> list[Target]:
     from tracer.targets import podman
 
-    return [_of_container(word, *podman.find(rest))]
+    return [of_container(word, *podman.find(rest))]
 
 
 def _containerd(word: str, rest: str) -> list[Target]:
     from tracer.targets import containerd
 
-    return [_of_container(word, *containerd.find(rest))]
+    return [of_container(word, *containerd.find(rest))]
 
 
-def _of_container(word: str, container: Container, passwd: bytes) -> Target:
+def of_container(word: str, container: Container, passwd: bytes) -> Target:
     """Held by its cgroup; where a rootless runtime made none, by its first process and what comes of it."""
     from tracer.targets import container as containers
 
@@ -107,7 +107,7 @@ def _pod(word: str, rest: str) -> list[Target]:
     from tracer.targets.container import read_passwd
 
     place, containers = pods.find(rest)
-    targets = [_of_container(word, each, read_passwd(each.pid)) for each in containers]
+    targets = [of_container(word, each, read_passwd(each.pid)) for each in containers]
     if place is None:
         return targets
     facts = {"pod": containers[0].pod, "namespace": containers[0].namespace} if containers else {}

@@ -30,7 +30,7 @@ SOCKET = "/run/containerd/containerd.sock"
 BUNDLES = "io.containerd.runtime.v2.task"
 CONFIG_MAX_BYTES = 16 * 2**20
 TIMEOUT_SECONDS = 10
-_DOCKERS_OWN = "moby"
+DOCKERS_OWN = "moby"
 _CRI = "io.kubernetes.cri."
 
 
@@ -120,9 +120,22 @@ def _completed(namespace: str, container: Container) -> Container:
     return container
 
 
+def created(namespace: str, container_id: str) -> Container:
+    """One that may not run yet."""
+    return _completed(namespace, Container(container_id, "containerd", container_id))
+
+
+def running(namespace: str, container_id: str) -> Container | None:
+    for state in state_folders():
+        container = read(state / BUNDLES / namespace / container_id)
+        if container:
+            return _completed(namespace, container)
+    return None
+
+
 def listed() -> Iterator[Container]:
     """All but Docker's, which has names for them, and but the ones that hold a pod's namespaces."""
     for place, bundle in bundles():
-        container = read(bundle) if place != _DOCKERS_OWN else None
+        container = read(bundle) if place != DOCKERS_OWN else None
         if container and (container.name or not container.pod):
             yield container

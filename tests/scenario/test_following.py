@@ -1,0 +1,105 @@
+"""`--label` and `--all-containers`: containers that start and stop while Rubicon runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .attached import attach, containers, end, programs
+from .driver import Rubicon, until
+from .runtimes import Containerd, Docker, Podman
+
+CONTAINERS = 13
+
+
+@pytest.fixture(scope="module")
+def docker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Docker]:
+    docker = Docker(tmp_path_factory.mktemp("docker"))
+    try:
+        docker.start()
+        yield docker
+    finally:
+        docker.stop()
+
+
+def test_by_label(rubicon: Rubicon, docker: Docker) -> None:
+    """One that runs, and those that start; from their first program, with their names and users."""
+    before = docker.run("before", "sleep", "1000", options=("--label", "team=red"))
+    docker.run("other", "sleep", "1000", options=("--label", "team=blue"))
+    watching = attach(rubicon, docker.environment, "--label", "team=red")
+    docker.do("exec", "before", "touch", "/tmp/x")
+    docker.do("exec", "other", "touch", "/tmp/x")
+    ids = {("docker", before, "before")}
+    for number in range(3):
+        name = f"short{number}"
+        created = docker.do(
+            "create", "--network", "none", "--label", "team=red", "--user", "agent", "--name", name,
+            "box:1", "touch", f"/tmp/{name}",
+        )  # fmt: skip
+        docker.do("start", "--attach", name)
+        ids.add(("docker", created, name))
+    docker.run("stranger", "true")
+    events = end(rubicon, watching)
+    docker.remove_all()
+    assert programs(events) == [("touch", "/tmp/x"), *(("touch", f"/tmp/short{n}") for n in range(3))]
+    assert containers(events) == ids
+    written = [each for each in events.of("file_write") if each["file"]["path"].startswith("/tmp/short")]
+    assert {each["user"]["name"] for each in written} == {"agent"}
+    assert {each["rubicon"]["target"] for each in written} == {f"docker:short{n}" for n in range(3)}
+
+
+def test_every_container(rubicon: Rubicon, docker: Docker) -> None:
+    """However short it lives, and whoever starts it. Nothing is left of it in the engine or the kernel."""
+    watching = attach(rubicon, docker.environment, "--all-containers")
+    descriptors = Path(f"/proc/{watching.pid}/fd")
+    threads = Path(f"/proc/{watching.pid}/task")
+    docker.run("first", "true", options=("--rm",))
+    held = len(os.listdir(descriptors)), len(os.listdir(threads))
+    for number in range(CONTAINERS):
+        docker.do(
+            "run", "--rm", "--network", "none", "--name", f"c{number}", "box:1", "touch", f"/tmp/{number}"
+        )
+    until(lambda: len(os.listdir(descriptors)) <= held[0], "descriptors to be closed")
+    assert len(os.listdir(threads)) <= held[1]
+    events = end(rubicon, watching)
+    assert programs(events) == [("true",), *(("touch", f"/tmp/{number}") for number in range(CONTAINERS))]
+    names = {name for _runtime, _id, name in containers(events)}
+    assert names == {"first", *(f"c{number}" for number in range(CONTAINERS))}
+
+
+def test_podman(rubicon: Rubicon, tmp_path: Path) -> None:
+    podman = Podman(tmp_path)
+    try:
+        podman.start()
+        podman.serve()
+        watching = attach(rubicon, podman.environment, "--label", "team=red")
+        container = podman.run("web", "touch", "/tmp/x", options=("--label", "team=red"))
+        podman.run("other", "touch", "/tmp/y")
+        events = end(rubicon, watching)
+    finally:
+        podman.stop()
+    assert programs(events) == [("touch", "/tmp/x")]
+    assert containers(events) == {("podman", container, "web")}
+
+
+def test_containerd(rubicon: Rubicon, tmp_path: Path) -> None:
+    containerd = Containerd(tmp_path)
+    try:
+        containerd.start()
+        watching = attach(rubicon, containerd.environment, "--label", "team=red")
+        containerd.run("box-1", "sleep", "1000", options=("--label", "team=red"))
+        containerd.run("box-2", "sleep", "1000")
+        events = end(rubicon, watching)
+    finally:
+        containerd.stop()
+    assert containers(events) == {("containerd", "box-1", "box-1")}
+
+
+def test_nothing_to_attach_to(rubicon: Rubicon) -> None:
+    done = rubicon.do("attach")
+    assert done.returncode == 2
+    assert "nothing to attach to" in done.stderr
+    assert rubicon.do("attach", "--label", "x").returncode == 2

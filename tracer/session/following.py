@@ -1,0 +1,79 @@
+"""Containers that start while the session lives: their scopes, and what the trace says of them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from tracer.capture import Source
+from tracer.errors import TargetError
+from tracer.session.record import scope_record
+from tracer.targets import Target, of_container
+from tracer.targets.container import uid_map, user_records
+from tracer.targets.follow import REMOVED, STARTED, Change, Follower, tellers
+from tracer.targets.selection import Selection
+
+
+class Following:
+    """`watch` adds a target that runs; `scopes` gives numbers to those that are to come."""
+
+    def __init__(
+        self,
+        source: Source,
+        selection: Selection,
+        *,
+        add: Callable[[Mapping[str, Any]], object],
+        watch: Callable[[Target], object],
+        scopes: Iterator[int],
+        notice: Callable[[str, str], object],
+    ) -> None:
+        self._source = source
+        self._selection = selection
+        self._add = add
+        self._watch = watch
+        self._scopes = scopes
+        self._lock = threading.Lock()
+        self._known: set[str] = set()  # ids of those that are awaited or watched
+        self._told_by = tellers()
+        self._follower = Follower(self._changed, lambda words: notice("runtime", words), self._told_by)
+
+    @property
+    def runtimes(self) -> list[str]:
+        return [each.name for each in self._told_by]
+
+    def start(self) -> None:
+        if self._selection.every:
+            self._source.await_all_containers()
+        self._follower.start()
+
+    def stop(self) -> None:
+        self._follower.close()
+
+    def _changed(self, change: Change) -> None:
+        with self._lock:
+            if change.what == REMOVED:
+                self._known.discard(change.container.id)
+                self._source.forget_container(change.container.id)
+            elif self._selection.takes(change.container) and change.container.id not in self._known:
+                self._known.add(change.container.id)
+                self._take(change)
+
+    def _take(self, change: Change) -> None:
+        """Awaited first: it may start any moment. What it is called follows."""
+        container = change.container
+        if change.what == STARTED and container.pid:
+            try:
+                self._watch(of_container(f"{container.runtime}:{container.name}", container, change.passwd()))
+            except TargetError:  # it has ended since
+                self._known.discard(container.id)
+            return
+        found_by_kernel = self._selection.every and len(container.id) == 64
+        if not found_by_kernel:
+            scope = next(self._scopes)
+            target = Target(f"{container.runtime}:{container.name}", container=container)
+            self._source.await_container(container.id, scope)
+            self._add(scope_record(scope, target))
+        self._add(container.record())
+        for record in user_records(container, change.passwd(), uid_map(container.pid)):
+            self._add(record)
