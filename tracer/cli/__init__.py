@@ -22,6 +22,7 @@ from tracer.text import printable
 COMMANDS = (
     "run",
     "attach",
+    "targets",
     "watch",
     "sessions",
     "freeze",

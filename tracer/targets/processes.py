@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import resource
+import time
 from collections.abc import Container, Iterator
+from contextlib import suppress
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Any
 
+from tracer.cgroup_names import container_in
 from tracer.errors import TargetError
 from tracer.text import printable
 
@@ -86,6 +89,40 @@ def named(pattern: str) -> list[int]:
         near = f"; near matches: {', '.join(map(printable, close))}" if close else ""
         raise TargetError(f"no process is called {printable(pattern)}{near}")
     return found
+
+
+def namespaced() -> Iterator[tuple[int, str, float, int]]:
+    """The outermost processes in a pid or network namespace that is not ours, but those of containers.
+
+    Pid, name, start in seconds since the Unix epoch, and how many processes there are from it down.
+    """
+    own = _namespaces("self")
+    parents: dict[int, int] = {}
+    found: dict[int, tuple[str, float]] = {}
+    boot = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with suppress(OSError, ValueError, IndexError):
+            fields = _stat(int(pid))
+            parents[int(pid)] = parent = int(fields[1])
+            if parent and _namespaces(pid) != own == _namespaces(str(parent)) and not _in_container(pid):
+                found[int(pid)] = _name(int(pid)), boot + int(fields[19]) * _TICK_NS / 1e9
+    for top, (name, started) in sorted(found.items()):
+        yield top, name, started, sum(_is_below(pid, top, parents) for pid in parents)
+
+
+def _namespaces(pid: str) -> tuple[str, str]:
+    return os.readlink(f"/proc/{pid}/ns/pid"), os.readlink(f"/proc/{pid}/ns/net")
+
+
+def _in_container(pid: str) -> bool:
+    with open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="surrogateescape") as lines:
+        return any(container_in(line.rstrip("\n").split(":", 2)[2])[1] for line in lines)
+
+
+def _is_below(pid: int, top: int, parents: dict[int, int]) -> bool:
+    while pid and pid != top:
+        pid = parents.get(pid, 0)
+    return pid == top
 
 
 def sees_all_pids() -> bool:
