@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     targets = [target for word in args.targets for target in parse_target(word)]
     selection = Selection(args.all_containers, tuple(args.label))
     if not targets and not selection.wanted:
-        raise UsageError("nothing to attach to: name a target, --label KEY=VALUE or --all-containers")
+        raise UsageError("nothing to attach to: name a TARGET, --label KEY=VALUE or --all-containers")
     loading = Loading(guarding=args.enforce)
     from tracer.cli.live import Live, verdict_status  # meanwhile: this brings in all that reads rules
 

@@ -16,6 +16,7 @@ from tracer.records import BoundaryRecord, ExecRecord, Flag, ForkRecord, Record
 
 TICK_NS = 10_000_000  # /proc/PID/stat gives start times in hundredths of a second (proc_pid_stat(5))
 USERS_KEPT = 65_536
+BUILDERS_KEPT = 4_096
 _DELETED, _JOINED = int(Flag.DELETED), int(Flag.JOINED)
 
 
@@ -84,6 +85,8 @@ class Images:
         self._boot_ns = boot_ns
         self._scopes = scopes
         self._users: Recent[tuple[str, int], str] = Recent(USERS_KEPT)  # by container, "" is none
+        # Mount namespaces of those that came into a container from outside, at that moment.
+        self._builders: Recent[tuple[int, int], int] = Recent(BUILDERS_KEPT)
 
     def learn_user(self, record: Mapping[str, Any]) -> None:
         """Raises TraceError when the record is not one of a user."""
@@ -97,7 +100,18 @@ class Images:
         return self._users.get((container.id if container else "", number)) or ""
 
     def _sets_up(self, record: Record) -> bool:
-        return record.flags & _JOINED != 0 and self._scopes.container(record.scope) is not None
+        if not record.flags & _JOINED or self._scopes.container(record.scope) is None:
+            return False
+        if isinstance(record, ExecRecord):
+            self._builders.put((record.pid, record.start_ns), record.ns_mnt)
+        return True
+
+    def _begins_anew(self, record: ExecRecord, args: tuple[str, ...], before: Process | None) -> bool:
+        """Whether it is runc still, which copies itself and runs the copy before it enters any namespace
+        (CVE-2019-5736)."""
+        if before is None or not before.setting_up or args[1:] != ("init",):
+            return False
+        return self._builders.get((record.pid, record.start_ns)) == record.ns_mnt
 
     def executed(
         self,
@@ -126,7 +140,7 @@ class Images:
             _with(before.earlier, before.executable)
             if before and before.watched and not before.setting_up
             else (),
-            self._sets_up(record),
+            self._sets_up(record) or self._begins_anew(record, args, before),
         )
 
     def forked(self, record: ForkRecord, parent: Process) -> Process:

@@ -81,6 +81,19 @@ def test_who_builds_the_container_does_so_until_its_first_program() -> None:
     assert setting_up == [True, True, True, False, False, False, False]
 
 
+def test_runc_that_runs_a_copy_of_itself_goes_on_building() -> None:
+    """In the namespaces it came with; a program of the container that is called so is one."""
+    context = learned(SCOPE, WEB)
+    joined = int(Flag.JOINED)
+    records = [
+        snapshot(100, "/usr/sbin/runc", flags=joined, ns_mnt=1),
+        execve(100, "/", 101 * 10**9, "runc", "init", ns_mnt=1),
+        execve(100, "/init", 102 * 10**9, "sh", "init", ns_mnt=2),
+        execve(100, "/", 103 * 10**9, "runc", "init", ns_mnt=2),
+    ]
+    assert [event_of(context, each).process.setting_up for each in records] == [True, True, False, False]
+
+
 def test_who_joins_what_is_no_container_is_watched_as_any() -> None:
     context = learned({"type": "scope", "scope": 1, "target": "cgroup:/box"})
     joined = snapshot(100, "/bin/sh", flags=int(Flag.JOINED))
