@@ -11,6 +11,7 @@ from tracer.events import (
     Answer,
     Boundary,
     Category,
+    Container,
     Credentials,
     Detail,
     Dns,
@@ -297,6 +298,15 @@ FOUND: list[tuple[Action, int, Process, Detail]] = [
 ]
 
 
+# By the number of the event; of the others none is known.
+CONTAINERS = {
+    3: Container("ab" * 32, "docker", "web", "box:1"),
+    4: Container("cd" * 32, "containerd", "agent", "box:1", "agent-0", "training"),
+    5: Container("", pod="agent-0", namespace="training"),
+    6: Container("web\udcff"),
+}
+
+
 def events() -> list[Event]:
     """The samples in order, a microsecond apart; the first and the last are what was there at the attach."""
     return [
@@ -314,6 +324,8 @@ def events() -> list[Event]:
             snapshot=number == 1 or number > len(SAMPLES),
             truncated=(Truncation("process.args", 123_456),) if number == 2 else (),
             detail=detail,
+            container=CONTAINERS.get(number),
+            target="docker:web" if number in CONTAINERS else "",
         )
         for number, (action, error, who, detail) in enumerate([*SAMPLES, *FOUND], start=1)
     ]

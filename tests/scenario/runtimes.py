@@ -7,8 +7,10 @@ import shutil
 import signal
 import subprocess
 import tarfile
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
 from .driver import until
@@ -173,6 +175,7 @@ class Containerd:
 
     folder: Path
     daemons: list[Daemon] = field(default_factory=list)
+    execs: Iterator[int] = field(default_factory=count)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -215,7 +218,7 @@ class Containerd:
         )  # fmt: skip
 
     def exec(self, name: str, *command: str, namespace: str = "default") -> None:
-        self.do("--namespace", namespace, "task", "exec", "--exec-id", "x1", name, *command)
+        self.do("--namespace", namespace, "task", "exec", "--exec-id", f"x{next(self.execs)}", name, *command)
 
     def remove_all(self) -> None:
         for namespace in ("default", "k8s.io"):

@@ -77,6 +77,10 @@ class Source(Protocol):
         """Await it no more; if it runs, it stays watched."""
         ...
 
+    def scope_cgroups(self) -> Iterable[int]:
+        """The ids of the cgroups that are watched now."""
+        ...
+
     def wait(self, timeout_seconds: float) -> bool:
         """Return when there is something to drain, or after the timeout (false)."""
         ...

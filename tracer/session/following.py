@@ -9,10 +9,11 @@ from typing import Any
 from tracer.capture import Source
 from tracer.errors import TargetError
 from tracer.session.record import scope_record
-from tracer.targets import Target, of_container
-from tracer.targets.container import uid_map, user_records
+from tracer.targets import Target, cgroups, of_container
+from tracer.targets.container import place_of, uid_map, user_records
 from tracer.targets.follow import REMOVED, STARTED, Change, Follower, tellers
 from tracer.targets.selection import Selection
+from tracer.text import printable
 
 
 class Following:
@@ -33,6 +34,7 @@ class Following:
         self._add = add
         self._watch = watch
         self._scopes = scopes
+        self._notice = notice
         self._lock = threading.Lock()
         self._known: set[str] = set()  # ids of those that are awaited or watched
         self._told_by = tellers()
@@ -55,9 +57,29 @@ class Following:
             if change.what == REMOVED:
                 self._known.discard(change.container.id)
                 self._source.forget_container(change.container.id)
-            elif self._selection.takes(change.container) and change.container.id not in self._known:
+            elif change.container.id in self._known:
+                if change.what == STARTED:
+                    self._catch_up(change)
+            elif self._selection.takes(change.container):
                 self._known.add(change.container.id)
                 self._take(change)
+
+    def _catch_up(self, change: Change) -> None:
+        """If its cgroup was made before it was awaited, it is taken in now, and that is said."""
+        try:
+            container = change.now()
+        except OSError:
+            return
+        place = place_of(container.pid, container.id) if container and container.pid else None
+        if container is None or place is None:
+            return
+        try:
+            if cgroups.id_of(place.path, place.version) not in self._source.scope_cgroups():
+                name = f"{container.runtime}:{container.name or container.id}"
+                self._watch(of_container(name, container, change.passwd()))
+                self._notice("late", f"{printable(name)} was told of late: what it did first was not seen")
+        except TargetError:  # it has ended since
+            return
 
     def _take(self, change: Change) -> None:
         """Awaited first: it may start any moment. What it is called follows."""

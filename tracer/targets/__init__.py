@@ -18,6 +18,7 @@ how: `tracer.session` hands it to the source. Imported by `tracer.session` and `
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -55,11 +56,19 @@ def _pid(word: str, rest: str) -> list[Target]:
 
 
 def container_of(pid: int) -> Container | None:
-    """The container that a process is in, as far as its cgroup tells."""
+    """The container that a process is in: as far as its cgroup tells, and its runtime when it answers."""
+    from tracer.targets import docker, podman
     from tracer.targets.container import from_cgroup, paths_of
 
-    found = (from_cgroup(path) for path in paths_of(pid))
-    return next(filter(None, found), None)
+    found = next(filter(None, map(from_cgroup, paths_of(pid))), None)
+    if found is None:
+        return None
+    asked = {"docker": docker.engines, "podman": podman.engines}.get(found.runtime)
+    for engine in asked() if asked else ():
+        with suppress(OSError):
+            if known := engine.find(found.id):
+                return known
+    return found
 
 
 def _cgroup(word: str, rest: str) -> list[Target]:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from tracer.errors import TargetError
+from tracer.targets import processes
 from tracer.targets.container import Container, read_passwd
 from tracer.targets.docker import near
 from tracer.text import printable
@@ -56,7 +57,7 @@ def read(bundle: Path) -> Container | None:
         pid = int((bundle / "init.pid").read_text())
         with open(bundle / "config.json", "rb") as file:
             config = json.loads(file.read(CONFIG_MAX_BYTES))
-        started = os.stat(f"/proc/{pid}").st_mtime
+        started = processes.started(pid)
     except (OSError, ValueError):
         return None
     notes: Mapping[str, str] = config.get("annotations") or {}

@@ -29,11 +29,12 @@ _MEANINGS = {
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """`passwd` reads the container's users; it may take a moment."""
+    """`passwd` reads the container's users, `now` asks what became of it; both may take a moment."""
 
     what: str
     container: Container
     passwd: Callable[[], bytes] = lambda: b""
+    now: Callable[[], Container | None] = lambda: None
 
 
 class Teller(Protocol):
@@ -67,7 +68,8 @@ class ApiTeller:
                 yield self._change(_MEANINGS[told[0]], told[1])
 
     def _change(self, what: str, container: Container) -> Change:
-        return Change(what, container, lambda: self._engine.passwd(container.id))
+        engine = self._engine
+        return Change(what, container, lambda: engine.passwd(container.id), lambda: engine.find(container.id))
 
     def close(self) -> None:
         if self._stream is not None:
@@ -120,7 +122,8 @@ def _containerd_change(line: bytes) -> Change | None:
         return Change(REMOVED, Container(str(said.get("id")), "containerd"))
     if topic == "/tasks/start":
         container = containerd.running(namespace, str(said.get("container_id")))
-        return Change(STARTED, container, lambda: read_passwd(container.pid)) if container else None
+        if container:
+            return Change(STARTED, container, lambda: read_passwd(container.pid), lambda: container)
     return None
 
 

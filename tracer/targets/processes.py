@@ -110,6 +110,12 @@ def namespaced() -> Iterator[tuple[int, str, float, int]]:
         yield top, name, started, sum(_is_below(pid, top, parents) for pid in parents)
 
 
+def started(pid: int) -> float:
+    """Seconds since the Unix epoch, to a hundredth. Raises OSError when it is gone."""
+    boot = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+    return boot + int(_stat(pid)[19]) * _TICK_NS / 1e9
+
+
 def _namespaces(pid: str) -> tuple[str, str]:
     return os.readlink(f"/proc/{pid}/ns/pid"), os.readlink(f"/proc/{pid}/ns/net")
 
