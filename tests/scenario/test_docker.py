@@ -114,3 +114,49 @@ def test_no_docker(rubicon: Rubicon) -> None:
     done = rubicon.do("attach", "docker:web", env=environment)
     assert done.returncode == 2
     assert "docker does not answer" in done.stderr
+
+
+# ---- stopped
+
+
+def status_of(docker: Docker, name: str) -> str:
+    return docker.do("inspect", "--format", "{{.State.Status}}", name).strip()
+
+
+def test_frozen_thawed_and_killed(rubicon: Rubicon, docker: Docker) -> None:
+    """As one, with what `docker exec` started; the container beside it goes on."""
+    docker.run("web", "sh", "-c", "sleep 1000 & wait")
+    docker.run("beside", "sleep", "1000")
+    watching = attach(rubicon, docker.environment, "docker:web")
+    docker.do("exec", "--detach", "web", "sleep", "2000")
+    assert rubicon.do("freeze", rubicon.trace).stderr == "rubicon: froze all that is watched (1 cgroup)\n"
+    assert rubicon.do("thaw", rubicon.trace).returncode == 0
+    assert rubicon.do("freeze", rubicon.trace).returncode == 0
+    done = rubicon.do("kill", rubicon.trace)
+    assert (done.returncode, done.stderr) == (0, "rubicon: killed 3 processes\n")
+    until(lambda: status_of(docker, "web") == "exited", "the container to end")
+    assert status_of(docker, "beside") == "running"
+    watching.process.terminate()
+    assert watching.end() == 0
+
+
+def test_a_policy_acts_in_a_container(rubicon: Rubicon, docker: Docker) -> None:
+    """A program that is not allowed dies before it runs, a connection is refused; beside it nothing is."""
+    docker.run("web", "sleep", "1000")
+    docker.run("beside", "sleep", "1000")
+    rules = rubicon.folder / "policy.yaml"
+    rules.write_text(
+        "network: {on_violation: deny, connect: []}\nprocess: {on_violation: kill, exec: [/bin/busybox]}\n"
+    )
+    watching = attach(rubicon, docker.environment, "docker:web", "--enforce", "--policy", str(rules))
+    lines = "/bin/busybox nc 127.0.0.1 9 2>&1; /bin/busybox cp /bin/busybox /tmp/ls; /tmp/ls /; echo $?"
+    inside = docker.do("exec", "web", "sh", "-c", lines)
+    outside = docker.do("exec", "beside", "sh", "-c", lines)
+    end(rubicon, watching)
+    assert "Operation not permitted" in inside
+    assert inside.endswith("137")
+    assert "Connection refused" in outside
+    assert outside.endswith("0")
+    told = [each for each in rubicon.export() if each["event"].get("category") == ["intrusion_detection"]]
+    assert [each["event"]["action"] for each in told] == ["deny", "kill"]
+    assert all(each["rubicon"]["action"]["in_kernel"] for each in told)
