@@ -171,6 +171,20 @@ def test_what_a_killed_engine_left_frozen_goes_on_at_the_next_start(rubicon: Rub
     assert list(rubicon.traces.glob("*.frozen")) == []
 
 
+def test_the_socket_of_a_killed_engine_goes_at_the_next_start(rubicon: Rubicon, spawn: Spawn) -> None:
+    """That of one that lives stays."""
+    first, second = spawn("sleep", "60"), spawn("sleep", "60")
+    engines = [rubicon.start("attach", f"pid:{each.pid}", "--no-tui") for each in (first, second)]
+    for engine in engines:
+        engine.says("watching")
+    engines[0].process.kill()
+    engines[0].end()
+    assert len(list(rubicon.traces.glob("*.control"))) == 2
+    rubicon.run("true")
+    (left,) = rubicon.traces.glob("*.control")
+    assert rubicon.do("freeze", str(left).removesuffix(".control")).returncode == 0
+
+
 def test_thaw_reaches_what_a_killed_engine_left(rubicon: Rubicon) -> None:
     started, pid = frozen_run(rubicon)
     rubicon.adopt(started)

@@ -17,7 +17,8 @@ from tracer.actions import kept
 from tracer.cli.folding import Folding
 from tracer.cli.loading import Loading
 from tracer.cli.shared import own_stderr, own_terminal, patient
-from tracer.errors import EXIT_INCOMPLETE, EXIT_OK, EXIT_VIOLATION, RubiconError, UsageError
+from tracer.control import SUFFIX as CONTROL_SUFFIX
+from tracer.errors import EXIT_INCOMPLETE, EXIT_OK, EXIT_VIOLATION, RubiconError, TraceError, UsageError
 from tracer.events import Level, Result, Taken, Violation
 from tracer.export import Closing, SessionFacts, Summary, session_facts
 from tracer.export.ecs import ProcessDocuments, action_document, violation_document
@@ -26,7 +27,7 @@ from tracer.rules import load_rules
 from tracer.session import Callbacks, Outcome, Session
 from tracer.session.record import first_records
 from tracer.text import printable
-from tracer.trace import Keyring, default_folder, new_session_id, new_trace_path
+from tracer.trace import Keyring, Reader, default_folder, new_session_id, new_trace_path
 
 _COLOURS = {
     Level.CRITICAL: "1;31",
@@ -193,6 +194,7 @@ class Live:
             undo.pop_all()  # from here on `__exit__` closes what was opened
         self._jsonl = jsonl
         self._thaw_abandoned()
+        _remove_abandoned_sockets(default_folder())
 
     def _thaw_abandoned(self) -> None:
         """What a session that was killed had frozen goes on."""
@@ -222,6 +224,17 @@ class Live:
             if self._jsonl is not None:
                 with suppress(OSError):  # told when it was written
                     self._jsonl.close()
+
+
+def _remove_abandoned_sockets(folder: Path) -> None:
+    """Of engines that were killed. One whose trace is gone stays: its engine may live."""
+    for path in folder.glob(f"*{CONTROL_SUFFIX}"):
+        with (
+            suppress(TraceError, OSError),
+            Reader(path.with_name(path.name[: -len(CONTROL_SUFFIX)])) as trace,
+        ):
+            if path.is_socket() and not trace.is_live():
+                path.unlink()
 
 
 def open_jsonl(name: str) -> TextIO:
