@@ -25,21 +25,21 @@ struct acting_long {
 };
 
 /* By thread. Whom there is no room for is reported by the caller's words. */
-struct {
+LOADED struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1024);
 	__type(key, u32);
 	__type(value, struct acting);
 } acting SEC(".maps");
 
-struct {
+LOADED struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 64);
 	__type(key, u32);
 	__type(value, struct acting_long);
 } acting_long SEC(".maps");
 
-const volatile bool has_hooks_inside;	/* set before load: tier A */
+LOADED const volatile bool has_hooks_inside;	/* set before load: tier A */
 
 /* --- inside the call ------------------------------------------------------------------------ */
 

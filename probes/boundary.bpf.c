@@ -22,7 +22,7 @@ struct crossing {
 	s64 asked;	/* pid or group */
 };
 
-struct {
+LOADED struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 4096);
 	__type(key, u32);

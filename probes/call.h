@@ -24,7 +24,7 @@ static __always_inline bool is_compat(void)
 	/* Read in place, without a helper: many numbers mean something in one table only. */
 	struct task_struct *task = (void *)bpf_get_current_task_btf();
 
-	return task->thread_info.status & TS_COMPAT;
+	return FIELD(task, thread_info.status) & TS_COMPAT;
 }
 
 /* i386 calls pass 32-bit values; the upper halves of the registers are the caller's to fill. */
@@ -34,19 +34,19 @@ static __always_inline void call_read(struct call *c, struct pt_regs *regs, stru
 	c->start_ns = member->start_ns;
 	c->compat = compat;
 	if (compat) {
-		c->args[0] = (u32)regs->bx;
-		c->args[1] = (u32)regs->cx;
-		c->args[2] = (u32)regs->dx;
-		c->args[3] = (u32)regs->si;
-		c->args[4] = (u32)regs->di;
-		c->args[5] = (u32)regs->bp;
+		c->args[0] = (u32)FIELD(regs, bx);
+		c->args[1] = (u32)FIELD(regs, cx);
+		c->args[2] = (u32)FIELD(regs, dx);
+		c->args[3] = (u32)FIELD(regs, si);
+		c->args[4] = (u32)FIELD(regs, di);
+		c->args[5] = (u32)FIELD(regs, bp);
 	} else {
-		c->args[0] = regs->di;
-		c->args[1] = regs->si;
-		c->args[2] = regs->dx;
-		c->args[3] = regs->r10;
-		c->args[4] = regs->r8;
-		c->args[5] = regs->r9;
+		c->args[0] = FIELD(regs, di);
+		c->args[1] = FIELD(regs, si);
+		c->args[2] = FIELD(regs, dx);
+		c->args[3] = FIELD(regs, r10);
+		c->args[4] = FIELD(regs, r8);
+		c->args[5] = FIELD(regs, r9);
 	}
 }
 

@@ -14,7 +14,7 @@ struct container_name {
 };
 
 /* Containers to be watched when they start, by name; user space puts them there. */
-struct {
+LOADED struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 4096);
 	__type(key, struct container_name);
@@ -24,22 +24,26 @@ struct {
 /* Scopes of containers that nobody knew of count up from here. */
 #define FIRST_FOUND_SCOPE 0x10000
 
-struct {
+LOADED struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, u32);
 	__type(value, u32);
 } found_scopes SEC(".maps");
 
-volatile bool awaits_all;	/* every container, whether it is in `awaited` or not */
-volatile bool awaits_some;
+LOADED volatile bool awaits_all;	/* every container, whether it is in `awaited` or not */
+LOADED volatile bool awaits_some;
+
+/* Not static, so that the verifier forgets each digit before the next. */
+__noinline int is_hex_digit(u32 c)
+{
+	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+}
 
 static __always_inline bool is_id(struct container_name *name)
 {
 	for (int i = 0; i < CONTAINER_NAME_LEN; i++) {
-		char c = name->text[i];
-
-		if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f')))
+		if (!is_hex_digit(name->text[i]))
 			return false;
 	}
 	return true;

@@ -10,22 +10,19 @@
 #ifndef RUBICON_EMIT_H
 #define RUBICON_EMIT_H
 
-#include "kernel.h"
-#include <bpf/bpf_helpers.h>
-#include <bpf/bpf_core_read.h>
-#include <bpf/bpf_tracing.h>
+#include "loader.h"
 #include <asm/errno.h>
 #include "abi.h"
 
 #define STRINGS_MAX (5 * RB_PATH_MAX)	/* where the last string of a record may begin */
 #define RECORD_MAX (STRINGS_MAX + RB_ARGS_MAX)
 
-struct {
+LOADED struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 4 << 20);
 } critical SEC(".maps");
 
-struct {
+LOADED struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 16 << 20);
 } bulk SEC(".maps");
@@ -35,7 +32,7 @@ struct losses {
 };
 
 /* Sized to the number of CPUs at load; read by user space through a mapping. */
-struct {
+LOADED struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 1);
@@ -54,7 +51,7 @@ struct scratch {
  * One for each CPU, and a last one for programs that user space runs (iterators, the sweep), which
  * may be preempted in the middle. Sized at load. Not a per-CPU map: those cannot hold values over 32 KiB.
  */
-struct {
+LOADED struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, u32);
@@ -83,7 +80,7 @@ static __always_inline void count_loss(u32 reason)
 		here->count[reason]++;
 }
 
-const volatile u32 user_slot;	/* set before load: one past the last CPU */
+LOADED const volatile u32 user_slot;	/* set before load: one past the last CPU */
 
 static __always_inline struct scratch *scratch_at(u32 slot)
 {

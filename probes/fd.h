@@ -3,9 +3,7 @@
 #ifndef RUBICON_FD_H
 #define RUBICON_FD_H
 
-#include "kernel.h"
-#include <bpf/bpf_helpers.h>
-#include <bpf/bpf_core_read.h>
+#include "loader.h"
 
 static __always_inline struct file *file_in(struct fdtable *fdt, u32 fd)
 {

@@ -25,7 +25,7 @@ struct written {
 	u64 found_ns;	/* when it was found open at an attach; else 0 */
 };
 
-struct {
+LOADED struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 65536);
 	__type(key, u64);

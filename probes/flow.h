@@ -30,7 +30,7 @@ struct flow {
 	u8 not_dns;		/* how often that was no DNS */
 };
 
-struct {
+LOADED struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 32768);
 	__type(key, u64);
@@ -38,7 +38,7 @@ struct {
 } flows SEC(".maps");
 
 /* Where a new one is put together: the stack has no room for it. */
-struct {
+LOADED struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, u32);

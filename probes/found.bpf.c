@@ -8,6 +8,7 @@
 #include "path.h"
 #include "peer.h"
 #include "flow.h"
+#include "pass.h"
 
 /* Who holds it. */
 struct holder {
@@ -181,29 +182,82 @@ static __noinline int found_socket(struct holder *h, struct file *file)
 	return emit_found_socket(h, (u64)file, kind);
 }
 
-/* Writes one byte for each that it found. */
-SEC("iter/task_file")
-int look_at_files(struct bpf_iter__task_file *ctx)
+static __always_inline int find(struct task_struct *task, struct file *file, u32 fd)
 {
-	struct task_struct *task = ctx->task;
-	struct file *file = NULL;
 	struct holder holder = {};
 	struct member *member;
-	int found;
 
-	/* As a number: a pointer that the verifier follows cannot be handed to functions that it looks at alone. */
-	bpf_probe_read_kernel(&file, sizeof(file), &ctx->file);
-	if (!task || !file)
-		return 0;
 	member = member_of(BPF_CORE_READ(task, tgid));
 	if (!member || !look_now || member->look != look_now)
 		return 0;
 	holder.start_ns = member->start_ns;
 	holder.scope = member->scope;
 	holder.pid = BPF_CORE_READ(task, tgid);
-	holder.fd = ctx->fd;
-	found = file_type(file) == S_IFSOCK ? found_socket(&holder, file) : found_file(&holder, file);
-	if (found)
+	holder.fd = fd;
+	return file_type(file) == S_IFSOCK ? found_socket(&holder, file) : found_file(&holder, file);
+}
+
+#ifndef RUBICON_BCC
+
+/* Writes one byte for each that it found. */
+SEC("iter/task_file")
+int look_at_files(struct bpf_iter__task_file *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct file *file = NULL;
+
+	/* As a number: a pointer that the verifier follows cannot be handed to functions that it looks at alone. */
+	bpf_probe_read_kernel(&file, sizeof(file), &ctx->file);
+	if (task && file && find(task, file, ctx->fd))
 		bpf_seq_write(ctx->meta->seq, "+", 1);
 	return 0;
 }
+
+#else
+
+struct descriptors {
+	struct task_struct *task;
+	struct fdtable *fdt;
+	u32 max;
+	u32 found;
+};
+
+static long descriptor_step(u32 fd, struct descriptors *d)
+{
+	struct file *file;
+
+	if (fd >= d->max)
+		return 1;
+	file = file_in(d->fdt, fd);
+	if (file && find(d->task, file, fd))
+		d->found++;
+	return 0;
+}
+
+/* The table of the first thread: a thread with a table of its own is not looked at. */
+static long holder_step(u32 index, struct pass *pass)
+{
+	struct descriptors d = { .task = (void *)pass->at };
+	struct member *member = member_of(BPF_CORE_READ(d.task, tgid));
+
+	if (member && member->look == look_now) {
+		d.fdt = BPF_CORE_READ(d.task, files, fdt);
+		d.max = BPF_CORE_READ(d.fdt, max_fds);
+		bpf_loop(FD_SCAN_MAX, descriptor_step, &d, 0);
+		pass->found += d.found;
+	}
+	return pass_next(pass);
+}
+
+/* Returns how many it found. */
+SEC("raw_tp/look_at_files")
+int look_at_files(void *ctx)
+{
+	struct pass pass = {};
+
+	pass_begin(&pass);
+	bpf_loop(PROCESSES_MAX, holder_step, &pass, 0);
+	return pass.found;
+}
+
+#endif

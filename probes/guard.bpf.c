@@ -34,7 +34,7 @@ struct allowed_ports {
 	struct port_range ranges[PORT_RANGES_MAX];
 };
 
-struct {
+LOADED struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, 65536);

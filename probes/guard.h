@@ -18,7 +18,7 @@ enum guard_mode {
 	GUARD_KILL,		/* refuse, and kill who tried */
 };
 
-volatile u32 network_guard;
+LOADED volatile u32 network_guard;
 
 /* A connect or a message that was refused: the peer as the kernel had it, and what else is to come of it. */
 struct refusal {
@@ -28,7 +28,7 @@ struct refusal {
 };
 
 /* By struct sock. */
-struct {
+LOADED struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 4096);
 	__type(key, u64);

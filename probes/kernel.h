@@ -228,6 +228,10 @@ struct upid {
 	struct pid_namespace *ns;
 };
 
+struct list_head {
+	struct list_head *next;
+};
+
 struct hlist_node {
 	struct hlist_node *next;
 };
@@ -320,6 +324,7 @@ struct task_struct {
 	struct task_struct *group_leader;
 	struct pid *thread_pid;
 	struct hlist_node pid_links[4];
+	struct list_head tasks;
 	u64 start_boottime;
 	const struct cred *cred;
 	char comm[16];

@@ -27,7 +27,7 @@ struct connecting {
 	struct rb_peer peer;
 };
 
-struct {
+LOADED struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 16384);
 	__type(key, u32);

@@ -18,7 +18,7 @@ static __always_inline struct sock *sock_of(struct file *file)
  * Sockets that were told of, by inode number: when they were found open at an attach, or 0 for those seen in a
  * call. So that one with several holders, or in a call at that very moment, is told of once.
  */
-struct {
+LOADED struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 32768);
 	__type(key, u64);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /* fork, exec, exit; joining a watched cgroup; and the processes that are there at the attach. */
 #include "scope.h"
+#include "pass.h"
 #include "path.h"
 #include "peer.h"
 #include "call.h"
@@ -52,7 +53,7 @@ static __always_inline void emit_fork(struct task_struct *parent, struct task_st
 	r->head.pid = BPF_CORE_READ(child, tgid);
 	r->head.tid = BPF_CORE_READ(child, pid);
 	/* Who made it, whoever its parent is: CLONE_PARENT makes it a sibling. */
-	r->parent_pid = parent->tgid;
+	r->parent_pid = FIELD(parent, tgid);
 	r->parent_start_ns = process_start_ns(parent);
 	r->cgroup = cgroup_id(child);
 	r->ns_pid = namespace_pid(child);
@@ -62,12 +63,12 @@ static __always_inline void emit_fork(struct task_struct *parent, struct task_st
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 {
-	struct member *member = member_of(parent->tgid);
+	struct member *member = member_of(FIELD(parent, tgid));
 	u16 flag = member ? 0 : RB_JOINED;
 	long scope;
 	u64 look;
 
-	if (child->pid != child->tgid)
+	if (FIELD(child, pid) != FIELD(child, tgid))
 		return 0;
 	/* Without a member for a parent: born into a watched cgroup, or forked while the attach looks round. */
 	scope = member ? member->scope : scope_by_cgroup(child);
@@ -196,7 +197,7 @@ __noinline u32 put_args(struct scratch *s, u64 address, u32 total)
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
 {
-	struct member *member = member_of(task->tgid);
+	struct member *member = member_of(FIELD(task, tgid));
 	struct file *exe;
 	struct scratch *s;
 	struct rb_exec *r;
@@ -211,7 +212,7 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 	__builtin_memset(r, 0, sizeof(*r));
 	record_head(&r->head, RB_EXEC, member->scope, member->start_ns, 0);
 	fill_identity(r, task);
-	r->old_tid = old_pid == task->tgid ? 0 : old_pid;
+	r->old_tid = old_pid == FIELD(task, tgid) ? 0 : old_pid;
 	exe = BPF_CORE_READ(task, mm, exe_file);
 	fill_executable(r, exe);
 	fill_stdio(r, task);
@@ -319,8 +320,8 @@ static __always_inline void emit_exit(struct task_struct *task, struct member *m
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(on_exit, struct task_struct *task)
 {
-	struct member *member = member_of(task->tgid);
-	u32 tgid = task->tgid, tid = task->pid;
+	struct member *member = member_of(FIELD(task, tgid));
+	u32 tgid = FIELD(task, tgid), tid = FIELD(task, pid);
 	struct member left;
 
 	if (!member)
@@ -421,7 +422,7 @@ struct wanted {
 	u32 silent;	/* it joins without a record */
 };
 
-volatile struct wanted wanted;
+LOADED volatile struct wanted wanted;
 
 static __always_inline bool is_wanted(struct task_struct *task)
 {
@@ -443,22 +444,16 @@ static __always_inline bool is_wanted(struct task_struct *task)
 	return false;
 }
 
-/*
- * One pass over all processes: whoever is wanted, is in a watched cgroup, or has a member for a
- * parent, joins. User space repeats it until a pass adds nobody; forks of members join by themselves,
- * so the repetition ends. Each pass writes one byte for every process it added.
- */
-SEC("iter/task")
-int snapshot(struct bpf_iter__task *ctx)
+/* Whoever is wanted, is in a watched cgroup, or has a member for a parent, joins. */
+static __always_inline bool take_in(struct task_struct *task)
 {
-	struct task_struct *task = ctx->task;
 	struct member *member, *parent;
 	long scope = wanted.scope;
 	bool asked;
 
 	if (!task || BPF_CORE_READ(task, pid) != BPF_CORE_READ(task, tgid) ||
 	    BPF_CORE_READ(task, flags) & PF_KTHREAD || member_of(BPF_CORE_READ(task, tgid)))
-		return 0;
+		return false;
 	asked = is_wanted(task);
 	if (!asked) {
 		scope = scope_by_cgroup(task);
@@ -466,15 +461,51 @@ int snapshot(struct bpf_iter__task *ctx)
 		if (scope == NO_SCOPE && parent)
 			scope = parent->scope;
 		if (scope == NO_SCOPE)
-			return 0;
+			return false;
 	}
 	member = join_running(task, scope);
 	if (!member)
-		return 0;
+		return false;
 	if (!asked || !wanted.silent) {
 		member->look = look_now;
 		emit_snapshot(task, member, user_slot, 0);
 	}
-	bpf_seq_write(ctx->meta->seq, "+", 1);
+	return true;
+}
+
+/*
+ * One pass over all processes. User space repeats it until a pass adds nobody; forks of members join by
+ * themselves, so the repetition ends.
+ */
+#ifndef RUBICON_BCC
+
+/* Writes one byte for every process it added. */
+SEC("iter/task")
+int snapshot(struct bpf_iter__task *ctx)
+{
+	if (take_in(ctx->task))
+		bpf_seq_write(ctx->meta->seq, "+", 1);
 	return 0;
 }
+
+#else
+
+static long pass_step(u32 index, struct pass *pass)
+{
+	if (take_in((void *)pass->at))
+		pass->found++;
+	return pass_next(pass);
+}
+
+/* Returns how many it added. */
+SEC("raw_tp/snapshot")
+int snapshot(void *ctx)
+{
+	struct pass pass = {};
+
+	pass_begin(&pass);
+	bpf_loop(PROCESSES_MAX, pass_step, &pass, 0);
+	return pass.found;
+}
+
+#endif

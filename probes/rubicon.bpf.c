@@ -10,7 +10,9 @@
 #include "container.bpf.c"
 #include "found.bpf.c"
 #include "syscalls.bpf.c"
-#include "names.bpf.c"
+#ifndef RUBICON_BCC
+#include "names.bpf.c"	/* hooks inside the calls want types */
+#endif
 
 struct rb_layout *rb_layout;	/* never used: it puts the type into the BTF */
 

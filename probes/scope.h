@@ -7,7 +7,6 @@
 #ifndef RUBICON_SCOPE_H
 #define RUBICON_SCOPE_H
 
-#include "kernel.h"
 #include "emit.h"
 
 #define CGROUP_DEPTH_MAX 32
@@ -19,7 +18,7 @@ struct member {
 	u64 look;		/* the look round at an attach that found it, or its parent; else 0 */
 };
 
-struct {
+LOADED struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 65536);
 	__type(key, u32);
@@ -29,7 +28,7 @@ struct {
 #define V1_CGROUP (1ULL << 63)	/* a bit that ids, which count from 1, never have */
 
 /* cgroup id -> scope; of version 1 those of the hierarchy of the pids controller, with V1_CGROUP */
-struct {
+LOADED struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 4096);
 	__type(key, u64);
@@ -37,11 +36,11 @@ struct {
 } scope_cgroups SEC(".maps");
 
 /* Set by user space: without cgroup scopes the forks of strangers cost one branch. */
-volatile bool has_cgroup_scopes;
-volatile bool has_v1_scopes;
+LOADED volatile bool has_cgroup_scopes;
+LOADED volatile bool has_v1_scopes;
 
 /* Counts the attaches: whose open files are looked at in this one. */
-volatile u64 look_now;
+LOADED volatile u64 look_now;
 
 /* The process that loaded the probes and drains them. */
 struct engine {
@@ -50,7 +49,7 @@ struct engine {
 	u32 reserved;
 };
 
-volatile struct engine engine;
+LOADED volatile struct engine engine;
 
 static __always_inline struct member *member_of(u32 tgid)
 {

@@ -161,7 +161,7 @@ struct talking {
 	struct sent sent;
 };
 
-struct {
+LOADED struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, u32);
@@ -344,7 +344,7 @@ __noinline int emit_payload(struct call *c, struct message *m, struct talk *t)
 
 /* --- datagrams to an address given with them ------------------------------------------------- */
 
-struct {
+LOADED struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 32768);
 	__type(key, struct sent);
@@ -677,11 +677,11 @@ int BPF_PROG(on_received, struct sock *sk, int result, int flags)
 	bool compat;
 	u64 nr;
 
-	if (!member || result <= 0 || task->flags & PF_IO_WORKER || !is_inet(BPF_CORE_READ(sk, __sk_common.skc_family)))
+	if (!member || result <= 0 || FIELD(task, flags) & PF_IO_WORKER || !is_inet(BPF_CORE_READ(sk, __sk_common.skc_family)))
 		return 0;
 	regs = (void *)bpf_task_pt_regs(task);
 	compat = is_compat();
-	nr = regs->orig_ax & ~X32_SYSCALL_BIT;
+	nr = FIELD(regs, orig_ax) & ~X32_SYSCALL_BIT;
 	if (nr != (compat ? READ_32 : READ_64) && nr != (compat ? READV_32 : READV_64))
 		return 0;
 	c = request_call(member->scope, member->start_ns);
@@ -745,18 +745,19 @@ __noinline int socket_exit(struct call *c, u32 act)
 	return 0;
 }
 
+#define SOCKETCALLS_MAX 20
+
 /* socketcall(2), the one way that i386 had until 4.3: its number -> act. The arguments lie in memory. */
-static const volatile u8 socketcalls[] = {
+TABLE(u8, socketcalls, SOCKETCALLS_MAX + 1,
 	[2] = ACT_BIND, [3] = ACT_CONNECT, [4] = ACT_LISTEN, [5] = ACT_ACCEPT, [9] = ACT_SEND, [10] = ACT_RECVFROM,
 	[11] = ACT_SENDTO, [12] = ACT_RECVFROM, [16] = ACT_SENDMSG, [17] = ACT_RECVMSG, [18] = ACT_ACCEPT,
-	[19] = ACT_RECVMMSG, [20] = ACT_SENDMMSG,
-};
+	[19] = ACT_RECVMMSG, [SOCKETCALLS_MAX] = ACT_SENDMMSG);
 
 static __always_inline int socketcall_exit(struct call *c)
 {
 	u32 number = c->args[0], a[6] = {}, act;
 
-	if (number >= sizeof(socketcalls))
+	if (number > SOCKETCALLS_MAX)
 		return 0;
 	act = socketcalls[number];
 	if (act == ACT_CONNECT)

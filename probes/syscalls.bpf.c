@@ -9,7 +9,7 @@ struct calling {
 	struct path_call path;
 };
 
-struct {
+LOADED struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, u32);

@@ -212,13 +212,13 @@ enum act {
 #pragma clang diagnostic ignored "-Winitializer-overrides"
 #define ENTRY_64(name, nr64, nr32, act) [nr64] = act,
 #define ENTRY_32(name, nr64, nr32, act) [nr32] = act,
-static const volatile u8 acts_64[SYSCALL_TABLE_SIZE] = { SYSCALLS(ENTRY_64) [ABSENT] = ACT_NONE };
-static const volatile u8 acts_32[SYSCALL_TABLE_SIZE] = { SYSCALLS(ENTRY_32) [ABSENT] = ACT_NONE };
+TABLE(u8, acts_64, SYSCALL_TABLE_SIZE, SYSCALLS(ENTRY_64) [ABSENT] = ACT_NONE);
+TABLE(u8, acts_32, SYSCALL_TABLE_SIZE, SYSCALLS(ENTRY_32) [ABSENT] = ACT_NONE);
 #pragma clang diagnostic pop
 
 static __always_inline u32 act_of(struct pt_regs *regs, bool *compat)
 {
-	u64 nr = regs->orig_ax & ~X32_SYSCALL_BIT;
+	u64 nr = FIELD(regs, orig_ax) & ~X32_SYSCALL_BIT;
 
 	if (nr >= SYSCALL_TABLE_SIZE)
 		return ACT_NONE;

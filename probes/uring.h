@@ -31,7 +31,7 @@ struct request {
 };
 
 /* By the address of the kernel's struct io_kiocb. */
-struct {
+LOADED struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 8192);
 	__type(key, u64);
@@ -39,7 +39,7 @@ struct {
 } requests SEC(".maps");
 
 /* The one that is being finished on this CPU: its size would take much of the stack. */
-struct {
+LOADED struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, u32);
@@ -54,14 +54,14 @@ struct kept_long {
 	u8 record[KEPT_LONG_BYTES];
 };
 
-struct {
+LOADED struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 8192);
 	__type(key, u64);
 	__type(value, struct kept);
 } kept SEC(".maps");
 
-struct {
+LOADED struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 64);
 	__type(key, u64);
@@ -69,7 +69,7 @@ struct {
 } kept_long SEC(".maps");
 
 /* Socket -> request that connects it. */
-struct {
+LOADED struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 8192);
 	__type(key, u64);
@@ -77,7 +77,7 @@ struct {
 } uring_sockets SEC(".maps");
 
 /* Sockets whose connect was reported when it set off, as no request was known to be about them. */
-struct {
+LOADED struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 1024);
 	__type(key, u64);
@@ -96,7 +96,7 @@ struct many_shots {
 	u32 opcode;
 };
 
-struct {
+LOADED struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 4096);
 	__type(key, struct asker);

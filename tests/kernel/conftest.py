@@ -13,7 +13,10 @@ from typing import Any, Literal
 import pytest
 
 from tests.kernel.watching import TRIGGERS, Watch
+from tracer.capture.bccsource import BccSource
 from tracer.capture.core import CoreSource
+from tracer.capture.preflight import kernel_layouts
+from tracer.capture.probes import ProbeSource
 from tracer.records import Act, BoundaryRecord, Flag, Kind, Record
 
 _32_BITS = ("-m32", "-nostdlib", "-static", "-ffreestanding", "-fno-pie", "-no-pie", "-fno-stack-protector")
@@ -22,6 +25,7 @@ _FLAGS = {"i386": _32_BITS, "boundary32": _32_BITS}
 # Set by scripts/matrix: all tests share one source; which tier and loader they are about.
 ONE_SOURCE = "RUBICON_TEST_ONE_SOURCE"
 TIER = "RUBICON_TEST_TIER"
+LOADER = "RUBICON_TEST_LOADER"
 
 Triggers = Callable[[str], Path]
 
@@ -48,13 +52,15 @@ def _how_long(fixture_name: str, config: pytest.Config) -> Literal["session", "f
     return "session" if os.environ.get(ONE_SOURCE) else "function"
 
 
-def new_source(**options: Any) -> CoreSource:
+def new_source(**options: Any) -> ProbeSource:
     """The one that these tests are about; to be closed."""
+    if os.environ.get(LOADER) == "bcc":
+        return BccSource(kernel_layouts(), **options)
     return CoreSource(tier=os.environ.get(TIER, ""), **options)
 
 
 @pytest.fixture(scope=_how_long)
-def source() -> Iterator[CoreSource]:
+def source() -> Iterator[ProbeSource]:
     source = new_source()
     try:
         yield source
@@ -63,7 +69,7 @@ def source() -> Iterator[CoreSource]:
 
 
 @pytest.fixture
-def watch(source: CoreSource, triggers: Triggers) -> Watch:
+def watch(source: ProbeSource, triggers: Triggers) -> Watch:
     if os.environ.get(ONE_SOURCE):
         settle(source)
     return Watch(source, triggers)
@@ -79,7 +85,7 @@ def fresh_watch(triggers: Triggers) -> Iterator[Watch]:
         source.close()
 
 
-def settle(source: CoreSource) -> None:
+def settle(source: ProbeSource) -> None:
     """Until what an earlier test left has ended: a kernel thread may hold a file a moment longer."""
     quiet = 0
     while quiet < 3:

@@ -259,7 +259,7 @@ def test_begun_again_after_signals_and_killed(watch: Watch, silent_port: str) ->
 
 def under_way(watch: Watch) -> list[bytes]:
     """Threads that the probes believe to be in connect(2)."""
-    return watch.source._object.map("connecting").keys(4)
+    return watch.source.probes.map("connecting").keys(4)
 
 
 def test_the_kernel_sees_through_another_family_in_the_callers_memory(watch: Watch) -> None:

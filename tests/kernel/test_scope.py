@@ -15,7 +15,7 @@ import pytest
 from tests.kernel.conftest import Cgroup, Triggers, new_source
 from tests.kernel.watching import SECONDS_MAX, Gated, Watch, python
 from tracer.capture import Wanted
-from tracer.capture.core import CoreSource
+from tracer.capture.probes import ProbeSource
 from tracer.records import ExecRecord, ExitRecord, ForkRecord, Kind, Record
 
 NewCgroup = Callable[[str], Cgroup]
@@ -368,7 +368,7 @@ def test_two_sources_see_only_their_own(watch: Watch, triggers: Triggers, here: 
         other_source.close()
 
 
-def test_two_scopes_of_one_source(watch: Watch, triggers: Triggers, source: CoreSource) -> None:
+def test_two_scopes_of_one_source(watch: Watch, triggers: Triggers, source: ProbeSource) -> None:
     gates = [Gated(triggers("gate"), [triggers("leaf"), str(i)]) for i in range(2)]
     try:
         for scope, each in enumerate(gates, 3):

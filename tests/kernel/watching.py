@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tracer.capture import Drained, RecordDecoder, Wanted
-from tracer.capture.core import CoreSource
+from tracer.capture.probes import ProbeSource
 from tracer.records import (
     BoundaryRecord,
     CloseRecord,
@@ -115,7 +115,7 @@ class Run:
 class Watch:
     """One loaded source, with one scope. `triggers` builds a C program and gives its path."""
 
-    source: CoreSource
+    source: ProbeSource
     triggers: Callable[[str], Path]
     scope: int = 1
     recorded: list[Record] = field(default_factory=list)

@@ -15,7 +15,7 @@ from .driver import MAIN, Rubicon
 
 NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all")
 EXAMINATION = {
-    *("kernel", "loads", "problem", "loader", "tier", "hooks", "programs", "calls", "unseen"),
+    *("kernel", "loads", "problem", "loaders", "loader", "tier", "hooks", "programs", "calls", "unseen"),
     *("cgroups", "runtimes", "without_root"),
 }
 
@@ -43,6 +43,7 @@ def test_with_privileges(rubicon: Rubicon) -> None:
     assert (done.returncode, found["loads"], found["problem"], found["loader"]) == (0, True, "", "core")
     assert found["kernel"]["release"] == os.uname().release
     assert found["kernel"]["btf_bytes"] > 1_000_000
+    assert {each["name"]: each["yes"] for each in found["loaders"]} == {"core": True, "bcc": True}
     hooks = {each["hook"]: each["yes"] for each in found["hooks"]}
     assert hooks["tp_btf/sys_enter"] is hooks["iter/task"] is True
     assert {each["name"] for each in found["programs"]} == {"fentry", "fexit", "fmod_ret", "lsm"}

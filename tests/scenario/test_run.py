@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tracer.trace import Reader
+
 from .driver import MAIN, PYTHON, Rubicon, Terminal, descendants, until
 
 WATCHING_ON = "what it started still runs"
@@ -28,6 +30,21 @@ def bare(rubicon: Rubicon, *command: str, **options: object) -> subprocess.Compl
     """The command as it is without us."""
     settings = {"env": rubicon.environment, "cwd": rubicon.work, "stdin": subprocess.DEVNULL} | options
     return subprocess.run(command, check=True, capture_output=True, text=True, **settings)  # type: ignore[call-overload, no-any-return]
+
+
+# ---- the loader
+
+
+@pytest.mark.parametrize(("loader", "used"), [("auto", "core"), ("core", "core"), ("bcc", "bcc")])
+@pytest.mark.timeout(180)  # BCC compiles the probes
+def test_either_loader_sees_the_same(loader: str, used: str, policy: Path, rubicon: Rubicon) -> None:
+    command = ("sh", "-c", "echo > ok/fine; echo > bad")
+    options = ("--loader", loader, "--policy", policy, "--trace", rubicon.trace)
+    done = rubicon.do("run", *options, "--", *command, timeout=150)
+    assert (done.returncode, rubicon.verify()) == (0, (0, "intact"))
+    assert "1 violation, 0 lost" in done.stderr
+    with Reader(rubicon.trace) as reader:
+        assert reader.session["loader"] == used
 
 
 # ---- the exit status

@@ -28,6 +28,7 @@ FOUND = Examination(
     kernel=KERNEL,
     loads=True,
     problem="",
+    loaders=(Answer("core", True), Answer("bcc", False, "BCC is missing: apt-get install python3-bpfcc")),
     loader="core",
     tier="B",
     hooks=(Hook("on_fork", "tp_btf/sched_process_fork", True), Hook("x", "tp_btf/x", False, "no such place")),

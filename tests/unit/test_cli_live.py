@@ -178,7 +178,7 @@ class Source:
 @pytest.fixture
 def source(monkeypatch: pytest.MonkeyPatch) -> Source:
     source = Source()
-    monkeypatch.setattr(loading, "open_source", lambda: source)
+    monkeypatch.setattr(loading, "open_source", lambda _loader: source)
     return source
 
 
@@ -216,7 +216,7 @@ def test_probes_that_cannot_be_used(source: Source, options: Options, tmp_path: 
 
 
 def test_no_probes(options: Options, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def fail() -> Source:
+    def fail(_loader: str) -> Source:
         raise KernelError("no BTF")
 
     monkeypatch.setattr(loading, "open_source", fail)

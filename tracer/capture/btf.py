@@ -1,4 +1,4 @@
-"""Reading BTF, the type information of a BPF object: just the kinds that the wire records need.
+"""Reading BTF, the type information of a BPF object or of the kernel.
 
 Format: Documentation/bpf/btf.rst and include/uapi/linux/btf.h in the kernel.
 """
@@ -11,11 +11,12 @@ from enum import IntEnum
 
 from tracer.errors import KernelError
 
-_MAGIC = 0xEB9F
+MAGIC = 0xEB9F
 _HEADER = struct.Struct("<HBBIIIII")
 _TYPE = struct.Struct("<III")
 _TRIPLE = struct.Struct("<III")
 _ENUMERATOR = struct.Struct("<Ii")
+_BIT_OFFSET = 0xFFFFFF
 
 
 class BtfKind(IntEnum):
@@ -55,13 +56,17 @@ _ALIASES = frozenset({BtfKind.TYPEDEF, BtfKind.VOLATILE, BtfKind.CONST, BtfKind.
 
 @dataclass(frozen=True, slots=True)
 class BtfType:
-    """One type. `size_or_type` is a size in bytes or another type's id; `tail` is where its members are."""
+    """One type. `size_or_type` is a size in bytes or another type's id; `tail` is where its members are.
+
+    has_bitfields   the offsets of its members have the width of a bit field in their upper byte
+    """
 
     kind: BtfKind
     name: str
     members: int
     size_or_type: int
     tail: int
+    has_bitfields: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +92,7 @@ class Btf:
         magic, _version, _flags, header_bytes, type_off, type_bytes, string_off, string_bytes = (
             _HEADER.unpack_from(data)
         )
-        if magic != _MAGIC:
+        if magic != MAGIC:
             raise ValueError("no BTF magic")
         self._types_data = data[header_bytes + type_off : header_bytes + type_off + type_bytes]
         self._strings = data[header_bytes + string_off : header_bytes + string_off + string_bytes]
@@ -97,7 +102,8 @@ class Btf:
             name_off, info, size_or_type = _TYPE.unpack_from(self._types_data, position)
             kind, members = BtfKind(info >> 24 & 0x1F), info & 0xFFFF
             tail = position + _TYPE.size
-            self._types.append(BtfType(kind, self._string(name_off), members, size_or_type, tail))
+            name, bitfields = self._string(name_off), bool(info >> 31)
+            self._types.append(BtfType(kind, name, members, size_or_type, tail, bitfields))
             position = tail + members * _MEMBER_BYTES.get(kind, 0) + _TAIL_BYTES.get(kind, 0)
 
     def _string(self, offset: int) -> str:
@@ -109,6 +115,14 @@ class Btf:
             if each.kind is kind and each.name == name:
                 return type_id
         raise KernelError(f"the probes have no {kind.name.lower()} {name}: they are from another version")
+
+    def names(self, kind: BtfKind) -> dict[str, int]:
+        """The ids of all types of a kind that have a name; of those with the same, the first."""
+        found: dict[str, int] = {}
+        for type_id, each in enumerate(self._types):
+            if each.kind is kind and each.name:
+                found.setdefault(each.name, type_id)
+        return found
 
     def resolve(self, type_id: int) -> tuple[int, BtfType]:
         """The type behind typedefs and qualifiers."""
@@ -138,6 +152,7 @@ class Btf:
         each, found = self._types[type_id], []
         for index in range(each.members):
             name_off, member_type, bits = _TRIPLE.unpack_from(self._types_data, each.tail + 12 * index)
+            bits &= _BIT_OFFSET if each.has_bitfields else ~0
             found.append(Member(self._string(name_off), member_type, bits // 8, self.size(member_type)))
         return found
 

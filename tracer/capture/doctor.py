@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tracer.capture import compiled
 from tracer.capture.core import (
     OBJECT,
     OPTIONAL_PROGRAMS,
@@ -104,6 +105,7 @@ class Examination:
     """All that can be found out.
 
     loads           whether the probes can be loaded here; `problem` says why not, with the remedy
+    loaders         which of them have what they need
     loader, tier    what was chosen, "" when they cannot be loaded
     programs        the kinds that tier A is made of
     calls           other tables of system calls
@@ -112,6 +114,7 @@ class Examination:
     kernel: KernelFacts
     loads: bool
     problem: str
+    loaders: tuple[Answer, ...]
     loader: str
     tier: str
     hooks: tuple[Hook, ...]
@@ -142,14 +145,14 @@ def kernel_facts(environment: Mapping[str, str] = os.environ, root: Path = Path(
 
 def examine(
     environment: Mapping[str, str] = os.environ,
-    opened: Callable[[Mapping[str, str]], Source] = open_source,
+    opened: Callable[[str, Mapping[str, str]], Source] = open_source,
 ) -> Examination:
     """Everything, tries among it. `opened` loads the probes."""
     kernel = kernel_facts(environment)
     problem, loader, tier = "", "", ""
     unseen: tuple[str, ...] = tuple(UNSEEN)
     try:
-        source = opened(environment)
+        source = opened("auto", environment)
         loader, tier, unseen = source.loader, source.tier, source.unseen
         source.close()
     except RubiconError as error:
@@ -159,6 +162,7 @@ def examine(
         kernel=kernel,
         loads=not problem,
         problem=problem,
+        loaders=loaders(kernel),
         loader=loader,
         tier=tier,
         hooks=_hooks(kernel.btf, {each.name: each for each in programs}),
@@ -166,6 +170,23 @@ def examine(
         calls=try_calls(kernel.machine),
         unseen=tuple(Unseen(each, _OPENS.get(each, "")) for each in unseen),
     )
+
+
+def loaders(kernel: KernelFacts) -> tuple[Answer, ...]:
+    """What each loader needs, but for the privileges, which they share."""
+    core = [
+        why
+        for why, missing in (
+            ("libbpf is missing: apt-get install libbpf1", not kernel.libbpf),
+            ("no type information (BTF)", not kernel.btf),
+            (f"the probes are not built: make -C {OBJECT.parents[1]}", not OBJECT.is_file()),
+        )
+        if missing
+    ]
+    bcc = [compiled.why_not()] if compiled.why_not() else []
+    if not kernel.btf:
+        bcc.append("no type information (BTF)")
+    return (Answer("core", not core, "; ".join(core)), Answer("bcc", not bcc, "; ".join(bcc)))
 
 
 def _programs(kernel: KernelFacts) -> tuple[Answer, ...]:

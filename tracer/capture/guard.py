@@ -6,11 +6,23 @@ import os
 from collections.abc import Callable, Iterable
 from enum import IntEnum
 from pathlib import Path
+from typing import Protocol
 
-from tracer.capture.libbpf import Object
 from tracer.errors import KernelError
 
 PROGRAMS = ("guard_connect4", "guard_connect6", "guard_sendmsg4", "guard_sendmsg6", "guard_socket")
+
+
+class Table(Protocol):
+    def update(self, key: bytes, value: bytes) -> None: ...
+
+
+class Loaded(Protocol):
+    """What was loaded, the programs that refuse among it."""
+
+    def map(self, name: str) -> Table: ...
+
+    def attach_cgroup(self, program: str, descriptor: int) -> None: ...
 
 
 class GuardMode(IntEnum):
@@ -29,8 +41,8 @@ class Guard:
     kernel when this process is gone.
     """
 
-    def __init__(self, loaded: Object, cgroups: Path | None, write: Callable[[str, bytes], object]) -> None:
-        self._object = loaded
+    def __init__(self, loaded: Loaded, cgroups: Path | None, write: Callable[[str, bytes], object]) -> None:
+        self._loaded = loaded
         self._cgroups = cgroups
         self._write = write
         self._allowed = loaded.map("allowed_peers")
@@ -55,6 +67,6 @@ class Guard:
         descriptor = os.open(self._cgroups, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             for program in PROGRAMS:
-                self._object.attach_cgroup(program, descriptor)
+                self._loaded.attach_cgroup(program, descriptor)
         finally:
             os.close(descriptor)

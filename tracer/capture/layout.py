@@ -29,7 +29,7 @@ def layout_of(btf: Btf) -> dict[str, Any]:
             structs[member.name] = {"bytes": member.size, "fields": fields}
         else:
             enums[member.name] = btf.enumerators(type_id)
-    _check_enums(enums)
+    check_enums(enums)
     return {"version": enums["abi"]["RB_ABI_VERSION"], "structs": structs}
 
 
@@ -56,7 +56,7 @@ def _fields(btf: Btf, struct_id: int, prefix: str, base: int) -> Iterator[tuple[
             yield name, offset, code.lower() if btf.is_signed(type_id) else code
 
 
-def _check_enums(enums: dict[str, dict[str, int]]) -> None:
+def check_enums(enums: dict[str, dict[str, int]]) -> None:
     """The names and numbers that Python knows are those of the C code, and none is missing."""
     for name, known in _ENUMS.items():
         compiled = {key.removeprefix("RB_"): value for key, value in enums.get(name, {}).items()}

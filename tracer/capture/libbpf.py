@@ -105,6 +105,9 @@ _SIGNATURES: dict[str, tuple[type, list[type]]] = {
     "bpf_iter_create": (_INT, [_INT]),
     "bpf_map_update_elem": (_INT, [_INT, _POINTER, _POINTER, ctypes.c_uint64]),
     "bpf_map_lookup_elem": (_INT, [_INT, _POINTER, _POINTER]),
+    "bpf_map_create": (_INT, [_INT, _TEXT, ctypes.c_uint32, ctypes.c_uint32, ctypes.c_uint32, _POINTER]),
+    "bpf_link_create": (_INT, [_INT, _INT, _INT, _POINTER]),
+    "bpf_btf_load": (_INT, [_TEXT, _SIZE, _POINTER]),
     "bpf_map_delete_elem": (_INT, [_INT, _POINTER]),
     "bpf_map_get_next_key": (_INT, [_INT, _POINTER, _POINTER]),
     "bpf_object__next_map": (_POINTER, [_POINTER, _POINTER]),
@@ -201,7 +204,7 @@ def refusal(warnings: Iterable[str]) -> str:
     return ""
 
 
-def _id_of(library: Library, fd: int) -> int:
+def id_of(library: Library, fd: int) -> int:
     """Of a program, map or link: struct bpf_prog_info, bpf_map_info and bpf_link_info begin with the type and
     the id.
     """
@@ -209,6 +212,14 @@ def _id_of(library: Library, fd: int) -> int:
     if code := library.bpf_obj_get_info_by_fd(fd, info, ctypes.byref(size)):
         raise library.fail("cannot ask the kernel for the id of a probe", code)
     return info[1]
+
+
+def run_program(fd: int, name: str) -> int:
+    """Run a raw tracepoint program once, here and now; what it returns."""
+    options = _TestRunOptions(sz=ctypes.sizeof(_TestRunOptions))
+    if code := library().bpf_prog_test_run_opts(fd, ctypes.byref(options)):
+        raise library().fail(f"cannot run {name}", code if code < -1 else errno.EIO)
+    return int(options.retval)
 
 
 class Map:
@@ -355,7 +366,7 @@ class Object:
             maps.append(lib.bpf_map__fd(pointer))
         links = [lib.bpf_link__fd(link) for link in self._links]
         kinds = {"programs": programs, "maps": maps, "links": links}
-        return {kind: [_id_of(lib, fd) for fd in fds if fd >= 0] for kind, fds in kinds.items()}
+        return {kind: [id_of(lib, fd) for fd in fds if fd >= 0] for kind, fds in kinds.items()}
 
     def iterate(self, program: str) -> bytes:
         """Run an iterator program over all the kernel has; what it wrote."""
@@ -373,10 +384,7 @@ class Object:
 
     def run(self, program: str) -> None:
         """Run a raw tracepoint program once, here and now."""
-        options = _TestRunOptions(sz=ctypes.sizeof(_TestRunOptions))
-        fd = self._library.bpf_program__fd(self._program(program))
-        if code := self._library.bpf_prog_test_run_opts(fd, ctypes.byref(options)):
-            raise self._library.fail(f"cannot run {program}", code if code < -1 else errno.EIO)
+        run_program(self._library.bpf_program__fd(self._program(program)), program)
 
     def _program(self, name: str) -> int:
         pointer = self._library.bpf_object__find_program_by_name(self._pointer, name.encode())

@@ -6,7 +6,11 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from tracer.capture.bccsource import BccSource
 from tracer.capture.core import OBJECT, CoreSource
+from tracer.capture.fit import Layouts
+from tracer.capture.kernel_layouts import btf_layouts
+from tracer.capture.source import Source
 from tracer.errors import KernelError, PrivilegeError
 
 KERNEL_BTF = Path("/sys/kernel/btf/vmlinux")
@@ -21,17 +25,29 @@ _NEEDED = {"CAP_PERFMON": 1 << 38, "CAP_BPF": 1 << 39}
 
 
 def open_source(
-    environment: Mapping[str, str] = os.environ, *, guarding: bool = False, cgroups: Path | None = None
-) -> CoreSource:
-    """The probes, loaded; `guarding` and `cgroups` as for `CoreSource`.
+    loader: str = "auto",
+    environment: Mapping[str, str] = os.environ,
+    *,
+    guarding: bool = False,
+    cgroups: Path | None = None,
+) -> Source:
+    """The probes, loaded. Raises PrivilegeError or KernelError, naming what is missing and the remedy.
 
-    Raises PrivilegeError or KernelError, naming what is missing and the remedy.
+    loader              core, bcc, or auto, which is core as long as both want type information of the kernel
+    guarding, cgroups   as for `CoreSource`
     """
     check_privileges(effective_capabilities())
+    if loader == "bcc":
+        return BccSource(kernel_layouts(environment), guarding=guarding, cgroups=cgroups)
     btf = check_btf(environment)
     if not OBJECT.is_file():
         raise KernelError(f"the probes are not built: make -C {OBJECT.parents[1]}")
     return CoreSource(kernel_btf=btf, guarding=guarding, cgroups=cgroups)
+
+
+def kernel_layouts(environment: Mapping[str, str] = os.environ) -> Layouts:
+    """Where the kernel keeps what. Raises KernelError when there is no type information."""
+    return btf_layouts(check_btf(environment) or KERNEL_BTF)
 
 
 def check_privileges(capabilities: int) -> None:

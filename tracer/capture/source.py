@@ -45,11 +45,13 @@ class Source(Protocol):
     unseen  routes to an act that these probes cannot see on this kernel
     """
 
-    abi: Mapping[str, Any]
     engine: Mapping[str, Any]
     loader: str
     tier: str
     unseen: tuple[str, ...]
+
+    @property
+    def abi(self) -> Mapping[str, Any]: ...
 
     @property
     def guard(self) -> Guard | None: ...

@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     selection = Selection(args.all_containers, tuple(args.label))
     if not targets and not selection.wanted:
         raise UsageError("nothing to attach to: name a TARGET, --label KEY=VALUE or --all-containers")
-    loading = Loading(guarding=args.enforce)
+    loading = Loading(args.loader, guarding=args.enforce)
     from tracer.cli.live import Live, verdict_status  # meanwhile: this brings in all that reads rules
 
     with _signals() as ended, Live(args, loading, [*args.targets, *selection.words()]) as live:

@@ -77,6 +77,9 @@ def describe(found: Examination, cgroups: Cgroups, containers: tuple[Runtime, ..
     for command in _without_root():
         yield from _continued(command)
     yield ""
+    yield "Loaders"
+    yield from _answers(found.loaders)
+    yield ""
     yield "Hooks of the probes"
     yield from _answers(_hook_answer(each) for each in found.hooks)
     yield ""

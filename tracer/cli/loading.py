@@ -19,7 +19,8 @@ from tracer.targets.cgroups import mount_point
 class Loading:
     """The thread. Whoever made it takes the `result`, or lets it `discard` what was loaded."""
 
-    def __init__(self, *, guarding: bool = False) -> None:
+    def __init__(self, loader: str = "auto", *, guarding: bool = False) -> None:
+        self._loader = loader
         self._guarding = guarding
         self._source: Source | None = None
         self._error: BaseException | None = None
@@ -29,9 +30,9 @@ class Loading:
     def _run(self) -> None:
         try:
             if self._guarding:
-                self._source = open_source(guarding=True, cgroups=mount_point())
+                self._source = open_source(self._loader, guarding=True, cgroups=mount_point())
             else:
-                self._source = open_source()
+                self._source = open_source(self._loader)
         except BaseException as error:  # noqa: BLE001  raised where the probes are asked for
             self._error = error
 
@@ -79,7 +80,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="do what on_violation says; without it, only say what would have been done",
     )
     parser.add_argument(
-        "--loader", choices=("auto", "core"), default="auto", help="how the probes are loaded"
+        "--loader",
+        choices=("auto", "core", "bcc"),
+        default="auto",
+        help="how the probes are loaded: core, built before and fitted by libbpf; bcc, compiled now by BCC; "
+        "auto, core wherever the kernel lets it",
     )
 
 

@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     if not command:
         args.parser.error("no command: give one after --")
     find_program(command[0], os.environ)  # a command that is not there is told before anything is set up
-    loading = Loading(guarding=args.enforce)
+    loading = Loading(args.loader, guarding=args.enforce)
     from tracer.cli.live import Live, verdict_status  # meanwhile: this brings in all that reads rules
 
     with Live(args, loading, ["run"], command) as live:

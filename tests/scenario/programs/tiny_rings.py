@@ -27,5 +27,5 @@ class Overflowing(CoreSource):
         self._draining = True
 
 
-loading.open_source = lambda: Overflowing(ring_bytes=(4096, 4096))
+loading.open_source = lambda *_: Overflowing(ring_bytes=(4096, 4096))
 sys.exit(cli.main(sys.argv[2:]))

@@ -98,8 +98,8 @@ class Loaded:
         self.closed = True
 
 
-def opening(source: Loaded) -> Callable[[Mapping[str, str]], Source]:
-    return lambda _: source  # type: ignore[return-value]
+def opening(source: Loaded) -> Callable[[str, Mapping[str, str]], Source]:
+    return lambda *_: source  # type: ignore[return-value]
 
 
 def named(path: Path, *names: str) -> dict[str, str]:
@@ -162,7 +162,7 @@ def test_without_names_hooks_are_not_known(tmp_path: Path, unprivileged: None) -
 
 
 def test_probes_that_cannot_be_loaded(tmp_path: Path, unprivileged: None) -> None:
-    def refuse(_: Mapping[str, str]) -> Source:
+    def refuse(_loader: str, _: Mapping[str, str]) -> Source:
         raise KernelError("the kernel refused the probes")
 
     found = examine(named(tmp_path / "btf"), refuse)

@@ -1,0 +1,255 @@
+"""A session's source on the running kernel, whichever loader put the probes there."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import select
+import struct
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Protocol
+
+from tracer.capture.guard import Guard
+from tracer.capture.ring import Ring
+from tracer.capture.source import Drained, Wanted
+from tracer.errors import CaptureError, RubiconError
+from tracer.records import Kind
+
+_BULK_KINDS = frozenset({*range(Kind.OPEN, Kind.CHOWN + 1), Kind.FLOW})
+_BULK_LOSSES = frozenset({"RB_LOST_FILE"})
+_V1_CGROUP = 1 << 63  # V1_CGROUP in scope.h
+_CONTAINER_NAME_BYTES = 64  # CONTAINER_NAME_LEN in container.bpf.c
+_PASSES_MAX = 64  # over all processes until nobody joins; each pass reaches at least a generation further
+
+
+class LoadedMap(Protocol):
+    @property
+    def fd(self) -> int: ...
+
+    @property
+    def max_entries(self) -> int: ...
+
+    def update(self, key: bytes, value: bytes) -> None: ...
+
+    def delete(self, key: bytes) -> None: ...
+
+    def keys(self, size: int) -> list[bytes]: ...
+
+
+class Probes(Protocol):
+    """The programs and maps in the kernel, attached but for those that refuse.
+
+    cpus    that can be there
+    """
+
+    cpus: int
+
+    @property
+    def abi(self) -> Mapping[str, Any]:
+        """The layout of the records."""
+        ...
+
+    @property
+    def losses(self) -> Mapping[str, int]:
+        """The names of the loss counters and their places."""
+        ...
+
+    def map(self, name: str) -> LoadedMap: ...
+
+    def variable(self, name: str) -> bytes: ...
+
+    def set_variable(self, name: str, value: bytes) -> None: ...
+
+    def look(self, program: str) -> int:
+        """One pass of snapshot or look_at_files over all processes; how many it found."""
+        ...
+
+    def run(self, program: str) -> None: ...
+
+    def attach_cgroup(self, program: str, descriptor: int) -> None: ...
+
+    def ids(self) -> dict[str, list[int]]: ...
+
+    def detach(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class ProbeSource:
+    """See `Source`. `probes` is closed with it.
+
+    guarding    what can refuse connections is loaded, too; `cgroups` is where version 2 is mounted
+    """
+
+    loader: str
+    tier: str = "B"
+    unseen: tuple[str, ...] = ()
+
+    def __init__(self, probes: Probes, *, guarding: bool = False, cgroups: Path | None = None) -> None:
+        self.probes = probes
+        self.guard: Guard | None = None
+        self._rings: tuple[Ring, ...] = ()
+        self._losses_map: mmap.mmap | None = None
+        self._look = 0  # counts the attaches
+        self._look_lock = threading.Lock()
+        self._variables_lock = threading.Lock()
+        self._poll = select.epoll()
+        try:
+            self._open_maps()
+            self.engine: Mapping[str, Any] = self._identity()
+            if guarding:
+                self.guard = Guard(probes, cgroups, self._write_variable)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def abi(self) -> Mapping[str, Any]:
+        return self.probes.abi
+
+    def _identity(self) -> dict[str, Any]:
+        """Of this process, whatever its pid namespace calls it, and of the probes, as the kernel has them."""
+        start_ns, pid = struct.unpack_from("<QI", self.probes.variable("engine"))
+        return {"pid": pid, "start_ns": start_ns, "bpf": self.probes.ids()}
+
+    def _open_maps(self) -> None:
+        maps = [self.probes.map(name) for name in ("critical", "bulk")]
+        self._rings = tuple(Ring(each.fd, each.max_entries) for each in maps)
+        for ring in self._rings:
+            self._poll.register(ring.fd, select.EPOLLIN)
+        self._loss_names = {place: name for name, place in self.probes.losses.items()}
+        self._loss_count = self.probes.losses["RB_LOSS_COUNT"]
+        size = self.probes.cpus * self._loss_count * 8
+        self._losses_map = mmap.mmap(self.probes.map("losses").fd, size, mmap.MAP_SHARED, mmap.PROT_READ)
+
+    # Targets
+
+    def add_process(self, wanted: Wanted, scope: int) -> int:
+        with self._look_round():
+            pid_ns = os.stat("/proc/self/ns/pid").st_ino
+            self._write_variable("wanted", struct.pack("<IIII", wanted.pid, pid_ns, scope, wanted.silent))
+            joined = self._snapshot()
+            self._write_variable("wanted", bytes(16))
+            if not wanted.silent:
+                self._look_at_files()
+        return joined
+
+    def add_cgroup(self, cgroup_id: int, scope: int, version: int = 2) -> int:
+        if version == 1:
+            self._write_variable("has_v1_scopes", b"\1")
+            cgroup_id |= _V1_CGROUP
+        with self._look_round():
+            self.probes.map("scope_cgroups").update(struct.pack("<Q", cgroup_id), struct.pack("<I", scope))
+            self._write_variable("has_cgroup_scopes", b"\1")
+            joined = self._snapshot()
+            self._look_at_files()
+        return joined
+
+    @contextmanager
+    def _look_round(self) -> Iterator[None]:
+        """One at a time: whoever joins meanwhile, and their children, are those whose files are looked at."""
+        with self._look_lock:
+            self._look += 1
+            self._write_variable("look_now", struct.pack("<Q", self._look))
+            yield
+
+    def _look_at_files(self) -> None:
+        """Report what those who joined have open, until there is nothing more that was not reported."""
+        self.probes.run("sweep")  # what it leaves are files that are open
+        for _ in range(_PASSES_MAX):
+            if not self.probes.look("look_at_files"):
+                return
+
+    def await_container(self, name: str, scope: int) -> None:
+        self.probes.map("awaited").update(_container_name(name), struct.pack("<I", scope))
+        self._write_variable("has_cgroup_scopes", b"\1")
+        self._write_variable("awaits_some", b"\1")
+
+    def await_all_containers(self) -> None:
+        self._write_variable("has_cgroup_scopes", b"\1")
+        self._write_variable("awaits_all", b"\1")
+
+    def forget_container(self, name: str) -> None:
+        self.probes.map("awaited").delete(_container_name(name))
+
+    def _write_variable(self, name: str, value: bytes) -> None:
+        with self._variables_lock:
+            self.probes.set_variable(name, value)
+
+    def _snapshot(self) -> int:
+        """Pass over all processes until nobody joins any more."""
+        joined = 0
+        for _ in range(_PASSES_MAX):
+            new = self.probes.look("snapshot")
+            if not new:
+                return joined
+            joined += new
+        raise CaptureError(f"processes were still joining after {_PASSES_MAX} passes over all of them")
+
+    # Records
+
+    def wait(self, timeout_seconds: float) -> bool:
+        return bool(self._poll.poll(timeout_seconds))
+
+    def drain(self) -> Drained:
+        """Bulk first: whatever led to a bulk record is then in the critical records drained with it."""
+        critical_ring, bulk_ring = self._rings
+        bulk = bulk_ring.take()
+        critical = critical_ring.take()
+        lost_critical, lost_bulk = self._lost_by_ring()
+        return Drained(critical, bulk, lost_critical, lost_bulk)
+
+    def sweep(self) -> None:
+        self.probes.run("sweep")
+        self.probes.run("sweep_requests")
+
+    def members(self) -> Iterable[int]:
+        return [int.from_bytes(key, "little") for key in self.probes.map("members").keys(4)]
+
+    def scope_cgroups(self) -> list[int]:
+        """The ids of the cgroups that are scopes now."""
+        return [
+            int.from_bytes(key, "little") & ~_V1_CGROUP for key in self.probes.map("scope_cgroups").keys(8)
+        ]
+
+    def losses(self) -> dict[str, int]:
+        counts = self._loss_counts()
+        return {self._loss_names[place]: count for place, count in enumerate(counts) if count}
+
+    def _loss_counts(self) -> list[int]:
+        """Summed over CPUs, by place."""
+        assert self._losses_map is not None
+        each = memoryview(self._losses_map[:]).cast("Q")
+        step = self._loss_count
+        return [sum(each[place::step]) for place in range(step)]
+
+    def _lost_by_ring(self) -> tuple[int, int]:
+        critical = bulk = 0
+        for place, count in enumerate(self._loss_counts()):
+            if place in _BULK_KINDS or self._loss_names.get(place) in _BULK_LOSSES:
+                bulk += count
+            else:
+                critical += count
+        return critical, bulk
+
+    def detach(self) -> None:
+        """Record nothing more; what is in the rings can still be drained."""
+        self.probes.detach()
+
+    def close(self) -> None:
+        for ring in self._rings:
+            ring.close()
+        self._rings = ()
+        if self._losses_map is not None:
+            self._losses_map.close()
+            self._losses_map = None
+        self._poll.close()
+        with suppress(RubiconError):
+            self.probes.close()
+
+
+def _container_name(name: str) -> bytes:
+    return os.fsencode(name)[:_CONTAINER_NAME_BYTES].ljust(_CONTAINER_NAME_BYTES, b"\0")
