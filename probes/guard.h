@@ -78,9 +78,9 @@ enum program_kind {
 #define FNV_START 0xcbf29ce484222325
 #define FNV_PRIME 0x100000001b3
 
-volatile u32 exec_guard;
+LOADED volatile u32 exec_guard;
 
-struct {
+LOADED struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 4096);
 	__type(key, u64);
@@ -96,7 +96,7 @@ struct guarded_path {
 	u32 in_name;
 };
 
-struct {
+LOADED struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, u32);

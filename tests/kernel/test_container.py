@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernel.conftest import Cgroup, Triggers, cgroup2_mount
+from tests.kernel.conftest import Cgroup, Triggers, cgroup2_mount, new_source
 from tests.kernel.watching import Watch
 from tracer.capture import FIRST_FOUND_SCOPE
-from tracer.capture.core import CoreSource
+from tracer.capture.probes import ProbeSource
 from tracer.records import CgroupRecord, Flag, Kind, Record
 from tracer.targets.cgroups import hierarchies
 
@@ -21,9 +21,9 @@ Make = Callable[[str], Cgroup]
 
 
 @pytest.fixture
-def own_source() -> Iterator[CoreSource]:
+def own_source() -> Iterator[ProbeSource]:
     """What is awaited stays so: not for the source that other tests share."""
-    source = CoreSource()
+    source = new_source()
     try:
         yield source
     finally:
@@ -72,7 +72,7 @@ def lives(records: list[Record]) -> list[tuple[int, int]]:
     return [(each.kind, each.scope) for each in records if each.kind in kinds]
 
 
-def test_a_container_that_is_awaited(own_source: CoreSource, triggers: Triggers, make: Make) -> None:
+def test_a_container_that_is_awaited(own_source: ProbeSource, triggers: Triggers, make: Make) -> None:
     """By the names that Docker, Podman, containerd and CRI-O give, plain and by systemd."""
     watch = Watch(own_source, triggers)
     names = [
@@ -102,7 +102,7 @@ def test_a_container_that_is_awaited(own_source: CoreSource, triggers: Triggers,
     assert all(each.flags & Flag.JOINED for each in records if each.kind == Kind.PROCESS)
 
 
-def test_others_are_not_taken_in(own_source: CoreSource, triggers: Triggers, make: Make) -> None:
+def test_others_are_not_taken_in(own_source: ProbeSource, triggers: Triggers, make: Make) -> None:
     """The monitor of one that is awaited, names that are nearly the same, one that is no more awaited."""
     watch = Watch(own_source, triggers)
     for awaited in (*IDS[:3], "web"):
@@ -113,7 +113,7 @@ def test_others_are_not_taken_in(own_source: CoreSource, triggers: Triggers, mak
     assert drained(watch) == []
 
 
-def test_every_container(own_source: CoreSource, triggers: Triggers, make: Make) -> None:
+def test_every_container(own_source: ProbeSource, triggers: Triggers, make: Make) -> None:
     """Each has a scope of its own, and keeps it when it starts again; what is no container is not watched."""
     watch = Watch(own_source, triggers)
     own_source.await_all_containers()
@@ -127,14 +127,14 @@ def test_every_container(own_source: CoreSource, triggers: Triggers, make: Make)
     ]
 
 
-def test_a_cgroup_that_is_gone_leaves_nothing(own_source: CoreSource, make: Make) -> None:
+def test_a_cgroup_that_is_gone_leaves_nothing(own_source: ProbeSource, make: Make) -> None:
     own_source.await_all_containers()
     for number in range(101):
         make(f"{number:064x}").remove()
     assert own_source.scope_cgroups() == []
 
 
-def test_a_cgroup_of_version_1(own_source: CoreSource, triggers: Triggers) -> None:
+def test_a_cgroup_of_version_1(own_source: ProbeSource, triggers: Triggers) -> None:
     """A container without a cgroup of version 2: the pids controller's tells who is in it."""
     root = hierarchies().get(1)
     if root is None:

@@ -15,11 +15,10 @@ from typing import Any
 
 import pytest
 
-from tests.kernel.conftest import Triggers
+from tests.kernel.conftest import Triggers, new_source
 from tests.kernel.watching import Watch, flags
 from tracer.actions.deny import Allowed, Ports
 from tracer.actions.programs import possible_programs
-from tracer.capture.core import CoreSource
 from tracer.capture.guard import PROGRAMS, Guard, GuardMode
 from tracer.errors import KernelError
 from tracer.records import Flag, Kind
@@ -54,7 +53,7 @@ def guarded(triggers: Triggers) -> Iterator[Guarded]:
     """A source whose guard is open for members, with a table."""
     if mount_point() is None:
         pytest.skip("no cgroup v2 hierarchy is mounted here")
-    source = CoreSource(guarding=True, cgroups=mount_point())
+    source = new_source(guarding=True, cgroups=mount_point())
 
     def opened(*networks: tuple[str, Ports], mode: GuardMode = GuardMode.DENY) -> Watch:
         assert source.guard
@@ -199,7 +198,7 @@ def test_nothing_stays_attached(guarded: Guarded, port: int, triggers: Triggers)
     watch = guarded()
     assert tries(watch, (V4, TCP, ("127.0.0.1", port), "connect")) == ["EPERM"]
     watch.source.detach()
-    plain = CoreSource()
+    plain = new_source()
     try:
         assert tries(Watch(plain, triggers), (V4, TCP, ("127.0.0.1", port), "connect")) == ["ok"]
     finally:
@@ -207,16 +206,17 @@ def test_nothing_stays_attached(guarded: Guarded, port: int, triggers: Triggers)
 
 
 def test_it_is_not_loaded_when_nobody_wants_it() -> None:
-    source = CoreSource()
-    try:
-        assert source.guard is None
-        assert set(PROGRAMS) <= set(source._object.sections())
-    finally:
-        source.close()
+    plain = new_source()
+    plain.close()
+    guarding = new_source(guarding=True)
+    guarding.close()
+    assert plain.guard is None
+    programs, more = (each.engine["bpf"]["programs"] for each in (plain, guarding))
+    assert len(programs) + len(PROGRAMS) == len(more)
 
 
 def test_no_hierarchy_to_attach_it_to() -> None:
-    source = CoreSource(guarding=True)
+    source = new_source(guarding=True)
     try:
         assert isinstance(source.guard, Guard)
         with pytest.raises(KernelError, match="cgroup v2"):
@@ -231,7 +231,7 @@ def test_no_hierarchy_to_attach_it_to() -> None:
 @pytest.fixture
 def killing(triggers: Triggers) -> Iterator[Callable[..., Watch]]:
     """A source that kills programs but those of some patterns."""
-    source = CoreSource(guarding=True)
+    source = new_source(guarding=True)
 
     def opened(*patterns: str) -> Watch:
         keys = possible_programs(patterns)
