@@ -17,7 +17,7 @@ from .driver import until
 
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 PASSWD = "root:x:0:0::/:/bin/sh\nagent:x:1000:1000::/:/bin/sh\n"
-APPLETS = ("sh", "sleep", "cat", "touch", "true", "id", "nc", "sed", "setsid", "cp")
+APPLETS = ("sh", "sleep", "cat", "touch", "true", "id", "nc", "sed", "setsid", "cp", "unshare", "nsenter")
 SECONDS_MAX = 60
 
 

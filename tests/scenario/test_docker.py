@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
+
+from tracer.targets.cgroups import mount_point
 
 from .attached import attach, end, is_own_program, programs
 from .driver import Rubicon, until
@@ -114,6 +117,43 @@ def test_no_docker(rubicon: Rubicon) -> None:
     done = rubicon.do("attach", "docker:web", env=environment)
     assert done.returncode == 2
     assert "docker does not answer" in done.stderr
+
+
+def test_nobody_leaves_a_container(rubicon: Rubicon, docker: Docker) -> None:
+    """Out of its cgroup, into the machine's namespaces, into new ones, an orphan: seen, and said."""
+    root = mount_point()
+    if root is None:
+        pytest.skip("this machine has no cgroup v2 hierarchy")
+    options = [
+        "--pid=host",
+        "--cgroupns=host",
+        f"--volume={root}:/cgroups",
+        "--security-opt=seccomp=unconfined",
+    ]
+    options += ["--cap-add=SYS_ADMIN", "--cap-add=SYS_PTRACE", "--security-opt=apparmor=unconfined"]
+    container = docker.run("web", "sleep", "1000", options=tuple(options))
+    watching = attach(rubicon, docker.environment, "docker:web")
+    acts = [
+        "echo 0 > /cgroups/cgroup.procs",
+        "/bin/true left-the-cgroup",
+        f"/bin/nsenter -t {os.getpid()} -m /bin/true in-the-mounts-of-the-machine",
+        "/bin/unshare -n /bin/true in-a-network-of-its-own",
+        "(/bin/setsid /bin/sh -c '/bin/true orphan' &)",
+    ]
+    docker.do("exec", "web", "/bin/sh", "-c", "; ".join(acts))
+    until(lambda: "orphan" in str(rubicon.export()), "the orphan to be seen")
+    events = end(rubicon, watching)
+    words = {args[1] for args in programs(events) if args[0] == "/bin/true"}
+    assert words == {
+        "left-the-cgroup",
+        "in-the-mounts-of-the-machine",
+        "in-a-network-of-its-own",
+        "orphan",
+    }
+    own = [each for each in events if is_own_program(each)]
+    assert {each["container"]["id"] for each in own} == {container}
+    actions = {each["event"]["action"] for each in own}
+    assert {"cgroup_move", "setns", "unshare"} <= actions
 
 
 # ---- stopped

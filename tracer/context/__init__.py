@@ -9,6 +9,7 @@ context records out of the trace, so a replay elsewhere needs nothing of the mac
 
     enrich   `Context`: one record -> one event
     tree     `ProcessTree`: which program image a process had, and when
+    scopes   which target and which container a scope is
     images   a `Process` from a record, from a line of /proc, from nothing
     peers    connect: addresses, transport, domain
     names    which domain an address was resolved from

@@ -9,6 +9,7 @@
 - `enforce` does what a rule wants done about a violation, or a person by the control socket.
 - `resolver` (a thread, when a policy allows domains by name) asks where they are, and has that recorded.
 - `anchor` (a thread, when it is asked for) hands the heads of the trace's chain to a command.
+- `following` (a thread for each runtime, with `--label` or `--all-containers`) has those watched that start.
 - `outbox` keeps what these have to say until the next block is written.
 - `record` makes the records with which a trace begins.
 
