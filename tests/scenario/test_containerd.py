@@ -34,10 +34,10 @@ def test_a_container_by_id(rubicon: Rubicon, containerd: Containerd) -> None:
     containerd.run("box-1", "sleep", "1000")
     containerd.run("box-2", "sleep", "1000")
     watching = attach(rubicon, containerd.environment, "containerd:box-1")
-    containerd.exec("box-1", "touch", "/tmp/x")
-    containerd.exec("box-2", "touch", "/tmp/x")
+    containerd.exec("box-1", "touch", "/tmp/by-id")
+    containerd.exec("box-2", "touch", "/tmp/by-id")
     events = end(rubicon, watching)
-    assert programs(events) == [("touch", "/tmp/x")]
+    assert programs(events) == [("touch", "/tmp/by-id")]
     assert containers(events) == {("containerd", "box-1", "box-1")}
     assert {each["user"]["name"] for each in events.of("file_write")} == {"root"}
 
