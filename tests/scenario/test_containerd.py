@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from .attached import attach, containers, end, programs
-from .driver import Rubicon
+from .driver import Events, Rubicon, until
 from .runtimes import Containerd
 
 POD = "12345678-90ab-cdef-1234-567890abcdef"
@@ -56,6 +56,11 @@ def start_pod(containerd: Containerd, *names: str) -> None:
         containerd.run(container, "sleep", "1000", options=tuple(options), namespace="k8s.io")
 
 
+def ran(rubicon: Rubicon) -> list[tuple[str, ...]]:
+    """So far: `ctr run --detach` is done before the program runs."""
+    return programs(Events(each for each in rubicon.export()[:-1] if each["event"]["kind"] != "alert"))
+
+
 @pytest.mark.parametrize("word", ["pod:training/agent-0", f"pod:{POD}"])
 def test_a_pod(rubicon: Rubicon, containerd: Containerd, word: str) -> None:
     """All that is in it, and what starts in it later."""
@@ -63,6 +68,7 @@ def test_a_pod(rubicon: Rubicon, containerd: Containerd, word: str) -> None:
     watching = attach(rubicon, containerd.environment, word)
     containerd.exec(AGENT, "touch", "/tmp/x", namespace="k8s.io")
     start_pod(containerd, "tool")
+    until(lambda: ("sleep", "1000") in ran(rubicon), "its program to run")
     events = end(rubicon, watching)
     assert {("touch", "/tmp/x"), ("sleep", "1000")} == set(programs(events))
     if word == f"pod:{POD}":  # by its cgroup alone: no more is known
