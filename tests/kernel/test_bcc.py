@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tracer.capture import compiled
-from tracer.capture.bccsource import BccSource
+from tracer.capture.bccsource import UNSEEN_BY_BCC, BccSource
 from tracer.capture.compiled import run_compiler, why_not
 from tracer.capture.core import CoreSource
 from tracer.capture.preflight import kernel_layouts
@@ -24,6 +24,7 @@ def test_the_same_records_by_both_loaders() -> None:
         by_bcc.close()
     assert by_bcc.abi == by_core.abi
     assert (by_bcc.loader, by_core.loader) == ("bcc", "core")
+    assert [each for each in by_bcc.unseen if each not in by_core.unseen][-1:] == list(UNSEEN_BY_BCC)
 
 
 def test_bcc_is_here() -> None:

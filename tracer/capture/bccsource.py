@@ -34,6 +34,7 @@ from tracer.capture.rawbpf import (
 from tracer.capture.unit import FILL_TABLES, Program, Unit, layout_from
 from tracer.errors import KernelError
 
+UNSEEN_BY_BCC = ("what was open before the attach in a thread with a descriptor table of its own",)
 SOURCES = Path(__file__).resolve().parents[2] / "probes"
 _DATA = "variables"  # the map that holds them
 _ARRAY = 2  # enum bpf_map_type
@@ -229,5 +230,5 @@ class BccSource(ProbeSource):
         cgroups: Path | None = None,
     ) -> None:
         probes = BccProbes(layouts, ring_bytes, SOURCES, guarding=guarding)
-        self.unseen = unseen(self.tier, probes.attached)
+        self.unseen = (*unseen(self.tier, probes.attached), *UNSEEN_BY_BCC)
         super().__init__(probes, guarding=guarding, cgroups=cgroups)
