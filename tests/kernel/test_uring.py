@@ -184,8 +184,11 @@ def test_connects(watch: Watch, here: Path, ports: Ports, modes: str) -> None:
         {KERNEL: 4 * 13, Flag.USER_EVIDENCE: 2 * 13},
     )  # before 6.9 the latter
     assert [each.type for each in run.flows].count(socket.SOCK_STREAM) == 13
-    assert len(run.acts) == 6 * 13 + len(run.flows)
-    assert {each.pid for each in run.acts} == {run.pid}
+    # The ring's own thread may let go of a socket after the process has exited, so not by `acts`.
+    others = (Kind.EXEC, Kind.EXIT, Kind.FLOW, Kind.BOUNDARY)
+    acts = [each for each in run.records if each.kind not in others]
+    assert len(acts) == 6 * 13
+    assert {each.pid for each in run.records} == {run.pid}
 
 
 def test_who_did_it(watch: Watch, here: Path) -> None:
