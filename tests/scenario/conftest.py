@@ -17,6 +17,23 @@ from .driver import SECONDS_MAX, Rubicon, until
 Spawn = Callable[..., subprocess.Popen[bytes]]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_cgroups_left() -> Iterator[None]:
+    """Runtimes leave the parents of their containers' cgroups: gone at the end, unless they were there."""
+    before = _parents()
+    yield
+    for parent in _parents() - before:
+        for folder, _folders, _files in os.walk(parent, topdown=False):
+            with suppress(OSError):  # somebody is in it
+                os.rmdir(folder)
+
+
+def _parents() -> set[Path]:
+    root = Path("/sys/fs/cgroup")
+    names = ("docker", "default", "kubepods", "libpod_parent")
+    return {path for name in names for path in (root / name, *root.glob(f"*/{name}")) if path.is_dir()}
+
+
 @pytest.fixture
 def rubicon(tmp_path: Path) -> Iterator[Rubicon]:
     rubicon = Rubicon(tmp_path.resolve())
