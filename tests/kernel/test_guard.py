@@ -52,7 +52,7 @@ V4, V6 = socket.AF_INET, socket.AF_INET6
 def guarded(triggers: Triggers) -> Iterator[Guarded]:
     """A source whose guard is open for members, with a table."""
     if mount_point() is None:
-        pytest.skip("no cgroup v2 hierarchy is mounted here")
+        pytest.skip("this machine has no cgroup v2 hierarchy")
     source = new_source(guarding=True, cgroups=mount_point())
 
     def opened(*networks: tuple[str, Ports], mode: GuardMode = GuardMode.DENY) -> Watch:

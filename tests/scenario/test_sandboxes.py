@@ -40,7 +40,7 @@ def test_a_sandbox_by_its_pid(rubicon: Rubicon, spawn: Spawn, tmp_path: Path, na
     if process.poll() is not None:
         assert process.stdout is not None
         reason = process.stdout.read().decode()
-        pytest.skip(f"{name} does not run on this machine: {reason}")
+        pytest.skip(f"this machine does not run {name}: {reason}")
     watching = attach(rubicon, {}, f"pid:{process.pid}")
     assert process.stdin is not None
     process.stdin.write(b"\n")
