@@ -94,6 +94,7 @@ static __always_inline void emit_set_off(struct sock *sk, struct member *member)
 static __always_inline int set_off_without_call(struct sock *sk, struct member *member)
 {
 	struct request *request = request_of_socket(sk);
+	struct file *file = BPF_CORE_READ(sk, sk_socket, file);
 	u64 key = (u64)sk;
 	u8 reported = 1;
 
@@ -102,6 +103,10 @@ static __always_inline int set_off_without_call(struct sock *sk, struct member *
 		request->set_off = 1;
 		return 0;
 	}
+	/* Or its connect(2) was under way when the watch began, and the look round may meet it now. */
+	if (just_found(file))
+		return 0;
+	tell(file);
 	emit_set_off(sk, member);
 	bpf_map_update_elem(&set_off_alone, &key, &reported, BPF_ANY);
 	return 0;

@@ -301,7 +301,8 @@ thread.join()
 
 @pytest.mark.parametrize("attempt", range(5))
 def test_attach_while_it_opens_busily(watch: Watch, here: Path, attempt: int) -> None:
-    """Each file is opened once and closed once, each connection begun once, by the attach or by its call."""
+    """Each file is opened once and closed once, each connection begun once, by the attach or by its call; but
+    for the one call that was under way in the very moment of the attach, which may be told twice or not."""
     with running(BUSY, here) as (process, (pid,)):
         assert watch.source.add_process(Wanted(pid), 1) >= 1
         records: list[Record] = []
@@ -313,15 +314,15 @@ def test_attach_while_it_opens_busily(watch: Watch, here: Path, attempt: int) ->
     opened = Counter(each.path for each in records if isinstance(each, OpenRecord))
     closes = [each for each in records if isinstance(each, CloseRecord)]
     closed = Counter(each.path for each in closes if not each.flags & Flag.LATE)  # LATE ones have no path
-    assert set(opened.values()) == {1}
-    assert closed <= opened
-    assert len(closes) == len(opened)
+    assert opened.total() - len(opened) <= 1
+    assert (closed - opened).total() <= 1
+    assert abs(len(closes) - len(opened)) <= 1
     ports = Counter(
         (each.kind, each.peer.sport, each.peer.dport)
         for each in records
         if isinstance(each, ConnectRecord) and each.peer.family == socket.AF_INET
     )
-    assert set(ports.values()) == {1}
+    assert ports.total() - len(ports) <= 1
     local = Counter(each.kind for each in records if isinstance(each, ConnectRecord) and each.name == "local")
     assert abs(local[Kind.CONNECT] - len(opened)) <= 1
     assert local[Kind.LISTEN] == 1

@@ -26,6 +26,7 @@ def docker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Docker]:
 
 def test_what_can_be_attached_to(rubicon: Rubicon, docker: Docker, spawn: Spawn) -> None:
     """With what it is, how many processes, since when, and who watches it."""
+    docker.remove_all()
     container = docker.run("web", "sh", "-c", "/bin/sleep 1000 & wait")
     docker.run("ended", "true")
     sandbox = spawn("unshare", "--net", "sleep", "1000")
