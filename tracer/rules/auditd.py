@@ -12,7 +12,7 @@ from __future__ import annotations
 import stat
 from collections.abc import Callable, Mapping
 
-from tracer.events import BOUNDARY_ACTIONS, Action, Boundary, Event, Exec, File, Network, Outcome
+from tracer.events import BOUNDARY_ACTIONS, Action, Boundary, Exec, File, Network, Outcome
 from tracer.rules.fields import (
     PROCESS,
     Facts,
@@ -146,14 +146,10 @@ _FIELDS: dict[str, Field] = {
 }
 
 
-def _applies(event: Event) -> bool:
-    return happened(event)
-
-
 AUDITD = LogSource(
     "auditd",
     (Action.EXEC, *_FILE_CALLS, *_NETWORK_CALLS, *BOUNDARY_ACTIONS),
-    _applies,
+    happened,
     PROCESS | _FIELDS,
     frozenset(
         {

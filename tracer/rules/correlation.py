@@ -41,7 +41,7 @@ from tracer.errors import RuleFileError
 from tracer.events import Event, Match, Rule, Violation
 from tracer.rules import sentences
 from tracer.rules.fields import Facts, LogSource
-from tracer.rules.header import Header, Skipped, parse_header, rule_of
+from tracer.rules.header import Header, Skipped, listed, parse_header, rule_of
 from tracer.rules.windows import (
     MEMBERS_MAX,
     Count,
@@ -100,10 +100,6 @@ class _Condition(BaseModel):
         return next((name, bound) for name in _OPERATORS if (bound := getattr(self, name)) is not None)
 
 
-def _listed(value: object) -> object:
-    return [value] if isinstance(value, str) else value
-
-
 def _seconds(text: object) -> object:
     try:
         return SigmaCorrelationTimespan(text).seconds  # type: ignore[arg-type]  # it checks
@@ -124,9 +120,9 @@ class _Body(BaseModel):
         "value_median",
         "value_percentile",
     ]
-    rules: Annotated[list[str], BeforeValidator(_listed)] = []
+    rules: Annotated[list[str], BeforeValidator(listed)] = []
     generate: bool = False
-    group_by: Annotated[list[str], BeforeValidator(_listed), Field(alias="group-by")] = []
+    group_by: Annotated[list[str], BeforeValidator(listed), Field(alias="group-by")] = []
     timespan: Annotated[int, BeforeValidator(_seconds)]
     aliases: dict[str, dict[str, str]] = {}
     condition: _Condition | str | None = None

@@ -18,21 +18,19 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from tracer.errors import RuleFileError
 from tracer.rules.detection import Detection, LogSourceKeys, compile_section
-from tracer.rules.header import Header, parse_header
+from tracer.rules.header import Header, listed, parse_header
 from tracer.rules.items import NotHereError
 from tracer.rules.yamlfile import Document
 
 
-def _listed(value: object) -> object:
-    if value == "any":
-        return []
-    return [value] if isinstance(value, str) else value
+def _references(value: object) -> object:
+    return [] if value == "any" else listed(value)
 
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="allow")
 
-    rules: Annotated[list[str], BeforeValidator(_listed)]
+    rules: Annotated[list[str], BeforeValidator(_references)]
     condition: str
 
 

@@ -48,6 +48,11 @@ def _check_response(response: object) -> object:
     return response
 
 
+def listed(value: object) -> object:
+    """One reference is a list of one."""
+    return [value] if isinstance(value, str) else value
+
+
 def _lowered(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 

@@ -144,19 +144,18 @@ class Measure:
         self._span_ns = span_ns
         self._of = of
         self._holds = holds
-        self._hits: deque[Hit] = deque(maxlen=MEMBERS_MAX)
+        self._hits: deque[tuple[Hit, float]] = deque(maxlen=MEMBERS_MAX)
 
     def add(self, hit: Hit) -> bool:
-        if _number(hit.value) is None:
+        if (number := _number(hit.value)) is None:
             return False
-        self._hits.append(hit)
-        _forget(self._hits, hit.time_ns - self._span_ns)
-        return self._holds(
-            self._of([number for hit in self._hits if (number := _number(hit.value)) is not None])
-        )
+        self._hits.append((hit, number))
+        while self._hits[0][0].time_ns < hit.time_ns - self._span_ns:
+            self._hits.popleft()
+        return self._holds(self._of([each for _hit, each in self._hits]))
 
     def members(self) -> list[int]:
-        return [hit.sequence for hit in self._hits]
+        return [hit.sequence for hit, _number in self._hits]
 
     def clear(self) -> None:
         self._hits.clear()

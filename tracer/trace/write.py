@@ -128,7 +128,7 @@ class Writer:
                 return
             self._lost = lost
             self._write_pending()
-            self._add([*self._seal(), *context], critical, bulk)
+            self._add([*self._seal(due=False), *context], critical, bulk)
             after = self.state
         self._tell(before, after)
 
@@ -148,8 +148,8 @@ class Writer:
             if self._descriptor < 0:
                 return self._complete
             self._settle()
-            if self._sealer and self._sequence:
-                self._add([self._sealer.seal(self._sequence - 1, self._previous)], EMPTY, EMPTY)
+            if last := self._seal(due=True):
+                self._add(last, EMPTY, EMPTY)
             synced = _sync(self._descriptor)
             # Unlocked by name, as a child forked just now may still hold a copy of the descriptor.
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)
@@ -165,9 +165,9 @@ class Writer:
             position = sequence - (self._sequence - len(self._pending))
             return self._pending[position] if 0 <= position < len(self._pending) else None
 
-    def _seal(self) -> list[dict[str, Any]]:
-        """The seal of the block before, when it is time for one."""
-        if self._sealer is None or not self._sequence or not self._sealer.is_due():
+    def _seal(self, *, due: bool) -> list[dict[str, Any]]:
+        """The seal of the block before, when it is time for one or `due`."""
+        if self._sealer is None or not self._sequence or not (due or self._sealer.is_due()):
             return []
         return [self._sealer.seal(self._sequence - 1, self._previous)]
 
