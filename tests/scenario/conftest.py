@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from .driver import SECONDS_MAX, Rubicon, until
+from .runtimes import Docker
 
 Spawn = Callable[..., subprocess.Popen[bytes]]
 
@@ -83,3 +84,21 @@ def cgroup() -> Iterator[Path]:
             (leaf.path / "cgroup.kill").write_text("1")
         until(lambda: not (leaf.path / "cgroup.procs").read_text(), "the cgroup to be empty")
         leaf.path.rmdir()
+
+
+@pytest.fixture(scope="session")
+def dockerd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Docker]:
+    """One daemon for all tests."""
+    docker = Docker(tmp_path_factory.mktemp("docker"))
+    try:
+        docker.start()
+        yield docker
+    finally:
+        docker.stop()
+
+
+@pytest.fixture
+def docker(dockerd: Docker) -> Iterator[Docker]:
+    """With no containers, before and after."""
+    yield dockerd
+    dockerd.remove_all()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 
 import pytest
 
@@ -12,22 +11,6 @@ from tracer.targets.cgroups import mount_point
 from .attached import attach, end, is_own_program, programs
 from .driver import Rubicon, until
 from .runtimes import Docker
-
-
-@pytest.fixture(scope="session")
-def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Docker]:
-    docker = Docker(tmp_path_factory.mktemp("docker"))
-    try:
-        docker.start()
-        yield docker
-    finally:
-        docker.stop()
-
-
-@pytest.fixture
-def docker(daemon: Docker) -> Iterator[Docker]:
-    yield daemon
-    daemon.remove_all()
 
 
 def test_a_container_by_name(rubicon: Rubicon, docker: Docker) -> None:

@@ -3,26 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from .attached import attach, containers, end, programs
 from .driver import Events, Rubicon, until
 from .runtimes import Containerd, Docker, Podman
 
 CONTAINERS = 13
-
-
-@pytest.fixture(scope="module")
-def docker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Docker]:
-    docker = Docker(tmp_path_factory.mktemp("docker"))
-    try:
-        docker.start()
-        yield docker
-    finally:
-        docker.stop()
 
 
 def test_by_label(rubicon: Rubicon, docker: Docker) -> None:

@@ -4,29 +4,15 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from .conftest import Spawn
 from .driver import MAIN, ROOT, Rubicon
 from .runtimes import Docker
 
 
-@pytest.fixture(scope="module")
-def docker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Docker]:
-    docker = Docker(tmp_path_factory.mktemp("docker"))
-    try:
-        docker.start()
-        yield docker
-    finally:
-        docker.stop()
-
-
 def test_what_can_be_attached_to(rubicon: Rubicon, docker: Docker, spawn: Spawn) -> None:
     """With what it is, how many processes, since when, and who watches it."""
-    docker.remove_all()
     container = docker.run("web", "sh", "-c", "/bin/sleep 1000 & wait")
     docker.run("ended", "true")
     sandbox = spawn("unshare", "--net", "sleep", "1000")
@@ -69,7 +55,6 @@ def complete(rubicon: Rubicon, environment: dict[str, str], line: str) -> list[s
 def test_completion(rubicon: Rubicon, docker: Docker) -> None:
     """bash takes the colon for the end of a word, so only what is behind it is completed."""
     environment = docker.environment | rubicon.environment
-    docker.remove_all()
     docker.run("web", "sleep", "1000")
     docker.run("worker", "sleep", "1000")
     assert complete(rubicon, environment, "rubicon targ") == ["targets"]
