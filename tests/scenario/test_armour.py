@@ -54,6 +54,20 @@ def test_the_engine_keeps_what_it_needs_in_all_threads(watching: Started) -> Non
         assert facts["NoNewPrivs"] == "1"
 
 
+def test_on_a_terminal_no_thread_keeps_more(rubicon: Rubicon) -> None:
+    """The one that writes there is older than the rest."""
+    command = ["sh", "-c", "echo up; read line"]
+    with Terminal(rubicon, "run", "--trace", rubicon.trace, "--", *command) as terminal:
+        terminal.shows("up")
+        pid = terminal.process.pid
+        threads = [of_thread(pid, int(each)) for each in os.listdir(f"/proc/{pid}/task")]
+        kept = [capabilities(facts, each) for facts in threads for each in SETS]
+        terminal.type("\n")
+        terminal.end()
+    assert set() in kept
+    assert all(each <= ENGINE for each in kept)
+
+
 def test_the_command_has_what_the_user_had(watching: Started, rubicon: Rubicon) -> None:
     said = fields((rubicon.work / "status").read_text())
     bare = subprocess.run(["cat", "/proc/self/status"], capture_output=True, text=True, check=True)

@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
 
     with _signals() as ended, Live(args, loading, [*args.targets, *selection.words()]) as live:
         armour.put_on()
-        privileges.keep([*privileges.ENGINE, *(privileges.ENFORCING if args.enforce else ())])
+        privileges.keep_as_engine(enforcing=args.enforce)
         _watch(live, targets, selection, ended, tui=not args.no_tui and has_terminal())
         outcome = live.finish()
     return verdict_status(outcome, args.fail_on)

@@ -56,6 +56,11 @@ def keep(names: Iterable[str]) -> None:
     _call("capset", sets)
 
 
+def keep_as_engine(*, enforcing: bool) -> None:
+    """Give up what an engine does not need. Raises OSError."""
+    keep([*ENGINE, *(ENFORCING if enforcing else ())])
+
+
 def _current() -> ctypes.Array[_Sets]:
     sets = (_Sets * 2)()
     _call("capget", sets)

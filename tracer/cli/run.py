@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     with Live(args, loading, ["run"], command) as live:
         child = Command(command, os.environ)  # before all that would be handed on: blocked signals, armour
         armour.put_on()
-        privileges.keep([*privileges.ENGINE, *(privileges.ENFORCING if args.enforce else ())])
+        privileges.keep_as_engine(enforcing=args.enforce)
         with Signals() as signals:
             status = _watch(live, child, signals, wait=not args.no_wait)
             outcome = live.finish()

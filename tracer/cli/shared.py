@@ -16,6 +16,8 @@ from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
 
+from tracer.cli import privileges
+
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
@@ -99,6 +101,8 @@ class Terminal:
             return line
 
     def _run(self) -> None:
+        with suppress(OSError):  # it was started before the engine gave up its own
+            privileges.keep(())
         while True:
             data = f"{self._next()}\n".encode(self._encoding, "backslashreplace")
             with suppress(OSError):  # a terminal that is gone must not end the watch
