@@ -8,6 +8,7 @@ begins with "this kernel" or "this machine" (a fact about it, not about us) is a
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -33,8 +34,16 @@ def tier_of(path: Path) -> str:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    _heed_signals()
     if os.environ.get("CI") and not why_not_privileged():
         config.pluginmanager.register(SkipWatch(), "skip-watch")
+
+
+def _heed_signals() -> None:
+    """A shell ignores them for what it puts in the background, and all that tests start would inherit that."""
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGQUIT, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
