@@ -2,6 +2,7 @@
 
     source -> drain (a thread) -> Writer -> trace file -> judge (a thread) -> violations
 
+- `watched` has targets join, each as a scope of its own.
 - `drain` copies what the probes hand over into the trace and does nothing else, so that judging may fall
   behind while nothing is lost.
 - `judge` follows the trace as any reader does, and appends what broke a rule.
@@ -19,36 +20,33 @@ Imported by `tracer.cli`. Nothing here prints: what is to be said is handed to t
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from tracer.actions import kept as kept_file
-from tracer.actions.scope import Scope
-from tracer.capture import Source, Wanted
+from tracer.capture import Source
 from tracer.control import Command, Peer, Reply, Server, control_path
-from tracer.errors import CaptureError, TargetError
+from tracer.errors import CaptureError
 from tracer.events import Action, Event, Level, Response, Result, Taken, Violation
 from tracer.rules import RuleSet
 from tracer.session.anchor import Anchor
 from tracer.session.drain import Drain
-from tracer.session.enforce import Enforcer, spared_pids
+from tracer.session.enforce import Enforcer
 from tracer.session.following import Following
 from tracer.session.guard import Egress, guard_programs, guarded_egress
 from tracer.session.judge import Judging
 from tracer.session.outbox import Outbox
-from tracer.session.record import engine_facts, scope_record
+from tracer.session.record import engine_facts
 from tracer.session.resolver import Resolver
-from tracer.targets import Target, cgroups, processes
+from tracer.session.watched import Watched
+from tracer.targets import Target
 from tracer.targets.selection import Selection
-from tracer.text import printable
 from tracer.trace import MEMORY_LIMIT_BYTES, Sealer, SigningKey, Writer, WriterState
 
 _STATES = {
@@ -137,15 +135,12 @@ class Session:
         kept: Path | None = None,
     ) -> None:
         self._source = source
-        self._folders: list[Path] = []
-        self._watched_pids: set[int] = set()
         self._callbacks = callbacks
         self._tally = _Tally()
         self._outcome: Outcome | None = None
         self._error: BaseException | None = None
         self._outbox = Outbox()
-        self._scopes = count(1)
-        self._describing = threading.Lock()
+        self._watched = Watched(source, self._outbox.add)
         self._following: Following | None = None
         self._wake: Callable[[], object] = lambda: None
         self._anchor = self._make_anchor(anchor, first[0]) if anchor else None
@@ -158,7 +153,7 @@ class Session:
         )
         self._control: Server | None = None
         self._enforcer = Enforcer(
-            Scope(self._members, self._cgroup_folders, self._spared),
+            self._watched.as_scope(),
             kept or trace.with_name(trace.name + kept_file.SUFFIX),
             self._outbox.add,
             callbacks.on_action,
@@ -205,15 +200,11 @@ class Session:
 
         Raises TargetError when it has gone meanwhile.
         """
-        scope = next(self._scopes)
-        self._outbox.add(scope_record(scope, target))
-        for record in target.records:
-            self._outbox.add(record)
-        joined = self._join(target, scope, silent=silent)
-        if not joined and not self._is_held(target):
-            raise TargetError(f"{printable(target.name)} ended while attaching")
-        self._describe(target)
-        return joined
+        return self._watched.watch(target, silent=silent)
+
+    def holds(self, folder: Path) -> None:
+        """All that is in this cgroup is watched: an action may take it as one. For the leaf of a command."""
+        self._watched.holds(folder)
 
     def follow(self, selection: Selection) -> Sequence[str]:
         """Watch containers that run now and those that will; the runtimes that are asked for their names."""
@@ -221,66 +212,12 @@ class Session:
             self._source,
             selection,
             add=self._outbox.add,
-            watch=self._watch_found,
-            scopes=self._scopes,
+            watch=self._watched.watch,
+            scopes=self._watched.scopes,
             notice=self.notice,
         )
         self._following.start()
         return self._following.runtimes
-
-    def _watch_found(self, target: Target) -> int:
-        with self._describing:
-            return self.watch(target)
-
-    def _is_held(self, target: Target) -> bool:
-        """Whether nobody has to join: a cgroup may be empty, and another target may have all of this one."""
-        pid = target.pid or (target.container.pid if target.container else 0)
-        return not pid or self.watches(pid)
-
-    def _join(self, target: Target, scope: int, *, silent: bool) -> int:
-        starts_as = target.container.id if target.container else target.starts_as
-        if starts_as:  # it may start again
-            self._source.await_container(starts_as, scope)
-        if target.cgroup_id:
-            joined = self._source.add_cgroup(target.cgroup_id, scope, target.cgroup_version)
-            if target.cgroup_version == 2 and (folder := cgroups.folder_of_id(target.cgroup_id)):
-                self._folders.append(folder)
-            if target.container and target.cgroup_version == 1:
-                self._hold_container(target.container.pid)
-            return joined
-        self._watched_pids.add(target.pid)
-        return self._source.add_process(Wanted(target.pid, silent), scope)
-
-    def holds(self, folder: Path) -> None:
-        """All that is in this cgroup is watched: an action may take it as one. For the leaf of a command."""
-        self._folders.append(folder)
-
-    def _members(self) -> Iterable[int]:
-        return self._source.members()
-
-    def _hold_container(self, pid: int) -> None:
-        if folder := cgroups.freezer_folder(pid):
-            self._folders.append(folder)
-
-    def _cgroup_folders(self) -> list[Path]:
-        return list(self._folders)
-
-    def _spared(self) -> set[int]:
-        return spared_pids(frozenset(self._watched_pids))
-
-    def _describe(self, target: Target) -> None:
-        """What /proc says of those that are there already and of those above: no kernel record has it."""
-        if not processes.sees_all_pids():
-            return
-        known: dict[int, Mapping[str, Any]] = {}
-        watched = frozenset(self._source.members())
-        for pid in [*watched, *([target.pid] if target.pid else [])]:
-            for above in processes.lineage(pid, watched):
-                if above["pid"] in known:
-                    break
-                known[above["pid"]] = above
-        for record in known.values():
-            self._outbox.add(record)
 
     def start(self) -> None:
         """Begin to drain and to judge. Raises UsageError or KernelError when the policy wants connections
@@ -344,11 +281,11 @@ class Session:
 
     def is_empty(self) -> bool:
         """Whether nobody is watched any more."""
-        return not list(self._source.members())
+        return not list(self._watched.members())
 
     def watches(self, pid: int) -> bool:
         """Whether the process is watched; false where pids here are not those of the kernel's records."""
-        return processes.sees_all_pids() and pid in self._source.members()
+        return self._watched.watches(pid)
 
     def failed(self) -> bool:
         """Whether a thread has ended by an error; `stop` raises it."""
@@ -393,7 +330,7 @@ class Session:
         with self._keeping_error():
             self._enforcer.close()
         with self._keeping_error():
-            left = list(self._source.members())
+            left = list(self._watched.members())
         with self._keeping_error():
             self._source.detach()
         with self._keeping_error():
