@@ -157,3 +157,19 @@ def test_a_reader_that_has_seen_enough_is_no_error() -> None:
     finally:
         os.close(writing)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_where_leaves_out_the_rest(recorded: Recorded, capsys: pytest.CaptureFixture[str]) -> None:
+    assert rubicon("t", "--format", "jsonl", "--where", "action:connect dest.port:*") == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    kinds = [line["event"]["action"] for line in lines]
+    assert set(kinds[:-1]) == {"connect"}
+    assert set(lines[-1]["rubicon"]["summary"]["actions"]) == {"connect"}
+    assert lines[-1]["rubicon"]["summary"]["losses"] == recorded.losses
+
+
+def test_a_wrong_filter_is_bad_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        rubicon("t", "--format", "jsonl", "--where", "exec:curl")
+    assert ended.value.code == 2
+    assert "there is no field exec" in capsys.readouterr().err

@@ -15,6 +15,7 @@ from tracer.export import Closing, Summary, session_facts, write_jsonl
 from tracer.pipeline import RecordedTrace, open_trace
 from tracer.text import printable
 from tracer.trace import find_trace
+from tracer.where import Where, WhereError, compile_where
 
 FORMATS = ("jsonl",)
 
@@ -28,6 +29,13 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("trace", metavar="TRACE", help="a trace file or the id of a session")
     parser.add_argument("--format", required=True, choices=FORMATS, help="jsonl: ECS objects, one a line")
     parser.add_argument("-o", "--output", metavar="OUT", type=Path, help="a file (default: stdout)")
+    parser.add_argument(
+        "--where",
+        metavar="FILTER",
+        type=_where,
+        default=Where(),
+        help="only events that pass, as in 'exe:curl and dest.port:443 not path:/tmp/*' (see the README)",
+    )
     parser.add_argument("--only", choices=("violations",), help="leave out everything else")
     parser.set_defaults(handler=run)
 
@@ -39,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
         _refuse_to_overwrite(path, args.output)
         try:
             with _output(args.output) as out:
-                summary = export(trace, out, only_violations=args.only == "violations")
+                summary = export(trace, out, only_violations=args.only == "violations", where=args.where)
         except BrokenPipeError:  # the reader has seen enough, as in `rubicon export ... | head`
             raise
         except OSError as error:
@@ -49,13 +57,25 @@ def run(args: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-def export(trace: RecordedTrace, out: TextIO, *, only_violations: bool) -> Summary:
+def _where(text: str) -> Where:
+    try:
+        return compile_where(text)
+    except WhereError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def export(
+    trace: RecordedTrace, out: TextIO, *, only_violations: bool, where: Where | None = None
+) -> Summary:
+    """The summary at the end counts what passed `where`; losses and faults are those of the whole trace."""
+
     def closing() -> Closing:
         return Closing(trace.losses, _damage(trace), trace.unjudged, trace.bad_records)
 
     facts = session_facts(trace.session)
+    items = (item for item in trace.items() if where(*item)) if where else trace.items()
     return write_jsonl(
-        trace.items(),
+        items,
         facts,
         out,
         only_violations=only_violations,
