@@ -19,16 +19,26 @@ RANGES_MAX = 16
 ENTRIES_MAX = 65_536
 _KEY = struct.Struct("=IB16s3x")
 _ANY: Ports = ()
+_ALL: Ports = ((0, 0xFFFF),)
+_NONE: Ports = ((1, 0),)  # a range that nothing is in: in the table no ranges at all are any port
 
 
 class Allowed:
     """What may be connected to. Grows, as names are resolved, and never shrinks."""
 
-    def __init__(self, networks: Iterable[tuple[Subnet, Ports]]) -> None:
-        """Raises ValueError when a network has more ranges of ports than the kernel's table holds."""
+    def __init__(
+        self, networks: Iterable[tuple[Subnet, Ports]], taken: Iterable[tuple[Subnet, Ports]] = ()
+    ) -> None:
+        """What is `taken` nobody may, whatever else is allowed.
+
+        Raises ValueError when a network has more ranges of ports than the kernel's table holds.
+        """
         self._ports: dict[Subnet, list[Ports]] = {}
+        self._taken = list(taken)
         for subnet, ports in networks:
             self._ports.setdefault(subnet, []).append(ports)
+        for subnet, _ports in self._taken:
+            self._ports.setdefault(subnet, [])
         for subnet in self._ports:
             self._entry(subnet)
 
@@ -49,7 +59,9 @@ class Allowed:
         around = [
             ports for other, several in self._ports.items() if _contains(other, subnet) for ports in several
         ]
-        return _key(subnet), _value(subnet, _ANY if _ANY in around else _merged(around))
+        taken = [ports for other, ports in self._taken if _contains(other, subnet)]
+        allowed = _ANY if _ANY in around else _merged(around) or _NONE
+        return _key(subnet), _value(subnet, _without(allowed, taken))
 
 
 def _contains(outer: Subnet, inner: Subnet) -> bool:
@@ -66,6 +78,19 @@ def _merged(several: Iterable[Ports]) -> Ports:
         else:
             merged.append((low, high))
     return tuple(merged)
+
+
+def _without(ports: Ports, taken: Iterable[Ports]) -> Ports:
+    for each in taken:
+        for low, high in each or _ALL:
+            ports = tuple(
+                part
+                for first, last in ports or _ALL
+                for part in ((first, min(last, low - 1)), (max(first, high + 1), last))
+                if part[0] <= part[1]
+            )
+            ports = ports or _NONE
+    return ports
 
 
 def _key(subnet: Subnet) -> bytes:

@@ -31,6 +31,7 @@ COMMANDS = (
     "replay",
     "export",
     "rules",
+    "policy",
     "verify",
     "keys",
     "doctor",

@@ -16,6 +16,7 @@ from typing import Self, TextIO
 from tracer.actions import kept
 from tracer.cli.folding import Folding
 from tracer.cli.loading import Loading
+from tracer.cli.policies import given_by
 from tracer.cli.shared import own_stderr, own_terminal, patient
 from tracer.control import SUFFIX as CONTROL_SUFFIX
 from tracer.errors import EXIT_INCOMPLETE, EXIT_OK, EXIT_VIOLATION, RubiconError, TraceError, UsageError
@@ -172,7 +173,7 @@ class Live:
         self.session_id = new_session_id()
         with ExitStack() as undo:
             undo.callback(loading.discard)
-            rules = load_rules(args.policy, args.rules)
+            rules = load_rules(args.policy, args.rules, given=given_by(args))
             key = Keyring().own()
             source = loading.result()
             first = first_records(self.session_id, source, rules, targets, command, key=key.public)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tracer.capture import Source
 from tracer.capture.preflight import open_source
+from tracer.cli.policies import add_policy_options
 from tracer.events import Level
 from tracer.targets.cgroups import mount_point
 
@@ -50,7 +51,7 @@ class Loading:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--policy", metavar="FILE", type=Path, help="what the sandbox may do")
+    add_policy_options(parser)
     parser.add_argument(
         "--rules",
         metavar="PATH",

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from tracer.cli.live import describe, describe_action
+from tracer.cli.policies import add_policy_options, given_by
 from tracer.errors import EXIT_OK
 from tracer.export import SessionFacts, session_facts
 from tracer.export.ecs import ProcessDocuments, action_document, violation_document
@@ -25,15 +26,16 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "Needs no privilege and nothing of the machine it was recorded on.",
     )
     parser.add_argument("trace", metavar="TRACE", help="a trace file or the id of a session")
-    parser.add_argument("--policy", metavar="FILE", type=Path, help="what the sandbox may do")
+    add_policy_options(parser)
     parser.add_argument("--rules", metavar="PATH", type=Path, action="append", default=[], help="Sigma rules")
     parser.add_argument("--jsonl", action="store_true", help="as JSON lines")
     parser.set_defaults(handler=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    rules = load_rules(args.policy, args.rules)
-    with open_trace(find_trace(args.trace), rules.judge) as trace:
+    path = find_trace(args.trace)
+    rules = load_rules(args.policy, args.rules, given=given_by(args, path))
+    with open_trace(path, rules.judge) as trace:
         facts, processes, found = session_facts(trace.session), ProcessDocuments(), 0
         for _event, violations in trace.items():  # noqa: PERF102  not a dict's
             for violation in violations:

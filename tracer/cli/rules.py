@@ -6,14 +6,14 @@ import argparse
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from tracer.cli.live import describe
-from tracer.errors import EXIT_OK, UsageError
+from tracer.cli.policies import add_set_option, given_by
+from tracer.errors import EXIT_OK
 from tracer.pipeline import open_trace
-from tracer.rules import Entry, Meter, RuleSet, is_policy, load_rules
+from tracer.rules import Entry, Meter, RuleSet, load_any
 from tracer.text import printable
 from tracer.trace import find_trace
 
@@ -30,33 +30,25 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     check = actions.add_parser(
         "check", help="whether rules are right; exit status 2 when one is not, with file, line and field"
     )
-    check.add_argument(
-        "paths", metavar="PATH", type=Path, nargs="+", help="a policy, a rule file or a folder"
-    )
+    check.add_argument("paths", metavar="PATH", nargs="+", help="a policy, a rule file or a folder")
+    add_set_option(check)
     check.set_defaults(handler=run_check)
     listing = actions.add_parser("list", help="the shipped pack, the rules given, and what does not apply")
-    listing.add_argument("paths", metavar="PATH", type=Path, nargs="*", help="likewise")
+    listing.add_argument("paths", metavar="PATH", nargs="*", help="likewise")
+    add_set_option(listing)
     listing.add_argument("--json", action="store_true", help="one JSON object a line")
     listing.set_defaults(handler=run_list)
     test = actions.add_parser("test", help="what rules say of a recorded trace")
-    test.add_argument("paths", metavar="PATH", type=Path, nargs="+", help="likewise")
+    test.add_argument("paths", metavar="PATH", nargs="+", help="likewise")
+    add_set_option(test)
     test.add_argument("trace", metavar="TRACE", help="a trace file or the id of a session")
     test.add_argument("--packs", action="store_true", help="the shipped pack, too")
     test.add_argument("--profile", action="store_true", help="what each detection cost, the dearest first")
     test.set_defaults(handler=run_test)
 
 
-def load(paths: Sequence[Path], *, packs: bool) -> RuleSet:
-    """A policy, at most, and rules, told apart by what is in them. Raises RuleFileError, UsageError."""
-    policies = [path for path in paths if is_policy(path)]
-    if len(policies) > 1:
-        raise UsageError(f"one policy at a time: {', '.join(printable(str(path)) for path in policies)}")
-    rules = [path for path in paths if path not in policies]
-    return load_rules(policies[0] if policies else None, rules, packs=packs)
-
-
 def run_check(args: argparse.Namespace) -> int:
-    rules = load(args.paths, packs=False)
+    rules = load_any(args.paths, packs=False, given=given_by(args))
     for line in _skipped(rules):
         print(line)
     counts = Counter(entry.source for entry in rules.entries)
@@ -66,7 +58,7 @@ def run_check(args: argparse.Namespace) -> int:
 
 
 def run_list(args: argparse.Namespace) -> int:
-    rules = load(args.paths, packs=True)
+    rules = load_any(args.paths, packs=True, given=given_by(args))
     for entry in rules.entries:
         print(json.dumps(document(entry)) if args.json else line_of(entry))
     if args.json:
@@ -82,10 +74,11 @@ def run_list(args: argparse.Namespace) -> int:
 
 
 def run_test(args: argparse.Namespace) -> int:
-    rules = load(args.paths, packs=args.packs)
+    path = find_trace(args.trace)
+    rules = load_any(args.paths, packs=args.packs, given=given_by(args, path))
     meters = rules.measure() if args.profile else {}
     counts: Counter[str] = Counter()
-    with open_trace(find_trace(args.trace), rules.judge) as trace:
+    with open_trace(path, rules.judge) as trace:
         for _event, violations in trace.items():  # noqa: PERF102  not a dict's
             for violation in violations:
                 counts[violation.rule.name] += 1

@@ -1,6 +1,7 @@
 """Was it allowed: events in, violations out.
 
-    policy file -> policy, globs, endpoints -> policing ---\\
+    policy file -> inheritance, variables
+                -> policy, globs, endpoints -> policing ---\\
                                                             engine.RuleSet.judge(event) -> violations
     Sigma files -> detection, items, values -> nodes ------/
                 -> correlation, windows (over several events), filters (exceptions), wired by `wiring`
@@ -10,11 +11,27 @@ Imported by `tracer.pipeline`, `tracer.session` and the commands. Imports only `
 event and the rules alone.
 
 `policy` says what a policy file may hold, `fields` which events and fields a Sigma rule can speak of.
-`packs/` holds the detections that come with Rubicon.
+`packs/` holds the detections that come with Rubicon, `profiles/` the policies to start from.
 """
 
 from tracer.rules.engine import Entry, Meter, RuleSet, Source
 from tracer.rules.header import Skipped
-from tracer.rules.load import is_policy, load_rules
+from tracer.rules.inheritance import profile_names, profile_path, read_policy
+from tracer.rules.load import load_any, load_rules
+from tracer.rules.variables import Given, of_this_machine, parse_assignment
 
-__all__ = ["Entry", "Meter", "RuleSet", "Skipped", "Source", "is_policy", "load_rules"]
+__all__ = [
+    "Entry",
+    "Given",
+    "Meter",
+    "RuleSet",
+    "Skipped",
+    "Source",
+    "load_any",
+    "load_rules",
+    "of_this_machine",
+    "parse_assignment",
+    "profile_names",
+    "profile_path",
+    "read_policy",
+]

@@ -9,6 +9,8 @@
     2001:db8::/32            likewise; with a port        [2001:db8::/32]:443
     unix:/run/**             unix sockets by path, `*` and `**` as in paths
     unix:@name*              unix sockets in the abstract namespace, `*` is any text
+    !10.0.0.0/8              takes these addresses away, wherever it stands and whatever allows them, a
+                             domain as well; also with ports, and of unix sockets
 
 An address is allowed when any of the names it was resolved from is: many share one, and it does not say
 which is meant. Names come from this machine's own resolver, which is asked for every domain of the
@@ -23,7 +25,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
@@ -53,6 +55,7 @@ class Endpoint:
     domain      this name
     parent      any name that ends in this one, which begins with a dot
     unix        the path of a unix socket, "@name" for an abstract one
+    taken       it takes away what others allow
     """
 
     networks: tuple[Subnet, ...] = ()
@@ -60,10 +63,20 @@ class Endpoint:
     parent: str = ""
     unix: str = ""
     ports: Ports = ()
+    taken: bool = False
 
 
 def parse_endpoint(text: str) -> Endpoint:
     """Raises ValueError when `text` is not an entry."""
+    if not text.startswith("!"):
+        return _parse_allowing(text)
+    endpoint = _parse_allowing(text[1:])
+    if endpoint.domain or endpoint.parent:
+        raise ValueError('"!" takes addresses away, not names: only those that were asked for are known')
+    return replace(endpoint, taken=True)
+
+
+def _parse_allowing(text: str) -> Endpoint:
     if text.startswith("unix:"):
         return Endpoint(unix=_unix_pattern(text.removeprefix("unix:")))
     host, ports = _split_ports(text)
@@ -162,7 +175,7 @@ def compile_endpoints(endpoints: Sequence[Endpoint]) -> Callable[[Network], bool
     no address that could be judged, and pass.
     """
     internet = _compile_internet([endpoint for endpoint in endpoints if not endpoint.unix])
-    unix = _compile_unix([endpoint.unix for endpoint in endpoints if endpoint.unix])
+    unix = _compile_unix([endpoint for endpoint in endpoints if endpoint.unix])
 
     def allowed(network: Network) -> bool:
         if network.type is NetworkType.UNIX:
@@ -174,9 +187,14 @@ def compile_endpoints(endpoints: Sequence[Endpoint]) -> Callable[[Network], bool
     return allowed
 
 
-def _compile_unix(patterns: Sequence[str]) -> Callable[[str], bool]:
-    if not patterns:
-        return lambda _path: True
+def _compile_unix(endpoints: Sequence[Endpoint]) -> Callable[[str], bool]:
+    allowing = [each.unix for each in endpoints if not each.taken]
+    allowed = _unix_test(allowing) if allowing else lambda _path: True
+    taken = _unix_test([each.unix for each in endpoints if each.taken])
+    return lambda path: allowed(path) and not taken(path)
+
+
+def _unix_test(patterns: Sequence[str]) -> Callable[[str], bool]:
     by_path = compile_globs(pattern for pattern in patterns if pattern.startswith("/"))
     abstract = [re.escape(pattern).replace(r"\*", ".*") for pattern in patterns if pattern.startswith("@")]
     by_name = re.compile("|".join(abstract) if abstract else r"(?!)", re.DOTALL).fullmatch
@@ -185,10 +203,13 @@ def _compile_unix(patterns: Sequence[str]) -> Callable[[str], bool]:
 
 def _compile_internet(endpoints: Iterable[Endpoint]) -> Callable[[Network], bool]:
     networks: list[tuple[Subnet, Ports]] = []
+    taken: list[tuple[Subnet, Ports]] = []
     parents: list[tuple[str, Ports]] = []
     domains: dict[str, list[Ports]] = {}
     for endpoint in endpoints:
-        networks += [(subnet, endpoint.ports) for subnet in endpoint.networks]
+        (taken if endpoint.taken else networks).extend(
+            (subnet, endpoint.ports) for subnet in endpoint.networks
+        )
         if endpoint.parent:
             parents.append((endpoint.parent, endpoint.ports))
         if endpoint.domain:
@@ -205,10 +226,11 @@ def _compile_internet(endpoints: Iterable[Endpoint]) -> Callable[[Network], bool
         if port == 0 and network.transport == "udp":
             port = -1
         address = parse_ip(network.destination_ip)
-        if address is not None and any(
-            _fits(port, ports) and address in subnet for subnet, ports in networks
-        ):
-            return True
+        if address is not None:
+            if port != -1 and any(_fits(port, ports) and address in subnet for subnet, ports in taken):
+                return False
+            if any(_fits(port, ports) and address in subnet for subnet, ports in networks):
+                return True
         return any(
             by_name(name.lower().rstrip("."), port)
             for name in (network.destination_domain, *network.other_domains)

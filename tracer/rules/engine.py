@@ -7,6 +7,7 @@ never meets a rule that speaks of something else.
 from __future__ import annotations
 
 import hashlib
+import json
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,10 +18,13 @@ from tracer.events import Action, Event, Rule, Violation
 from tracer.rules.detection import Detection
 from tracer.rules.fields import Facts, LogSource
 from tracer.rules.header import Skipped
+from tracer.rules.inheritance import Effective
 from tracer.rules.nodes import Test
 from tracer.rules.policing import PolicyCheck, policy_checks, policy_rules
-from tracer.rules.policy import Policy
+from tracer.rules.variables import Given
 from tracer.rules.wiring import Wiring
+
+_NOTHING_GIVEN = Given()
 
 
 class Source(TypedDict):
@@ -120,19 +124,23 @@ class RuleSet:
     entries     all rules, for lists: those that are parts of correlations, too
     skipped     detections that do not apply, with the reason
     sources     the files they came from
-    digest      SHA-256 over the files' contents in order, hexadecimal: same digest, same verdicts
-    policy      as it was read, None without one
+    digest      SHA-256 over the files' contents in order and the variables that the policy uses,
+                hexadecimal: same digest, same verdicts
+    policy      what is in force of it, None without one
+    given       the variables it was read with
     domains     exact domain names the policy allows connections to; someone has to resolve them
     """
 
     def __init__(
         self,
-        policy: Policy | None,
+        effective: Effective | None,
         wiring: Wiring,
         skipped: Sequence[Skipped] = (),
         sources: Sequence[Source] = (),
+        given: Given = _NOTHING_GIVEN,
     ) -> None:
-        self.policy = policy
+        self.policy = policy = effective.policy if effective else None
+        self.given = given
         self.skipped = tuple(skipped)
         self.sources = list(sources)
         self.domains = policy.domains if policy else frozenset()
@@ -143,7 +151,7 @@ class RuleSet:
             *(detection.rule for detection in wiring.detections if detection not in wiring.silent),
             *(each.correlation.rule for each in wiring.correlators if not each.silent),
         )
-        self.digest = _digest(policy is not None, sources)
+        self.digest = _digest(effective, sources)
         self._checks = policy_checks(policy) if policy else {}
         self._wiring = wiring
         self._plans = _plans(self._checks, wiring)
@@ -166,10 +174,12 @@ class RuleSet:
         return plan.judge(event) if plan is not None else ()
 
 
-def _digest(has_policy: bool, sources: Sequence[Source]) -> str:
-    digest = hashlib.sha256(b"policy" if has_policy else b"")
+def _digest(effective: Effective | None, sources: Sequence[Source]) -> str:
+    digest = hashlib.sha256(b"policy" if effective else b"")
     for source in sources:
         digest.update(bytes.fromhex(source["sha256"]))
+    if effective and effective.used:
+        digest.update(json.dumps(effective.used, sort_keys=True).encode())
     return digest.hexdigest()
 
 

@@ -4,57 +4,70 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tracer.errors import Problem, RuleFileError
+from tracer.errors import Problem, RuleFileError, UsageError
 from tracer.rules.collection import expanded
 from tracer.rules.correlation import Correlation, compile_correlation
 from tracer.rules.detection import Detection, compile_detection
 from tracer.rules.engine import RuleSet, Source
 from tracer.rules.filters import Filter, apply_filters, compile_filter
 from tracer.rules.header import Skipped
-from tracer.rules.policy import Policy, parse_policy
+from tracer.rules.inheritance import Effective, Read, profile_path, read_policy
+from tracer.rules.variables import Given
 from tracer.rules.wiring import wire
 from tracer.rules.yamlfile import Document, parse, read_bytes
+from tracer.text import printable
 
 PACKS = Path(__file__).parent / "packs"
 
 _SUFFIXES = (".yml", ".yaml")
 _SIGMA_KEYS = frozenset({"detection", "correlation", "filter", "logsource", "action"})
+_NOTHING_GIVEN = Given()
 
 
-def load_rules(policy: Path | None, rules: Sequence[Path], *, packs: bool = True) -> RuleSet:
-    """The rules of a session: a policy file, the packs that come with Rubicon, Sigma files and folders.
+def load_rules(
+    policy: str | os.PathLike[str] | None,
+    rules: Sequence[Path],
+    *,
+    packs: bool = True,
+    given: Given = _NOTHING_GIVEN,
+) -> RuleSet:
+    """The rules of a session: a policy, the packs that come with Rubicon, Sigma files and folders.
 
+    `policy` is a file, or as `str` the name of a profile; `given` are the variables that no file declares.
     Raises RuleFileError with every problem of every file. The order of files does not depend on the disk, so
     the same files give the same violations in the same order.
     """
-    loading = _Loading()
+    loading = _Loading(given)
     if policy is not None:
-        loading.policy_file(policy)
+        loading.policy_at(policy, loading.documents)
     if packs:
-        for file in _files_below(PACKS):
-            loading.rule_file(file, f"pack:{file.relative_to(PACKS).as_posix()}")
+        loading.packs()
     for path in rules:
         loading.rules_at(path)
     return loading.result()
 
 
-def is_policy(path: Path) -> bool:
-    """Whether a file is a policy, and no file or folder of Sigma rules. Raises RuleFileError."""
-    if path.is_dir():
-        return False
-    values = [document.value for document in parse(path, read_bytes(path))]
-    return not any(isinstance(value, dict) and not _SIGMA_KEYS.isdisjoint(value) for value in values)
+def load_any(paths: Sequence[str], *, packs: bool, given: Given = _NOTHING_GIVEN) -> RuleSet:
+    """A policy, at most, and rules, told apart by what is in them. Raises RuleFileError, UsageError."""
+    loading = _Loading(given)
+    if packs:
+        loading.packs()
+    for path in paths:
+        loading.either_at(path)
+    return loading.result()
 
 
 @dataclass(slots=True)
 class _Loading:
     """What was read so far."""
 
-    policy: Policy | None = None
+    given: Given
+    policy: Effective | None = None
+    policy_name: str = ""
     detections: list[Detection] = field(default_factory=list)
     correlations: list[Correlation] = field(default_factory=list)
     filters: list[Filter] = field(default_factory=list)
@@ -65,31 +78,57 @@ class _Loading:
     by_id: dict[str, Detection | Correlation] = field(default_factory=dict)
     not_here: dict[str, Skipped] = field(default_factory=dict)
 
-    def policy_file(self, path: Path) -> None:
+    def documents(self, path: Path, name: str) -> list[Document]:
+        """What is in a file, which goes among the sources. Raises RuleFileError."""
+        data = read_bytes(path)
+        self.sources.append({"path": name, "sha256": hashlib.sha256(data).hexdigest()})
+        return parse(path, data)
+
+    def policy_at(self, name: str | os.PathLike[str], read: Read) -> None:
+        """Raises UsageError when there is one already."""
+        if self.policy_name:
+            raise UsageError(f"one policy at a time: {printable(self.policy_name)}, {printable(str(name))}")
+        self.policy_name = str(name)
         try:
-            data = self._read(path, str(path))
-            self.policy = parse_policy(path, data)
+            self.policy = read_policy(name, self.given, read)
         except RuleFileError as error:
             self.problems += error.problems
+
+    def packs(self) -> None:
+        for file in _files_below(PACKS):
+            self._file(file, f"pack:{file.relative_to(PACKS).as_posix()}")
 
     def rules_at(self, path: Path) -> None:
         """A file of rules, whatever its name, or all .yml and .yaml files below a folder."""
         if not path.is_dir():
-            self.rule_file(path, str(path))
+            self._file(path, str(path))
             return
         files = list(_files_below(path))
         if not files:
             self.problems.append(Problem(path, 0, "", "is a folder without any .yml or .yaml file"))
         for file in files:
-            self.rule_file(file, str(file))
+            self._file(file, str(file))
 
-    def rule_file(self, path: Path, name: str) -> None:
+    def either_at(self, name: str) -> None:
+        """A policy or rules. Raises UsageError when there is a policy already."""
+        if profile_path(name) is not None:
+            self.policy_at(name, self.documents)
+        elif os.path.isdir(name):
+            self.rules_at(Path(name))
+        else:
+            self._file(Path(name), name, may_be_policy=True)
+
+    def _file(self, path: Path, name: str, *, may_be_policy: bool = False) -> None:
         real = os.path.realpath(path)
         if real in self.seen:
             return
         self.seen.add(real)
         try:
-            documents = list(expanded(parse(path, self._read(path, name))))
+            documents = self.documents(path, name)
+            if may_be_policy and _is_policy(documents):
+                self.policy_at(path, self._knowing(path, documents))
+                return
+            documents = list(expanded(documents))
         except RuleFileError as error:
             self.problems += error.problems
             return
@@ -101,6 +140,9 @@ class _Loading:
             except RuleFileError as error:
                 self.problems += error.problems
 
+    def _knowing(self, known: Path, documents: list[Document]) -> Read:
+        return lambda path, name: documents if path == known else self.documents(path, name)
+
     def _compile(self, document: Document) -> None:
         keys = document.value if isinstance(document.value, dict) else {}
         if "filter" in keys:
@@ -109,11 +151,6 @@ class _Loading:
             self._add(document, compile_correlation(document))
         else:
             self._add(document, compile_detection(document))
-
-    def _read(self, path: Path, name: str) -> bytes:
-        data = read_bytes(path)
-        self.sources.append({"path": name, "sha256": hashlib.sha256(data).hexdigest()})
-        return data
 
     def _add(self, document: Document, made: Detection | Correlation | Skipped) -> None:
         if isinstance(made, Skipped):
@@ -138,7 +175,13 @@ class _Loading:
         problems = [*self.problems, *wiring.problems]
         if problems:
             raise RuleFileError(problems)
-        return RuleSet(self.policy, wiring, [*self.skipped, *wiring.skipped], self.sources)
+        skipped = [*self.skipped, *wiring.skipped]
+        return RuleSet(self.policy, wiring, skipped, self.sources, self.given)
+
+
+def _is_policy(documents: Iterable[Document]) -> bool:
+    values = [document.value for document in documents]
+    return not any(isinstance(value, dict) and not _SIGMA_KEYS.isdisjoint(value) for value in values)
 
 
 def _files_below(folder: Path) -> Iterator[Path]:

@@ -2,6 +2,8 @@
 
     name: build agents            optional, shown with each violation
     description: ...              optional
+    extends: coding-agent         optional: a profile, a file, or several (`tracer.rules.inheritance`)
+    variables: {out: /srv/out}    optional, for entries such as "${out}/**" (`tracer.rules.variables`)
     on_violation: alert           alert, freeze, kill or deny, in all sections that do not say otherwise
     files:
       level: high                 optional, of the violations: informational low medium high critical
@@ -11,6 +13,7 @@
     network:
       connect: [localhost, "pypi.org:443", "*.pythonhosted.org:443", 10.0.0.0/8, "unix:/run/**"]
     process:
+      inherit: false              optional: nothing of this section is taken from what is extended
       exec: [git, /usr/bin/**]
 
 A section, or a list, that is not there is not judged; an empty list allows nothing. Unknown keys are errors.
@@ -51,9 +54,9 @@ process.exec    paths as in `files.write`, or a name without a slash, which allo
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -61,7 +64,7 @@ from tracer.errors import Problem, RuleFileError
 from tracer.events import Level, Response
 from tracer.rules.endpoints import Endpoint, parse_endpoint
 from tracer.rules.globs import translate
-from tracer.rules.yamlfile import NOT_TEXT, Document, by_line, parse
+from tracer.rules.yamlfile import NOT_TEXT, Document, by_line
 
 
 def _check_path(pattern: str) -> str:
@@ -88,6 +91,11 @@ def _check_endpoint(text: object) -> Endpoint:
     return parse_endpoint(text)
 
 
+def _listed(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+Texts = Annotated[tuple[str, ...], Field(strict=False), BeforeValidator(_listed)]
 PathPattern = Annotated[str, AfterValidator(_check_path)]
 ProgramPattern = Annotated[str, AfterValidator(_check_program)]
 ConnectEntry = Annotated[Endpoint, BeforeValidator(_check_endpoint)]
@@ -103,6 +111,7 @@ OnViolation = Annotated[Response, Field(strict=False), BeforeValidator(_check_re
 class _Judging(_Section):
     """A section that judges."""
 
+    inherit: bool = True
     level: Annotated[Level, Field(strict=False)] = Level.HIGH
     on_violation: OnViolation | None = None
 
@@ -125,6 +134,8 @@ class Policy(_Section):
 
     name: str = ""
     description: str = ""
+    extends: Texts = ()
+    variables: dict[str, Texts] = {}
     on_violation: OnViolation = Response.ALERT
     files: FilesSection = FilesSection()
     network: NetworkSection = NetworkSection()
@@ -146,24 +157,32 @@ class Policy(_Section):
         return self.mounts is None and self.network.connect is None
 
 
-def parse_policy(path: Path, data: bytes) -> Policy:
-    """The policy in the bytes of a file. Raises RuleFileError with every problem found."""
-    documents = parse(path, data)
+def only_document(path: Path, documents: Sequence[Document]) -> Document:
+    """The one mapping that a policy file is. Raises RuleFileError."""
     if not documents:
         raise RuleFileError([Problem(path, 0, "", "is empty: it would judge nothing")])
     if len(documents) > 1:
         raise RuleFileError([documents[1].problem((), "a policy is one YAML document, this begins another")])
-    return _validate(documents[0])
+    if not isinstance(documents[0].value, dict):
+        raise RuleFileError([documents[0].problem((), "a policy is a mapping of keys")])
+    return documents[0]
 
 
-def _validate(document: Document) -> Policy:
-    if not isinstance(document.value, dict):
-        raise RuleFileError([document.problem((), "a policy is a mapping of keys")])
+def problems_of(document: Document) -> list[Problem]:
+    """What is wrong with the keys of one file, whatever it extends."""
     try:
-        policy = Policy.model_validate(document.value)
+        Policy.model_validate(document.value)
     except ValidationError as error:
-        problems = [document.invalid(details) for details in error.errors(include_url=False)]
-        raise RuleFileError(by_line(problems)) from None
+        return by_line(document.invalid(details) for details in error.errors(include_url=False))
+    return []
+
+
+def policy_of(keys: Mapping[str, Any], document: Document) -> Policy:
+    """The policy in `keys`, of which each was found right.
+
+    Raises RuleFileError, told of `document`, for what is wrong in the whole.
+    """
+    policy = Policy.model_validate(dict(keys))
     if problems := [document.problem(place, _NO_DENY) for place in _denied(policy)]:
         raise RuleFileError(problems)
     if policy.is_empty:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from tracer.actions.deny import Allowed, Ports
+from tracer.actions.deny import Allowed, Ports, Subnet
 from tracer.actions.programs import possible_programs
 from tracer.capture.guard import Guard, GuardMode
 from tracer.errors import KernelError, UsageError
@@ -34,7 +34,7 @@ class Egress:
             if each.parent:
                 self._by_parent.append((each.parent, each.ports))
         try:
-            self._allowed = Allowed((net, each.ports) for each in endpoints for net in each.networks)
+            self._allowed = Allowed(*_addresses(endpoints))
         except ValueError as error:
             raise UsageError(f"network.connect: {error}") from None
         for key, value in self._allowed.entries():
@@ -69,6 +69,17 @@ class Egress:
             for ports in allowed:
                 for key, value in self._allowed.add(str(address), ports):
                     self._put(key, value)
+
+
+def _addresses(
+    endpoints: Sequence[Endpoint],
+) -> tuple[list[tuple[Subnet, Ports]], list[tuple[Subnet, Ports]]]:
+    """The networks that are allowed, and those taken away, with their ports."""
+    allowed, taken = (
+        [(net, each.ports) for each in endpoints if each.taken is side for net in each.networks]
+        for side in (False, True)
+    )
+    return allowed, taken
 
 
 def guard_programs(rules: RuleSet, guard: Guard | None) -> None:

@@ -49,7 +49,11 @@ def first_records(
             "version": __version__,
             "key": key.line,
             "abi": dict(source.abi),
-            "rules": {"digest": rules.digest, "sources": list(rules.sources)},
+            "rules": {
+                "digest": rules.digest,
+                "sources": list(rules.sources),
+                "variables": rules.given.record(),
+            },
             "unseen": list(source.unseen),
             "capture": _capture(),
         },

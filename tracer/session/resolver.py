@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 REFRESH_SECONDS = 60.0
 FIRST_SECONDS = 2.0
+AT_ONCE = 16  # questions
 
 Resolve = Callable[[str], Iterable[str]]
 
@@ -49,12 +52,28 @@ class Resolver:
         self._stop.set()
 
     def refresh(self) -> None:
-        for domain in self._domains:
-            known = self._known.get(domain, frozenset())
-            addresses = self._ask(domain)
-            if addresses - known:
-                self._known[domain] = known | addresses
-                self._add({"type": "name", "domain": domain, "addresses": sorted(addresses)})
+        """Several at once, for one that nobody answers takes seconds."""
+        waiting = deque(self._domains)
+        workers = [
+            threading.Thread(target=self._ask_in_turn, args=(waiting,), name="resolver", daemon=True)
+            for _ in range(min(AT_ONCE, len(waiting)))
+        ]
+        for each in workers:
+            each.start()
+        for each in workers:
+            each.join()
+
+    def _ask_in_turn(self, waiting: deque[str]) -> None:
+        with suppress(IndexError):
+            while not self._stop.is_set():
+                self._learn(waiting.popleft())
+
+    def _learn(self, domain: str) -> None:
+        known = self._known.get(domain, frozenset())
+        addresses = self._ask(domain)
+        if addresses - known:
+            self._known[domain] = known | addresses
+            self._add({"type": "name", "domain": domain, "addresses": sorted(addresses)})
 
     def _ask(self, domain: str) -> frozenset[str]:
         """None when the answer is an error, of whatever kind: the next round asks again."""

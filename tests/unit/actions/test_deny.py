@@ -52,6 +52,25 @@ def test_a_prefix_has_the_ports_of_those_around_it() -> None:
     assert not looked_up(table, "11.0.0.1", 443)
 
 
+def test_what_is_taken_away() -> None:
+    networks = [(ip_network("0.0.0.0/0"), ()), (ip_network("192.0.2.0/24"), ((1, 1024),))]
+    taken: list[tuple[Subnet, Ports]] = [
+        (ip_network("10.0.0.0/8"), ()),
+        (ip_network("192.0.0.0/8"), ((22, 22), (80, 90))),
+    ]
+    made = Allowed(networks, taken)
+    table = dict(made.entries())
+    assert looked_up(table, "11.0.0.1", 22)
+    assert not any(looked_up(table, "10.0.0.1", port) for port in (1, 443, 65535))
+    for address in ("192.1.0.1", "192.0.2.1"):
+        assert [port for port in (21, 22, 23, 80, 90, 91, 65535) if not looked_up(table, address, port)] == [
+            *(22, 80, 90)
+        ]
+    table |= dict(made.add("10.0.0.7", ((443, 443),)))
+    assert not looked_up(table, "10.0.0.7", 443), "a name that leads to what is taken away"
+    assert not looked_up(dict(Allowed([], taken).entries()), "192.0.2.1", 443)
+
+
 def test_one_family_is_not_the_other() -> None:
     assert not looked_up(allowed(("0.0.0.0/0", ())), "::1", 80)
     assert not looked_up(allowed(("::/0", ())), "127.0.0.1", 80)

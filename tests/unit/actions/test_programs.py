@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +10,7 @@ from tests.unit.rules.made import ran
 from tracer.actions.programs import possible_programs
 from tracer.events import Action
 from tracer.rules.policing import policy_checks
-from tracer.rules.policy import Policy, parse_policy
+from tracer.rules.policy import Policy
 
 _PRIME, _MASK = 0x100000001B3, (1 << 64) - 1
 
@@ -82,7 +80,7 @@ _PATTERNS = st.one_of(
 
 
 def policy_of(patterns: list[str]) -> Policy:
-    return parse_policy(Path("p"), f"process: {{exec: {patterns!r}}}".encode())
+    return Policy.model_validate({"process": {"exec": list(patterns)}})
 
 
 @given(st.lists(_PATTERNS, max_size=4), _PATHS)
