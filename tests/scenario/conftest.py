@@ -8,12 +8,12 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
 from .driver import SECONDS_MAX, Rubicon, until
-from .runtimes import Docker
+from .runtimes import Containerd, Docker, Podman
 
 Spawn = Callable[..., subprocess.Popen[bytes]]
 
@@ -86,19 +86,46 @@ def cgroup() -> Iterator[Path]:
         leaf.path.rmdir()
 
 
+Runtime = TypeVar("Runtime", Docker, Podman, Containerd)
+
+
+def started(runtime: Runtime) -> Iterator[Runtime]:
+    """One for all tests; each test finds it, and leaves it, without containers."""
+    try:
+        runtime.start()
+        yield runtime
+    finally:
+        runtime.stop()
+
+
 @pytest.fixture(scope="session")
 def dockerd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Docker]:
-    """One daemon for all tests."""
-    docker = Docker(tmp_path_factory.mktemp("docker"))
-    try:
-        docker.start()
-        yield docker
-    finally:
-        docker.stop()
+    yield from started(Docker(tmp_path_factory.mktemp("docker")))
 
 
 @pytest.fixture
 def docker(dockerd: Docker) -> Iterator[Docker]:
-    """With no containers, before and after."""
     yield dockerd
     dockerd.remove_all()
+
+
+@pytest.fixture(scope="session")
+def podmand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
+    yield from started(Podman(tmp_path_factory.mktemp("podman")))
+
+
+@pytest.fixture
+def podman(podmand: Podman) -> Iterator[Podman]:
+    yield podmand
+    podmand.remove_all()
+
+
+@pytest.fixture(scope="session")
+def containerdd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Containerd]:
+    yield from started(Containerd(tmp_path_factory.mktemp("containerd")))
+
+
+@pytest.fixture
+def containerd(containerdd: Containerd) -> Iterator[Containerd]:
+    yield containerdd
+    containerdd.remove_all()

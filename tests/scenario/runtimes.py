@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
+import json
 import os
 import shutil
 import signal
@@ -12,8 +15,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
+from typing import Any
 
-from .driver import until
+from tracer.targets.cri import Runtime
+from tracer.targets.grpc import fields, text
+
+from .driver import ROOT, until
 
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 PASSWD = "root:x:0:0::/:/bin/sh\nagent:x:1000:1000::/:/bin/sh\n"
@@ -22,17 +29,42 @@ SECONDS_MAX = 60
 
 
 def make_image(folder: Path) -> Path:
-    """A root file system of busybox alone, as an archive."""
+    """A root file system of busybox, and of the demo's stand-in for ssh, as an archive."""
     root, archive = folder / "image", folder / "image.tar"
     for name in ("bin", "etc", "proc", "tmp"):
         (root / name).mkdir(parents=True)
     shutil.copy("/bin/busybox", root / "bin/busybox")
     for name in APPLETS:
         (root / "bin" / name).symlink_to("busybox")
+    compiler = ["gcc", "-static", "-O1", "-o", root / "bin/ssh", ROOT / "scripts/demo_tool.c"]
+    subprocess.run(compiler, check=True)
     (root / "tmp").chmod(0o1777)
     (root / "etc/passwd").write_text(PASSWD)
     with tarfile.open(archive, "w") as tar:
         tar.add(root, ".")
+    return archive
+
+
+def make_archive(layer: Path) -> Path:
+    """The same as an image that `ctr images import` takes, in the form of `docker save`."""
+    archive = layer.with_name("archive.tar")
+    config = {
+        "architecture": "amd64",
+        "os": "linux",
+        "config": {"Env": ["PATH=/bin"], "Entrypoint": ["/bin/sleep", "100000"]},
+        "rootfs": {
+            "type": "layers",
+            "diff_ids": [f"sha256:{hashlib.sha256(layer.read_bytes()).hexdigest()}"],
+        },
+    }
+    manifest = [{"Config": "config.json", "RepoTags": ["docker.io/library/box:1"], "Layers": ["layer.tar"]}]
+    with tarfile.open(archive, "w") as tar:
+        tar.add(layer, "layer.tar")
+        for name, content in (("config.json", config), ("manifest.json", manifest)):
+            data = json.dumps(content).encode()
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
     return archive
 
 
@@ -44,6 +76,7 @@ class Daemon:
             self._process = subprocess.Popen(
                 command, stdout=output, stderr=output, env=environment, start_new_session=True
             )
+        self.pid = self._process.pid
 
     def stop(self) -> None:
         self._process.send_signal(signal.SIGTERM)
@@ -109,7 +142,7 @@ class Docker:
 
 @dataclass
 class Podman:
-    """Podman with a place of its own for everything; `serve` starts its service, `program` is the command."""
+    """Podman with a place of its own for everything: a service, and `program`, the command."""
 
     folder: Path
     daemons: list[Daemon] = field(default_factory=list)
@@ -135,8 +168,6 @@ class Podman:
         )
         self.program.chmod(0o755)
         self.do("import", make_image(self.folder), "box:1")
-
-    def serve(self) -> None:
         command: list[str | Path] = [self.program, "system", "service", "--time=0", f"unix://{self.socket}"]
         self.daemons.append(Daemon(command, self.folder / "service.log", self.environment))
         until(self.socket.is_socket, "podman to listen")
@@ -171,27 +202,42 @@ class Podman:
 
 @dataclass
 class Containerd:
-    """A containerd; `do` is `ctr`."""
+    """A containerd; `do` is `ctr`, and `cri` what kubelet asks."""
 
     folder: Path
     daemons: list[Daemon] = field(default_factory=list)
     execs: Iterator[int] = field(default_factory=count)
 
     @property
+    def socket(self) -> Path:
+        return self.folder / "containerd.sock"
+
+    @property
+    def cri(self) -> Runtime:
+        return Runtime(str(self.socket))
+
+    @property
     def environment(self) -> dict[str, str]:
-        address = self.folder / "containerd.sock"
-        return {"PATH": PATH, "HOME": str(self.folder), "CONTAINERD_ADDRESS": str(address)}
+        return {"PATH": PATH, "HOME": str(self.folder), "CONTAINERD_ADDRESS": str(self.socket)}
 
     def start(self) -> None:
+        """What runc keeps of its containers is in a folder of its own, too."""
         configuration = self.folder / "config.toml"
+        cri = 'plugins."io.containerd.grpc.v1.cri"'
         configuration.write_text(
             f'version = 2\nroot = "{self.folder}/root"\nstate = "{self.folder}"\n'
-            f'[grpc]\n  address = "{self.folder}/containerd.sock"\n'
+            f'[grpc]\n  address = "{self.socket}"\n'
+            f'[{cri}]\n  sandbox_image = "box:1"\n  restrict_oom_score_adj = true\n'
+            f"  disable_apparmor = true\n"
+            f'[{cri}.cni]\n  conf_dir = "{self.folder}/cni"\n'
+            f'[{cri}.containerd.runtimes.runc]\n  runtime_type = "io.containerd.runc.v2"\n'
+            f'[{cri}.containerd.runtimes.runc.options]\n  Root = "{self.folder}/runc"\n'
         )
         command: list[str | Path] = ["containerd", "--config", configuration]
         self.daemons.append(Daemon(command, self.folder / "containerd.log", self.environment))
         until(lambda: not self._ask("version").returncode, "containerd to answer")
-        make_image(self.folder)
+        archive = make_archive(make_image(self.folder))
+        self.do("--namespace", "k8s.io", "images", "import", archive)
 
     def _ask(self, *argv: str | Path) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -208,26 +254,63 @@ class Containerd:
         assert done.returncode == 0, f"ctr {argv}: {done.stderr}"
         return done.stdout.strip()
 
-    def run(
-        self, name: str, *command: str, options: tuple[str, ...] = (), namespace: str = "default"
-    ) -> None:
-        root = self.folder / "image"
+    def run(self, name: str, *command: str, options: tuple[str, ...] = ()) -> None:
         self.do(
-            "--namespace", namespace, "run", "--detach", "--env", "PATH=/bin", "--rootfs", *options,
-            root, name, *command,
+            "run", "--detach", "--env", "PATH=/bin", "--runc-root", self.folder / "runc", *options,
+            "--rootfs", self.folder / "image", name, *command,
         )  # fmt: skip
 
-    def exec(self, name: str, *command: str, namespace: str = "default") -> None:
-        self.do("--namespace", namespace, "task", "exec", "--exec-id", f"x{next(self.execs)}", name, *command)
+    def exec(self, name: str, *command: str) -> str:
+        return self.do("task", "exec", "--exec-id", f"x{next(self.execs)}", name, *command)
 
     def remove_all(self) -> None:
-        for namespace in ("default", "k8s.io"):
-            for name in self._ask("--namespace", namespace, "task", "list", "--quiet").stdout.split():
-                self._ask("--namespace", namespace, "task", "delete", "--force", name)
-            for name in self._ask("--namespace", namespace, "container", "list", "--quiet").stdout.split():
-                self._ask("--namespace", namespace, "container", "delete", name)
+        for each in map(fields, self.cri.ask("ListPodSandbox", {}).get(1, ())):
+            self.cri.ask("StopPodSandbox", {1: text(each, 1)})
+            self.cri.ask("RemovePodSandbox", {1: text(each, 1)})
+        for name in self._ask("task", "list", "--quiet").stdout.split():
+            self._ask("task", "delete", "--force", name)
+        for name in self._ask("container", "list", "--quiet").stdout.split():
+            self._ask("container", "delete", name)
 
     def stop(self) -> None:
         self.remove_all()
         for daemon in self.daemons:
             daemon.stop()
+
+
+@dataclass
+class Pod:
+    """A pod as kubelet has it made: through CRI, in the network of the machine, as there is no other here."""
+
+    containerd: Containerd
+    name: str
+    namespace: str
+    uid: str
+    id: str = ""
+
+    @property
+    def _namespaces(self) -> dict[int, int]:
+        """NamespaceOption: network and ipc of the node, pid of each container's own."""
+        return {1: 2, 2: 1, 3: 2}
+
+    @property
+    def _config(self) -> dict[int, Any]:
+        """PodSandboxConfig."""
+        linux = {1: f"/kubepods/besteffort/pod{self.uid}", 2: {1: self._namespaces}}
+        return {1: {1: self.name, 2: self.uid, 3: self.namespace}, 8: linux}
+
+    def start(self) -> None:
+        self.id = text(self.containerd.cri.ask("RunPodSandbox", {1: self._config}), 1)
+
+    def run(self, name: str, *command: str) -> str:
+        """Start a container in it; its id."""
+        config = {1: {1: name}, 2: {1: "box:1"}, 3: command, 15: {2: {3: self._namespaces}}}
+        asked = {1: self.id, 2: config, 3: self._config}
+        container = text(self.containerd.cri.ask("CreateContainer", asked), 1)
+        self.containerd.cri.ask("StartContainer", {1: container})
+        return container
+
+    def exec(self, container: str, *command: str) -> str:
+        """What it wrote on stdout and stderr."""
+        done = self.containerd.cri.ask("ExecSync", {1: container, 2: command, 3: SECONDS_MAX})
+        return text(done, 1) + text(done, 2)

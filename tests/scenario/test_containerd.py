@@ -2,32 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from .attached import attach, containers, end, programs
 from .driver import Events, Rubicon, until
-from .runtimes import Containerd
+from .runtimes import Containerd, Pod
 
-POD = "12345678-90ab-cdef-1234-567890abcdef"
-PAUSE, AGENT, TOOL = (digit * 64 for digit in "abc")
-
-
-@pytest.fixture(scope="session")
-def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Containerd]:
-    containerd = Containerd(tmp_path_factory.mktemp("containerd"))
-    try:
-        containerd.start()
-        yield containerd
-    finally:
-        containerd.stop()
-
-
-@pytest.fixture
-def containerd(daemon: Containerd) -> Iterator[Containerd]:
-    yield daemon
-    daemon.remove_all()
+UID = "12345678-90ab-cdef-1234-567890abcdef"
 
 
 def test_a_container_by_id(rubicon: Rubicon, containerd: Containerd) -> None:
@@ -42,18 +23,11 @@ def test_a_container_by_id(rubicon: Rubicon, containerd: Containerd) -> None:
     assert {each["user"]["name"] for each in events.of("file_write")} == {"root"}
 
 
-def start_pod(containerd: Containerd, *names: str) -> None:
-    """As the CRI of containerd lays it out for kubelet: annotations, and a cgroup around all of it."""
-    notes = {"sandbox-name": "agent-0", "sandbox-namespace": "training", "sandbox-id": PAUSE}
-    for container, name in ((PAUSE, ""), (AGENT, "agent"), (TOOL, "tool")):
-        if name not in names:
-            continue
-        own = {"container-type": "sandbox"}
-        if name:
-            own = {"container-type": "container", "container-name": name, "image-name": "box:1"}
-        options = [f"--cgroup=/kubepods/besteffort/pod{POD}/{container}"]
-        options += [f"--annotation=io.kubernetes.cri.{key}={value}" for key, value in (notes | own).items()]
-        containerd.run(container, "sleep", "1000", options=tuple(options), namespace="k8s.io")
+@pytest.fixture
+def pod(containerd: Containerd) -> Pod:
+    pod = Pod(containerd, "agent-0", "training", UID)
+    pod.start()
+    return pod
 
 
 def ran(rubicon: Rubicon) -> list[tuple[str, ...]]:
@@ -61,19 +35,27 @@ def ran(rubicon: Rubicon) -> list[tuple[str, ...]]:
     return programs(Events(each for each in rubicon.export()[:-1] if each["event"]["kind"] != "alert"))
 
 
-@pytest.mark.parametrize("word", ["pod:training/agent-0", f"pod:{POD}"])
-def test_a_pod(rubicon: Rubicon, containerd: Containerd, word: str) -> None:
-    """All that is in it, and what starts in it later."""
-    start_pod(containerd, "", "agent")
-    watching = attach(rubicon, containerd.environment, word)
-    containerd.exec(AGENT, "touch", "/tmp/x", namespace="k8s.io")
-    start_pod(containerd, "tool")
-    until(lambda: ("sleep", "1000") in ran(rubicon), "its program to run")
+WAYS = {"cri": "pod:training/agent-0", "bundles": "pod:training/agent-0", "cgroup": f"pod:{UID}"}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_pod(rubicon: Rubicon, containerd: Containerd, pod: Pod, way: str) -> None:
+    """All that is in it, and what starts in it later: asked of CRI, found where that does not answer, and by
+    the names of cgroups alone.
+    """
+    agent = pod.run("agent", "/bin/sleep", "1000")
+    environment = containerd.environment
+    if way == "bundles":
+        environment = {**environment, "CONTAINER_RUNTIME_ENDPOINT": "/nowhere"}
+    watching = attach(rubicon, environment, WAYS[way])
+    pod.exec(agent, "/bin/touch", "/tmp/x")
+    pod.run("tool", "/bin/sleep", "2000")
+    until(lambda: ("/bin/sleep", "2000") in ran(rubicon), "its program to run")
     events = end(rubicon, watching)
-    assert {("touch", "/tmp/x"), ("sleep", "1000")} == set(programs(events))
-    if word == f"pod:{POD}":  # by its cgroup alone: no more is known
+    assert {("/bin/touch", "/tmp/x"), ("/bin/sleep", "2000")} == set(programs(events))
+    if way == "cgroup":  # no more is known
         return
-    assert containers(events) == {("containerd", PAUSE, ""), ("containerd", AGENT, "agent")}
+    assert containers(events) == {("containerd", pod.id, ""), ("containerd", agent, "agent")}
     facts = {"type": "kubernetes", "namespace": "training", "resource": {"type": "pod", "name": "agent-0"}}
     assert all(each["orchestrator"] == facts for each in events)
 

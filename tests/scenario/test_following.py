@@ -59,40 +59,29 @@ def told(rubicon: Rubicon) -> list[str]:
     return [each["container"]["id"] for each in rubicon.export()[:-1] if "container" in each]
 
 
-def test_podman(rubicon: Rubicon, tmp_path: Path) -> None:
+def test_podman(rubicon: Rubicon, podman: Podman) -> None:
     """It may tell of a container that runs already: that is said, and it is watched from there on."""
-    podman = Podman(tmp_path)
-    try:
-        podman.start()
-        podman.serve()
-        watching = attach(rubicon, podman.environment, "--label", "team=red")
-        container = podman.run("web", "sleep", "1000", options=("--label", "team=red"))
-        podman.run("other", "sleep", "1000")
-        until(lambda: container in "".join(told(rubicon)), "the container to be known")
-        podman.do("exec", "web", "touch", "/tmp/x")
-        podman.do("exec", "other", "touch", "/tmp/y")
-        events = end(rubicon, watching)
-    finally:
-        podman.stop()
+    watching = attach(rubicon, podman.environment, "--label", "team=red")
+    container = podman.run("web", "sleep", "1000", options=("--label", "team=red"))
+    podman.run("other", "sleep", "1000")
+    until(lambda: container in "".join(told(rubicon)), "the container to be known")
+    podman.do("exec", "web", "touch", "/tmp/x")
+    podman.do("exec", "other", "touch", "/tmp/y")
+    events = end(rubicon, watching)
     seen = programs(events)
     assert seen == [("sleep", "1000"), ("touch", "/tmp/x")] or "podman:web was told of late" in watching.err
     assert seen[-1] == ("touch", "/tmp/x")
     assert containers(events) == {("podman", container, "web")}
 
 
-def test_containerd(rubicon: Rubicon, tmp_path: Path) -> None:
-    containerd = Containerd(tmp_path)
-    try:
-        containerd.start()
-        watching = attach(rubicon, containerd.environment, "--label", "team=red")
-        containerd.run("box-1", "sleep", "1000", options=("--label", "team=red"))
-        containerd.run("box-2", "sleep", "1000")
-        containerd.exec("box-1", "touch", "/tmp/x")
-        until(lambda: "box-1" in told(rubicon), "the container to be known")
-        containerd.exec("box-1", "touch", "/tmp/y")
-        events = end(rubicon, watching)
-    finally:
-        containerd.stop()
+def test_containerd(rubicon: Rubicon, containerd: Containerd) -> None:
+    watching = attach(rubicon, containerd.environment, "--label", "team=red")
+    containerd.run("box-1", "sleep", "1000", options=("--label", "team=red"))
+    containerd.run("box-2", "sleep", "1000")
+    containerd.exec("box-1", "touch", "/tmp/x")
+    until(lambda: "box-1" in told(rubicon), "the container to be known")
+    containerd.exec("box-1", "touch", "/tmp/y")
+    events = end(rubicon, watching)
     assert containers(events) == {("containerd", "box-1", "box-1")}
 
 

@@ -2,30 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from .attached import attach, containers, end, programs
 from .driver import Rubicon
 from .runtimes import PATH, Podman
-
-
-@pytest.fixture(scope="session")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
-    podman = Podman(tmp_path_factory.mktemp("podman"))
-    try:
-        podman.start()
-        podman.serve()
-        yield podman
-    finally:
-        podman.stop()
-
-
-@pytest.fixture
-def podman(installed: Podman) -> Iterator[Podman]:
-    yield installed
-    installed.remove_all()
 
 
 @pytest.mark.parametrize("way", ["service", "program"])

@@ -10,9 +10,9 @@
 
 One file a kind of target: `docker`, `podman`, `containerd`, `pods`, `units`, `cgroups` and `processes`
 (psutil is used there alone); `container` has what containers of all runtimes have in common, `unixhttp` how
-to ask Docker, `roster` all that is there. A target says what to watch and nothing of
-how: `tracer.session` hands it to the source. Imported by `tracer.session` and `tracer.cli`; imports only
-`tracer.errors`, `tracer.text` and `tracer.cgroup_names`.
+to ask Docker, `cri` and `grpc` how to ask what kubelet asks, `roster` all that is there. A target says what
+to watch and nothing of how: `tracer.session` hands it to the source. Imported by `tracer.session` and
+`tracer.cli`; imports only `tracer.errors`, `tracer.text` and `tracer.cgroup_names`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Pods of Kubernetes: by the CRI of containerd where that is, else by the names kubelet gives cgroups.
+"""Pods of Kubernetes: by the socket that kubelet asks (CRI); where that does not answer, by what containerd
+runs them from; else by the names that kubelet gives cgroups.
 
 Of a pod the cgroup around all its containers is watched, so that those it starts later are seen, too, and
 each container that is there by itself, so that its events carry its name.
@@ -8,12 +9,14 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 
 from tracer.cgroup_names import pod_uid
 from tracer.errors import TargetError
-from tracer.targets import cgroups, containerd
+from tracer.targets import cgroups, containerd, cri
 from tracer.targets.container import Container, Place, place_of
 from tracer.text import printable
 
@@ -38,11 +41,20 @@ def find(name: str) -> tuple[Place | None, list[Container]]:
 def by_name() -> dict[str, list[Container]]:
     """The containers of each pod, the one that holds its namespaces among them."""
     pods: dict[str, list[Container]] = defaultdict(list)
-    for _namespace, bundle in containerd.bundles():
-        container = containerd.read(bundle)
-        if container and container.pod:
+    for container in _containers():
+        if container.pod:
             pods[f"{container.namespace}/{container.pod}"].append(container)
     return dict(pods)
+
+
+def _containers() -> Iterator[Container]:
+    silent = True
+    for runtime in cri.engines():
+        with suppress(OSError):
+            yield from list(runtime.containers())
+            silent = False
+    if silent:
+        yield from filter(None, (containerd.read(bundle) for _namespace, bundle in containerd.bundles()))
 
 
 def _around(containers: list[Container]) -> Place | None:

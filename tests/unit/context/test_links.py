@@ -125,6 +125,8 @@ def test_agrees_with_the_kernel(
     root = Path(os.path.realpath(tmp_path_factory.mktemp("links")))
     links = Links()
     for asked in acts:
+        if not all(_stays_inside(root, path) for path in (asked[1], asked[3])):
+            continue
         try:
             _do(links, root, asked)
         except OSError:
@@ -134,6 +136,11 @@ def test_agrees_with_the_kernel(
     except OSError:
         return
     assert links.resolved(str(root), name, follow=True) == found
+
+
+def _stays_inside(root: Path, path: str) -> bool:
+    """A link to ".." leads to a folder where other examples have left something."""
+    return Path(os.path.realpath((root / path).parent)).is_relative_to(root)
 
 
 def _do(links: Links, root: Path, asked: tuple[str, str, str, str]) -> None:
