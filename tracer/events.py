@@ -123,6 +123,7 @@ class Response(StrEnum):
     ALERT = "alert"  # say it
     FREEZE = "freeze"  # hold the whole scope still until somebody thaws it
     KILL = "kill"  # end the process
+    KILL_SCOPE = "kill-scope"  # end the whole scope
     DENY = "deny"  # refuse the act before it is done
     THAW = "thaw"  # let a frozen scope go on; only ever asked for by a person
 
@@ -631,7 +632,8 @@ class Taken:
     in_kernel   done by a probe, before the act came to its end
     by          who asked for it: "" is the rule, else a user
     event       the number of the event that broke the rule, 0 without one
-    subject     None: the whole scope
+    subject     None: a whole scope, or all of them
+    scope       for which it was, 0 for all of the session; `target` is what the user called it
     """
 
     time_ns: int
@@ -644,3 +646,5 @@ class Taken:
     event: int = 0
     rule: Rule | None = None
     subject: Subject | None = None
+    scope: int = 0
+    target: str = ""

@@ -86,6 +86,10 @@ def action_record(taken: Taken) -> dict[str, Any]:
         record["by"] = taken.by
     if taken.event:
         record["event"] = taken.event
+    if taken.scope:
+        record["scope"] = taken.scope
+    if taken.target:
+        record["target"] = taken.target
     if taken.rule:
         record["rule"] = rule_record(taken.rule)
     if taken.subject:
@@ -117,6 +121,8 @@ def read_action(record: Mapping[str, Any]) -> Taken:
         event=number(record, "event", 0),
         rule=None if rule is None else read_rule(rule),
         subject=None if process is None else _read_subject(process),
+        scope=number(record, "scope", 0),
+        target=text(record, "target", ""),
     )
 
 

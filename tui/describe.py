@@ -60,7 +60,12 @@ _SHORT_ACTIONS = {
 
 def deed(taken: Taken) -> str:
     """What was done about a violation, in a word or two."""
-    done = {Response.KILL: "killed", Response.FREEZE: "frozen", Response.DENY: "refused"}
+    done = {
+        Response.KILL: "killed",
+        Response.KILL_SCOPE: "all killed",
+        Response.FREEZE: "frozen",
+        Response.DENY: "refused",
+    }
     word = done.get(taken.response, taken.response.value)
     match taken.result:
         case Result.DONE:

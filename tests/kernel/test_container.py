@@ -131,7 +131,7 @@ def test_a_cgroup_that_is_gone_leaves_nothing(own_source: ProbeSource, make: Mak
     own_source.await_all_containers()
     for number in range(101):
         make(f"{number:064x}").remove()
-    assert own_source.scope_cgroups() == []
+    assert own_source.scope_cgroups() == {}
 
 
 def test_a_cgroup_of_version_1(own_source: ProbeSource, triggers: Triggers) -> None:
@@ -159,4 +159,4 @@ def test_a_cgroup_of_version_1(own_source: ProbeSource, triggers: Triggers) -> N
     finally:
         inner.rmdir()
         box.rmdir()
-    assert own_source.scope_cgroups() == []
+    assert own_source.scope_cgroups() == {}

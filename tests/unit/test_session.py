@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from tests import wire
 from tests.records import SESSION, execve, leave, opened
-from tracer.capture import Drained
+from tracer.capture import Drained, ScopeCgroup
 from tracer.errors import AbiMismatch, CaptureError, TargetError
 from tracer.events import Action, Event, File, Level, Match, Rule, RuleKind, Violation
 from tracer.export import session_facts, write_jsonl
@@ -86,9 +86,12 @@ class FakeSource:
     def sweep(self) -> None:
         self._act("sweep")
 
-    def members(self) -> list[int]:
+    def members(self) -> dict[int, int]:
         self._act("members")
-        return self.pids
+        return dict.fromkeys(self.pids, 1)
+
+    def scope_cgroups(self) -> dict[ScopeCgroup, int]:
+        return {}
 
     def losses(self) -> dict[str, int]:
         self._act("losses")

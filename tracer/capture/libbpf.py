@@ -222,6 +222,25 @@ def run_program(fd: int, name: str) -> int:
     return int(options.retval)
 
 
+def keys_of(fd: int, size: int, most: int) -> list[bytes]:
+    """Of a map, by its descriptor; not many more than `most`, as a walk begins anew where a key has gone."""
+    found: list[bytes] = []
+    key, following = None, ctypes.create_string_buffer(size)
+    while len(found) <= most and not library().bpf_map_get_next_key(fd, key, following):
+        key = following.raw
+        found.append(key)
+    return found
+
+
+def items_of(fd: int, key_size: int, value_size: int, most: int) -> dict[bytes, bytes]:
+    found: dict[bytes, bytes] = {}
+    value = ctypes.create_string_buffer(value_size)
+    for key in keys_of(fd, key_size, most):
+        if not library().bpf_map_lookup_elem(fd, key, value):
+            found[key] = value.raw
+    return found
+
+
 class Map:
     """A map of a loaded object."""
 
@@ -266,14 +285,11 @@ class Map:
 
     def keys(self, size: int) -> list[bytes]:
         """All keys, each of `size` bytes; what comes and goes meanwhile may be missing."""
-        found: list[bytes] = []
-        key, following = None, ctypes.create_string_buffer(size)
-        while not self._library.bpf_map_get_next_key(self.fd, key, following):
-            key = following.raw
-            found.append(key)
-            if len(found) > self.max_entries:
-                break
-        return found
+        return keys_of(self.fd, size, self.max_entries)
+
+    def items(self, key_size: int, value_size: int) -> dict[bytes, bytes]:
+        """All entries; what comes and goes meanwhile may be missing."""
+        return items_of(self.fd, key_size, value_size, self.max_entries)
 
 
 class Object:

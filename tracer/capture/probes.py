@@ -7,20 +7,21 @@ import os
 import select
 import struct
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
 from tracer.capture.guard import Guard
 from tracer.capture.ring import Ring
-from tracer.capture.source import Drained, Wanted
+from tracer.capture.source import Drained, ScopeCgroup, Wanted
 from tracer.errors import CaptureError, RubiconError
 from tracer.records import Kind
 
 _BULK_KINDS = frozenset({*range(Kind.OPEN, Kind.CHOWN + 1), Kind.FLOW})
 _BULK_LOSSES = frozenset({"RB_LOST_FILE"})
 _V1_CGROUP = 1 << 63  # V1_CGROUP in scope.h
+_MEMBER = struct.Struct("=QIIQ")  # struct member in scope.h: start, scope, has_requests, look
 _CONTAINER_NAME_BYTES = 64  # CONTAINER_NAME_LEN in container.bpf.c
 _PASSES_MAX = 64  # over all processes until nobody joins; each pass reaches at least a generation further
 
@@ -36,7 +37,7 @@ class LoadedMap(Protocol):
 
     def delete(self, key: bytes) -> None: ...
 
-    def keys(self, size: int) -> list[bytes]: ...
+    def items(self, key_size: int, value_size: int) -> dict[bytes, bytes]: ...
 
 
 class Probes(Protocol):
@@ -206,14 +207,13 @@ class ProbeSource:
         self.probes.run("sweep")
         self.probes.run("sweep_requests")
 
-    def members(self) -> Iterable[int]:
-        return [int.from_bytes(key, "little") for key in self.probes.map("members").keys(4)]
+    def members(self) -> dict[int, int]:
+        entries = self.probes.map("members").items(4, _MEMBER.size)
+        return {int.from_bytes(key, "little"): _MEMBER.unpack(value)[1] for key, value in entries.items()}
 
-    def scope_cgroups(self) -> list[int]:
-        """The ids of the cgroups that are scopes now."""
-        return [
-            int.from_bytes(key, "little") & ~_V1_CGROUP for key in self.probes.map("scope_cgroups").keys(8)
-        ]
+    def scope_cgroups(self) -> dict[ScopeCgroup, int]:
+        entries = self.probes.map("scope_cgroups").items(8, 4)
+        return {_scope_cgroup(key): int.from_bytes(value, "little") for key, value in entries.items()}
 
     def losses(self) -> dict[str, int]:
         counts = self._loss_counts()
@@ -249,6 +249,11 @@ class ProbeSource:
         self._poll.close()
         with suppress(RubiconError):
             self.probes.close()
+
+
+def _scope_cgroup(key: bytes) -> ScopeCgroup:
+    number = int.from_bytes(key, "little")
+    return ScopeCgroup(number & ~_V1_CGROUP, 1 if number & _V1_CGROUP else 2)
 
 
 def _container_name(name: str) -> bytes:

@@ -10,7 +10,7 @@ import errno
 import os
 from collections.abc import Iterable
 
-from tracer.capture.libbpf import id_of, library
+from tracer.capture.libbpf import id_of, items_of, keys_of, library
 from tracer.errors import KernelError
 
 # enum bpf_prog_type and enum bpf_attach_type, by the section a program would have in an object
@@ -91,12 +91,11 @@ class RawMap:
 
     def keys(self, size: int) -> list[bytes]:
         """All keys, each of `size` bytes; what comes and goes meanwhile may be missing."""
-        found: list[bytes] = []
-        key, following = None, ctypes.create_string_buffer(size)
-        while len(found) <= self.max_entries and not library().bpf_map_get_next_key(self.fd, key, following):
-            key = following.raw
-            found.append(key)
-        return found
+        return keys_of(self.fd, size, self.max_entries)
+
+    def items(self, key_size: int, value_size: int) -> dict[bytes, bytes]:
+        """All entries; what comes and goes meanwhile may be missing."""
+        return items_of(self.fd, key_size, value_size, self.max_entries)
 
     def close(self) -> None:
         if self.fd >= 0:

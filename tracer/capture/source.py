@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -22,6 +22,14 @@ class Wanted:
 
     pid: int
     silent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeCgroup:
+    """A cgroup that is a scope; of version 1 one of the hierarchy of the pids controller."""
+
+    id: int
+    version: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +87,8 @@ class Source(Protocol):
         """Await it no more; if it runs, it stays watched."""
         ...
 
-    def scope_cgroups(self) -> Iterable[int]:
-        """The ids of the cgroups that are watched now."""
+    def scope_cgroups(self) -> Mapping[ScopeCgroup, int]:
+        """The cgroups that are watched now, each with its scope."""
         ...
 
     def wait(self, timeout_seconds: float) -> bool:
@@ -93,8 +101,8 @@ class Source(Protocol):
         """Report written files whose last holder went unseen; for now and then."""
         ...
 
-    def members(self) -> Iterable[int]:
-        """Pids (of the initial namespace) of the processes watched now."""
+    def members(self) -> Mapping[int, int]:
+        """The processes watched now, by pid (of the initial namespace), each with its scope."""
         ...
 
     def losses(self) -> dict[str, int]:

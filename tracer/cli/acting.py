@@ -15,13 +15,22 @@ def add_session(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("session", metavar="SESSION", help="the id of a session, its beginning, or its trace")
 
 
-def act(session: str, command: str) -> int:
+def add_scope(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--scope",
+        metavar="TARGET",
+        default="",
+        help="only what belongs to this target of the session, as in docker:web; by default all of it",
+    )
+
+
+def act(args: argparse.Namespace, command: str) -> int:
     """Raises RubiconError when the session does not run, or does not answer."""
-    trace = find_trace(session)
+    trace = find_trace(args.session)
     with Reader(trace) as reader:
         if not reader.is_live():
             raise RubiconError(f"the session of {printable(str(trace))} has ended")
-    reply = ask(trace, command)
+    reply = ask(trace, command, scope=args.scope)
     say(printable(reply.message))
     return EXIT_OK if reply.ok else EXIT_FAILED
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from tracer.cli.acting import act, add_session
+from tracer.cli.acting import act, add_scope, add_session
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -14,8 +14,9 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         description="Hold all that a live session watches still, until it is thawed.",
     )
     add_session(parser)
+    add_scope(parser)
     parser.set_defaults(handler=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    return act(args.session, "freeze")
+    return act(args, "freeze")

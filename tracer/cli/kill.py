@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from tracer.cli.acting import act, add_session
+from tracer.cli.acting import act, add_scope, add_session
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -15,8 +15,9 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "then, if it does not watch a cgroup.",
     )
     add_session(parser)
+    add_scope(parser)
     parser.set_defaults(handler=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    return act(args.session, "kill")
+    return act(args, "kill")

@@ -107,10 +107,9 @@ def _watch(live: Live, child: Command, signals: Signals, *, wait: bool) -> int:
 
 def _start(live: Live, child: Command, leaf: Leaf | None) -> None:
     try:
-        live.session.watch(Target("run", pid=child.pid), silent=True)
-        if leaf:
-            leaf.add(child.pid)
-            live.session.holds(leaf.path)
+        inside = leaf is not None and leaf.add(child.pid)
+        folder = leaf.path if leaf and inside else None
+        live.session.watch(Target("run", pid=child.pid), silent=True, folder=folder)
         live.session.start()
     except BaseException:
         child.give_up()

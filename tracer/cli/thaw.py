@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from tracer.actions import kept
-from tracer.cli.acting import act, add_session, say
+from tracer.cli.acting import act, add_scope, add_session, say
 from tracer.errors import EXIT_OK, RubiconError
 from tracer.text import printable
 from tracer.trace import default_folder
@@ -19,6 +19,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         description="Let what a session has frozen go on; also what one that was killed left frozen.",
     )
     add_session(parser)
+    add_scope(parser)
     parser.set_defaults(handler=run)
 
 
@@ -26,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
     for path in kept.abandoned(default_folder()):
         if path.name.removesuffix(kept.SUFFIX).startswith(args.session):
             return _thaw_abandoned(path)
-    return act(args.session, "thaw")
+    return act(args, "thaw")
 
 
 def _thaw_abandoned(path: Path) -> int:

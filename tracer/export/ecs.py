@@ -64,6 +64,7 @@ _ACTION_TYPES = {
     Response.FREEZE: "change",
     Response.THAW: "change",
     Response.KILL: "end",
+    Response.KILL_SCOPE: "end",
     Response.DENY: "denied",
 }
 _ACTION_OUTCOMES = {
@@ -206,6 +207,10 @@ def action_document(taken: Taken, session: SessionFacts) -> dict[str, Any]:
             },
         },
     }
+    if taken.scope:
+        document["rubicon"]["scope"] = taken.scope
+    if taken.target:
+        document["rubicon"]["target"] = valid_unicode(taken.target)
     if taken.by:
         document["rubicon"]["action"]["by"] = valid_unicode(taken.by)
     if taken.event:

@@ -43,8 +43,8 @@ def _check_tag(tag: str) -> str:
 def _check_response(response: object) -> object:
     if response == "deny":
         raise ValueError('"deny" is for policies: a detection matches what has been done')
-    if response not in ("alert", "freeze", "kill"):
-        raise ValueError(f"{response!r} is not one of alert, freeze, kill")
+    if response not in ("alert", "freeze", "kill", "kill-scope"):
+        raise ValueError(f"{response!r} is not one of alert, freeze, kill, kill-scope")
     return response
 
 

@@ -4,7 +4,7 @@
     description: ...              optional
     extends: coding-agent         optional: a profile, a file, or several (`tracer.rules.inheritance`)
     variables: {out: /srv/out}    optional, for entries such as "${out}/**" (`tracer.rules.variables`)
-    on_violation: alert           alert, freeze, kill or deny, in all sections that do not say otherwise
+    on_violation: alert           in all sections that do not say otherwise, see below
     files:
       level: high                 optional, of the violations: informational low medium high critical
       on_violation: kill          optional, in this section
@@ -21,12 +21,13 @@ A section, or a list, that is not there is not judged; an empty list allows noth
 on_violation is done with `--enforce` only; without it the violation says what would have been done.
 
 alert           say it
-freeze          hold all that is watched still, until `rubicon thaw`
+freeze          hold the whole scope still, until `rubicon thaw`: each target of a session is one
 kill            end the process that did it, and no other: what it had started lives on. Who connects where no
                 entry of `network.connect` lets it is killed before it has connected, if all entries are
                 addresses; who becomes a program that no entry of `process.exec` can stand for, before the
                 program has begun (a wildcard stands for anything there). In all other cases it is killed some
                 milliseconds after the act.
+kill-scope      end all that is in the scope; who did it at once where `kill` would
 deny            `network` only: the kernel refuses to connect or to send a datagram (EPERM), and to make
                 internet sockets that are neither TCP nor UDP. Unix sockets, and what was connected before the
                 attach, are not refused. A domain is allowed at the addresses that the engine was told before
@@ -80,8 +81,8 @@ def _check_program(pattern: str) -> str:
 
 
 def _check_response(response: object) -> object:
-    if response not in ("alert", "freeze", "kill", "deny"):
-        raise ValueError(f"{response!r} is not one of alert, freeze, kill, deny")
+    if response not in ("alert", "freeze", "kill", "kill-scope", "deny"):
+        raise ValueError(f"{response!r} is not one of alert, freeze, kill, kill-scope, deny")
     return response
 
 
@@ -191,7 +192,7 @@ def policy_of(keys: Mapping[str, Any], document: Document) -> Policy:
     return policy
 
 
-_NO_DENY = '"deny" is for network only: files and process can be alert, freeze or kill'
+_NO_DENY = '"deny" is for network only: files and process can be alert, freeze, kill or kill-scope'
 
 
 def _denied(policy: Policy) -> Iterator[tuple[str, ...]]:

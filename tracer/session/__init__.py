@@ -6,6 +6,7 @@
 - `drain` copies what the probes hand over into the trace and does nothing else, so that judging may fall
   behind while nothing is lost.
 - `judge` follows the trace as any reader does, and appends what broke a rule.
+- `scopes` knows who is in which scope, and what it is called.
 - `guard` has connections refused that a policy does not allow.
 - `enforce` does what a rule wants done about a violation, or a person by the control socket.
 - `resolver` (a thread, when a policy allows domains by name) asks where they are, and has that recorded.
@@ -29,6 +30,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from pydantic import BaseModel, ConfigDict
+
 from tracer.actions import kept as kept_file
 from tracer.capture import Source
 from tracer.control import Command, Peer, Reply, Server, control_path
@@ -44,6 +47,7 @@ from tracer.session.judge import Judging
 from tracer.session.outbox import Outbox
 from tracer.session.record import engine_facts
 from tracer.session.resolver import Resolver
+from tracer.session.scopes import Scopes
 from tracer.session.watched import Watched
 from tracer.targets import Target
 from tracer.targets.selection import Selection
@@ -102,6 +106,14 @@ class Callbacks:
     on_action: Callable[[Taken], object] = lambda _: None
 
 
+class OnScope(BaseModel):
+    """Of a command: the target as it was named, or the number of a scope; "" is all that is watched."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    scope: str = ""
+
+
 @dataclass(slots=True)
 class _Tally:
     actions: Counter[Action] = field(default_factory=Counter)
@@ -135,12 +147,13 @@ class Session:
         kept: Path | None = None,
     ) -> None:
         self._source = source
+        self._scopes = Scopes(source)
         self._callbacks = callbacks
         self._tally = _Tally()
         self._outcome: Outcome | None = None
         self._error: BaseException | None = None
         self._outbox = Outbox()
-        self._watched = Watched(source, self._outbox.add)
+        self._watched = Watched(source, self._scopes, self._outbox.add)
         self._following: Following | None = None
         self._wake: Callable[[], object] = lambda: None
         self._anchor = self._make_anchor(anchor, first[0]) if anchor else None
@@ -153,7 +166,7 @@ class Session:
         )
         self._control: Server | None = None
         self._enforcer = Enforcer(
-            self._watched.as_scope(),
+            self._scopes,
             kept or trace.with_name(trace.name + kept_file.SUFFIX),
             self._outbox.add,
             callbacks.on_action,
@@ -195,16 +208,13 @@ class Session:
         if self._anchor:
             self._anchor.put(seal)
 
-    def watch(self, target: Target, *, silent: bool = False) -> int:
-        """Add a target, a scope of its own; the number of processes in it.
+    def watch(self, target: Target, *, silent: bool = False, folder: Path | None = None) -> int:
+        """Add a target, a scope of its own; the number of processes in it. `folder` is a cgroup that holds
+        nobody else.
 
         Raises TargetError when it has gone meanwhile.
         """
-        return self._watched.watch(target, silent=silent)
-
-    def holds(self, folder: Path) -> None:
-        """All that is in this cgroup is watched: an action may take it as one. For the leaf of a command."""
-        self._watched.holds(folder)
+        return self._watched.watch(target, silent=silent, folder=folder)
 
     def follow(self, selection: Selection) -> Sequence[str]:
         """Watch containers that run now and those that will; the runtimes that are asked for their names."""
@@ -213,7 +223,8 @@ class Session:
             selection,
             add=self._outbox.add,
             watch=self._watched.watch,
-            scopes=self._watched.scopes,
+            scopes=self._watched.numbers,
+            named=self._scopes,
             notice=self.notice,
         )
         self._following.start()
@@ -257,11 +268,11 @@ class Session:
         """What can be asked of a live session."""
 
         def on_scope(response: Response) -> Command:
-            def do(_arguments: object, peer: Peer) -> Reply:
-                taken = self._enforcer.command(response, str(peer))
+            def do(arguments: OnScope, peer: Peer) -> Reply:
+                taken = self._enforcer.command(response, str(peer), arguments.scope)
                 return Reply(ok=taken.result is Result.DONE, message=taken.message)
 
-            return Command(do)
+            return Command(do, OnScope)
 
         return {each.value: on_scope(each) for each in (Response.FREEZE, Response.THAW, Response.KILL)}
 
@@ -281,7 +292,7 @@ class Session:
 
     def is_empty(self) -> bool:
         """Whether nobody is watched any more."""
-        return not list(self._watched.members())
+        return not list(self._source.members())
 
     def watches(self, pid: int) -> bool:
         """Whether the process is watched; false where pids here are not those of the kernel's records."""
@@ -330,7 +341,7 @@ class Session:
         with self._keeping_error():
             self._enforcer.close()
         with self._keeping_error():
-            left = list(self._watched.members())
+            left = list(self._source.members())
         with self._keeping_error():
             self._source.detach()
         with self._keeping_error():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -10,22 +9,26 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tracer.actions.freeze import Frozen, freeze_scope, thaw
+from tracer.actions.freeze import Frozen
+from tracer.actions.held import Held
 from tracer.actions.kept import Kept
 from tracer.actions.kill import kill_process, kill_scope
-from tracer.actions.scope import Scope
 from tracer.actions.tasks import Task
+from tracer.errors import UsageError
 from tracer.events import Event, Network, NetworkType, Process, Response, Result, Subject, Taken, Violation
 from tracer.rulings import action_record
+from tracer.session.scopes import ALL, Scopes
 from tracer.targets.processes import sees_all_pids
 
 _REMEMBERED_MAX = 10_000
+_Outcome = tuple[Result, str]
 
 
 class Enforcer:
     """May be asked from any thread. `enforce` false: a violation only tells what would have been done; what a
     person asks for is done either way.
 
+    What a violation brings about concerns the scope it happened in, and no other.
     What was done about a violation is told by `tell`, for the violation itself is to be told first.
 
     `add` takes context records for the trace, `on_action` what is to be told. `kept` is where it is written
@@ -34,7 +37,7 @@ class Enforcer:
 
     def __init__(
         self,
-        scope: Scope,
+        scopes: Scopes,
         kept: Path,
         add: Callable[[Mapping[str, Any]], object],
         on_action: Callable[[Taken], object],
@@ -42,17 +45,16 @@ class Enforcer:
         enforce: bool,
         boot_offset_ns: int,
     ) -> None:
-        self._scope = scope
-        self._kept = Kept(kept)
+        self._scopes = scopes
+        self._held = Held(Kept(kept))
         self._add = add
         self._on_action = on_action
         self._untold: list[Taken] = []
         self._enforce = enforce
         self._boot_offset_ns = boot_offset_ns
         self._lock = threading.Lock()
-        self._frozen: Frozen | None = None
         self._closed = False
-        self._done: dict[tuple[Response, str, str], None] = {}
+        self._done: dict[tuple[Response, str, object], None] = {}
 
     def now_ns(self) -> int:
         """On the clock of the events: it cannot be set while a session runs."""
@@ -65,14 +67,17 @@ class Enforcer:
 
     def react(self, violation: Violation) -> None:
         """What the rule wants done, once for each process and rule. Never raises: the judging must go on."""
-        response = violation.rule.response
-        if response is Response.ALERT or self._was_done(violation, response):
+        response, answer = violation.rule.response, violation.event.answer
+        if response is Response.ALERT:
+            return
+        if answer is not None and self._enforce:
+            self._answered(violation, answer)
+            if response is not Response.KILL_SCOPE:
+                return
+        if self._was_done(violation, response):
             return
         if not self._enforce:
-            self._report(violation, Result.WOULD, f"would have {_WORDS[response]} {_whom(violation)}")
-            return
-        if violation.event.answer is not None:
-            self._answered(violation, violation.event.answer)
+            self._report(violation, Result.WOULD, f"would have {_WORDS[response]} {self._whom(violation)}")
             return
         with self._lock:
             self._act(violation, response)
@@ -83,86 +88,107 @@ class Enforcer:
         message = f"{'refused' if answer is Response.DENY else 'killed'} {process.name}[{process.pid}]"
         if answer is Response.DENY and isinstance(detail, Network):
             message += f" the way to {detail.destination_ip} port {detail.destination_port}"
-        self._report(violation, Result.DONE, message, in_kernel=True)
+        self._report(violation, Result.DONE, message, response=answer, in_kernel=True)
 
     def _act(self, violation: Violation, response: Response) -> None:
         try:
             if response is Response.DENY:
                 result, message = Result.FAILED, f"was not refused: {_why_not(violation.event)}"
+            elif not sees_all_pids():
+                raise OSError("pids here are not those of the kernel: Rubicon is in a pid namespace")
             else:
-                result, message = self._do(violation.event.process, response)
+                result, message = self._do(violation.event, response)
         except Exception as error:  # noqa: BLE001  told in the trace
             self._forget(violation, response)
             result, message = Result.FAILED, f"cannot {response.value}: {error}"
         self._report(violation, result, message)
 
-    def _do(self, process: Process, response: Response) -> tuple[Result, str]:
-        if not sees_all_pids():
-            return Result.FAILED, "pids here are not those of the kernel: Rubicon is in a pid namespace"
+    def _do(self, event: Event, response: Response) -> _Outcome:
         if response is Response.FREEZE:
-            return self._freeze()
+            return self._freeze([event.scope])
+        if response is Response.KILL_SCOPE:
+            return self._kill([event.scope])
+        return self._kill_one(event.process)
+
+    def _kill_one(self, process: Process) -> _Outcome:
         name = f"{process.name}[{process.pid}]"
-        if process.pid in self._scope.spared():
+        if process.pid in self._scopes.spared():
             return Result.FAILED, f"{name} is Rubicon itself"
         done = kill_process(Task.of(process.pid, process.start_ns))
         return (Result.DONE, f"killed {name}") if done else (Result.GONE, f"{name} had ended already")
 
-    def _freeze(self) -> tuple[Result, str]:
-        if self._frozen is not None:
-            return Result.DONE, "frozen already"
+    # On scopes: None is all of them
+
+    def _freeze(self, numbers: list[int] | None) -> _Outcome:
         if self._closed:
             return Result.FAILED, "the session ends: nothing is frozen any more"
-        last = Frozen()
+        wanted = self._scopes.numbers() if numbers is None else numbers
+        new = [each for each in wanted if each not in self._held]
+        if not new and self._held:
+            return Result.DONE, "frozen already"
+        frozen = [self._held.freeze(each, self._scopes.one(each)) for each in new]
+        return Result.DONE, f"froze {self._which(numbers)}{_frozen_words(frozen)}"
 
-        def keep(frozen: Frozen) -> None:
-            nonlocal last
-            last = frozen
-            self._kept.keep(frozen)
-
-        try:
-            freeze_scope(self._scope, keep)
-        finally:
-            self._frozen = last or None
-        return Result.DONE, f"froze all that is watched{_frozen_words(last)}"
-
-    def _thaw(self) -> tuple[Result, str]:
-        if self._frozen is None:
+    def _thaw(self, numbers: list[int] | None) -> _Outcome:
+        frozen = [each for each in self._held if numbers is None or each in numbers]
+        if not frozen:
             return Result.DONE, "nothing is frozen"
-        frozen, self._frozen = self._frozen, None
-        self._done = {key: None for key in self._done if key[0] is not Response.FREEZE}
-        thaw(frozen)
-        self._kept.forget()
-        return Result.DONE, "thawed"
+        failed: OSError | None = None
+        for each in frozen:
+            self._done = {key: None for key in self._done if (key[0], key[2]) != (Response.FREEZE, each)}
+            try:
+                self._held.thaw(each)
+            except OSError as error:
+                failed = error
+        if failed:
+            raise failed
+        return Result.DONE, "thawed" if numbers is None else f"thawed {self._which(numbers)}"
 
-    def _kill_all(self) -> tuple[Result, str]:
-        killed, left = kill_scope(self._scope, self._release)
-        message = f"killed {killed} process{'' if killed == 1 else 'es'}"
+    def _kill(self, numbers: list[int] | None) -> _Outcome:
+        which = "" if numbers is None else f" of {self._which(numbers)}"  # while they are there
+        scopes = [self._scopes.every()] if numbers is None else map(self._scopes.one, numbers)
+        killed = left = 0
+        for scope in scopes:
+            counts = kill_scope(scope, lambda: self._release(numbers))
+            killed, left = killed + counts[0], left + counts[1]
+        message = f"killed {killed} process{'' if killed == 1 else 'es'}{which}"
         if left:
             return Result.FAILED, f"{message}, {left} could not be ended"
         return Result.DONE, message
 
-    def _release(self) -> None:
-        if self._frozen is not None:
-            with suppress(OSError):
-                self._thaw()
+    def _release(self, numbers: list[int] | None) -> None:
+        with suppress(OSError):
+            self._thaw(numbers)
+
+    def _which(self, numbers: list[int] | None) -> str:
+        if numbers is None:
+            return ALL
+        return ", ".join(dict.fromkeys(map(self._scopes.words, numbers)))
 
     @property
     def is_frozen(self) -> bool:
-        return self._frozen is not None
+        return bool(self._held)
 
-    def command(self, response: Response, by: str) -> Taken:
-        """What a person asked for: freeze, thaw, or kill all that is watched."""
-        ways = {Response.FREEZE: self._freeze, Response.THAW: self._thaw, Response.KILL: self._kill_all}
+    def command(self, response: Response, by: str, target: str = "") -> Taken:
+        """What a person asked for: freeze, thaw, or kill all that is watched, or the scopes that `target`
+        means."""
+        ways = {Response.FREEZE: self._freeze, Response.THAW: self._thaw, Response.KILL: self._kill}
+        numbers: list[int] | None = None
         began_ns = self.now_ns()
         with self._lock:
             try:
                 if not sees_all_pids():
                     raise OSError("Rubicon is in a pid namespace: pids here are not those of the kernel")
-                result, message = ways[response]()
+                numbers = self._scopes.named(target) if target else None
+                result, message = ways[response](numbers)
+            except UsageError as error:
+                result, message = Result.FAILED, str(error)
             except Exception as error:  # noqa: BLE001  told to who asked
                 result, message = Result.FAILED, f"cannot {response.value}: {error}"
+        scope = numbers[0] if numbers and len(numbers) == 1 else 0
         now_ns = self.now_ns()
-        return self._told(Taken(now_ns, response, result, message, now_ns - began_ns, by=by))
+        taken = Taken(now_ns, response, result, message, now_ns - began_ns, by=by, scope=scope, target=target)
+        return self._told(taken)
 
     def refused(self, command: str, by: str, why: str) -> None:
         """A command from somebody who has no say."""
@@ -174,15 +200,14 @@ class Enforcer:
         """Nothing stays frozen behind us, and nothing is frozen from now on."""
         with self._lock:
             self._closed = True
-            if self._frozen is None:
+            if not self._held:
                 return
         self.command(Response.THAW, "the end of the session")
 
+    # What was done already
+
     def _was_done(self, violation: Violation, response: Response) -> bool:
-        if violation.event.answer is not None:
-            return False
-        entity = "" if response is Response.FREEZE and self._enforce else violation.event.process.entity_id
-        key = response, violation.rule.id, entity
+        key = self._key(violation, response)
         if key in self._done:
             return True
         if len(self._done) >= _REMEMBERED_MAX:
@@ -191,15 +216,36 @@ class Enforcer:
         return False
 
     def _forget(self, violation: Violation, response: Response) -> None:
-        entity = "" if response is Response.FREEZE else violation.event.process.entity_id
-        self._done.pop((response, violation.rule.id, entity), None)
+        self._done.pop(self._key(violation, response), None)
 
-    def _report(self, violation: Violation, result: Result, message: str, *, in_kernel: bool = False) -> None:
+    def _key(self, violation: Violation, response: Response) -> tuple[Response, str, object]:
+        """A scope is frozen once until it is thawed, whoever broke the rule."""
+        frozen = response is Response.FREEZE and self._enforce
+        event = violation.event
+        return response, violation.rule.id, event.scope if frozen else event.process.entity_id
+
+    # Telling
+
+    def _whom(self, violation: Violation) -> str:
+        if violation.rule.response in (Response.FREEZE, Response.KILL_SCOPE):
+            return self._scopes.words(violation.event.scope)
+        process = violation.event.process
+        return f"{process.name}[{process.pid}]"
+
+    def _report(
+        self,
+        violation: Violation,
+        result: Result,
+        message: str,
+        *,
+        response: Response | None = None,
+        in_kernel: bool = False,
+    ) -> None:
         event, process = violation.event, violation.event.process
         now_ns = event.time_ns if in_kernel else self.now_ns()
         taken = Taken(
             now_ns,
-            violation.rule.response,
+            response or violation.rule.response,
             result,
             message,
             max(0, now_ns - event.time_ns),
@@ -207,6 +253,8 @@ class Enforcer:
             event=event.sequence,
             rule=violation.rule,
             subject=Subject(process.pid, process.entity_id, process.name, process.executable),
+            scope=event.scope,
+            target=event.target,
         )
         self._add(action_record(taken))
         self._untold.append(taken)
@@ -231,35 +279,21 @@ def _why_not(event: Event) -> str:
     return "its address is allowed under another name"
 
 
-_WORDS = {Response.KILL: "killed", Response.FREEZE: "frozen", Response.DENY: "refused"}
+_WORDS = {
+    Response.KILL: "killed",
+    Response.KILL_SCOPE: "killed",
+    Response.FREEZE: "frozen",
+    Response.DENY: "refused",
+}
 
 
-def _whom(violation: Violation) -> str:
-    process = violation.event.process
-    if violation.rule.response is Response.FREEZE:
-        return "all that is watched"
-    return f"{process.name}[{process.pid}]"
-
-
-def _frozen_words(frozen: Frozen) -> str:
-    counts = (len(frozen.folders), "cgroup"), (len(frozen.tasks), "process")
+def _frozen_words(frozen: list[Frozen]) -> str:
+    folders = sum(len(each.folders) for each in frozen)
+    tasks = sum(len(each.tasks) for each in frozen)
+    counts = (folders, "cgroup"), (tasks, "process")
     parts = [f"{count} {word}{_plural(word) if count != 1 else ''}" for count, word in counts if count]
     return f" ({', '.join(parts)})" if parts else ""
 
 
 def _plural(word: str) -> str:
     return "es" if word.endswith("s") else "s"
-
-
-def spared_pids(watched: frozenset[int]) -> set[int]:
-    """Rubicon and what it started, as the screen, but for whom it was told to watch."""
-    own = os.getpid()
-    return {own, *(_children(own) - watched)}
-
-
-def _children(pid: int) -> set[int]:
-    found: set[int] = set()
-    for thread in os.listdir(f"/proc/{pid}/task"):
-        with suppress(OSError), open(f"/proc/{pid}/task/{thread}/children", "rb") as file:
-            found.update(map(int, file.read().split()))
-    return found

@@ -6,9 +6,10 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from tracer.capture import Source
+from tracer.capture import ScopeCgroup, Source
 from tracer.errors import TargetError
 from tracer.session.record import scope_record
+from tracer.session.scopes import Scopes
 from tracer.targets import Target, cgroups, of_container
 from tracer.targets.container import place_of, uid_map, user_records
 from tracer.targets.follow import REMOVED, STARTED, Change, Follower, tellers
@@ -17,7 +18,8 @@ from tracer.text import printable
 
 
 class Following:
-    """`watch` adds a target that runs; `scopes` gives numbers to those that are to come."""
+    """`watch` adds a target that runs; `scopes` gives numbers to those that are to come, `named` is told what
+    they are called."""
 
     def __init__(
         self,
@@ -27,6 +29,7 @@ class Following:
         add: Callable[[Mapping[str, Any]], object],
         watch: Callable[[Target], object],
         scopes: Iterator[int],
+        named: Scopes,
         notice: Callable[[str, str], object],
     ) -> None:
         self._source = source
@@ -34,6 +37,7 @@ class Following:
         self._add = add
         self._watch = watch
         self._scopes = scopes
+        self._named = named
         self._notice = notice
         self._lock = threading.Lock()
         self._known: set[str] = set()  # ids of those that are awaited or watched
@@ -74,7 +78,8 @@ class Following:
         if container is None or place is None:
             return
         try:
-            if cgroups.id_of(place.path, place.version) not in self._source.scope_cgroups():
+            found = ScopeCgroup(cgroups.id_of(place.path, place.version), place.version)
+            if found not in self._source.scope_cgroups():
                 name = f"{container.runtime}:{container.name or container.id}"
                 self._watch(of_container(name, container, change.passwd()))
                 self._notice("late", f"{printable(name)} was told of late: what it did first was not seen")
@@ -95,7 +100,9 @@ class Following:
             scope = next(self._scopes)
             target = Target(f"{container.runtime}:{container.name}", container=container)
             self._source.await_container(container.id, scope)
+            self._named.add(scope, target)
             self._add(scope_record(scope, target))
+        self._named.call(container)
         self._add(container.record())
         for record in user_records(container, change.passwd(), uid_map(container.pid)):
             self._add(record)

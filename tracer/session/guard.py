@@ -18,6 +18,7 @@ from tracer.rules import RuleSet
 from tracer.rules.endpoints import Endpoint, parse_ip
 
 RULE = "network.connect"
+_KILLING = (Response.KILL, Response.KILL_SCOPE)
 
 
 class Egress:
@@ -85,7 +86,7 @@ def _addresses(
 def guard_programs(rules: RuleSet, guard: Guard | None) -> None:
     """Programs that are not allowed are killed by the kernel, when the policy wants that and as far as the
     kernel can tell; the others later, as ever."""
-    if guard is None or rules.policy is None or _response(rules, "process.exec") is not Response.KILL:
+    if guard is None or rules.policy is None or _response(rules, "process.exec") not in _KILLING:
         return
     keys = possible_programs(rules.policy.process.exec or ())
     if keys is not None:
@@ -107,7 +108,7 @@ def guarded_egress(
     much for the kernel's table.
     """
     response = _response(rules, RULE)
-    if response not in (Response.DENY, Response.KILL) or rules.policy is None:
+    if response not in (Response.DENY, *_KILLING) or rules.policy is None:
         return None
     if guard is None:
         if response is Response.DENY:
@@ -115,10 +116,10 @@ def guarded_egress(
         return None
     endpoints = [each for each in rules.policy.network.connect or () if not each.unix]
     egress = Egress(endpoints, guard.allow)
-    if response is Response.KILL and egress.has_names:
+    if response in _KILLING and egress.has_names:
         return None
     try:
-        guard.open(GuardMode.KILL if response is Response.KILL else GuardMode.DENY)
+        guard.open(GuardMode.KILL if response in _KILLING else GuardMode.DENY)
     except KernelError as error:
         if response is Response.DENY:
             raise

@@ -3,38 +3,40 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-from tracer.actions.scope import Scope
 from tracer.capture import Source, Wanted
 from tracer.errors import TargetError
-from tracer.session.enforce import spared_pids
 from tracer.session.record import scope_record
-from tracer.targets import Target, cgroups, processes
+from tracer.session.scopes import Scopes
+from tracer.targets import Target, processes
 from tracer.text import printable
 
 
 class Watched:
-    """`add` takes context records for the trace; `scopes` numbers the scopes of the session."""
+    """`scopes` is told what each is called, `add` takes context records for the trace; `numbers` are for the
+    scopes of the session."""
 
-    def __init__(self, source: Source, add: Callable[[Mapping[str, Any]], object]) -> None:
+    def __init__(self, source: Source, scopes: Scopes, add: Callable[[Mapping[str, Any]], object]) -> None:
         self._source = source
+        self._scopes = scopes
         self._add = add
-        self._folders: list[Path] = []
-        self._pids: set[int] = set()
         self._one_at_a_time = threading.Lock()
-        self.scopes = count(1)
+        self.numbers = count(1)
 
-    def watch(self, target: Target, *, silent: bool = False) -> int:
-        """The number of processes in it. May be called from any thread.
+    def watch(self, target: Target, *, silent: bool = False, folder: Path | None = None) -> int:
+        """The number of processes in it. May be called from any thread. `folder` as in `Session.watch`.
 
         Raises TargetError when it has gone meanwhile.
         """
         with self._one_at_a_time:
-            scope = next(self.scopes)
+            scope = next(self.numbers)
+            self._scopes.add(scope, target)
+            if folder:
+                self._scopes.hold(scope, folder)
             self._add(scope_record(scope, target))
             for record in target.records:
                 self._add(record)
@@ -54,32 +56,8 @@ class Watched:
         if starts_as:  # it may start again
             self._source.await_container(starts_as, scope)
         if target.cgroup_id:
-            joined = self._source.add_cgroup(target.cgroup_id, scope, target.cgroup_version)
-            if target.cgroup_version == 2 and (folder := cgroups.folder_of_id(target.cgroup_id)):
-                self._folders.append(folder)
-            if target.container and target.cgroup_version == 1:
-                self._hold_container(target.container.pid)
-            return joined
-        self._pids.add(target.pid)
+            return self._source.add_cgroup(target.cgroup_id, scope, target.cgroup_version)
         return self._source.add_process(Wanted(target.pid, silent), scope)
-
-    def holds(self, folder: Path) -> None:
-        """All that is in this cgroup is watched: an action may take it as one. For the leaf of a command."""
-        self._folders.append(folder)
-
-    def _hold_container(self, pid: int) -> None:
-        if folder := cgroups.freezer_folder(pid):
-            self._folders.append(folder)
-
-    def as_scope(self) -> Scope:
-        """For actions."""
-        return Scope(self.members, lambda: list(self._folders), self._spared)
-
-    def _spared(self) -> set[int]:
-        return spared_pids(frozenset(self._pids))
-
-    def members(self) -> Iterable[int]:
-        return self._source.members()
 
     def watches(self, pid: int) -> bool:
         """Whether the process is watched; false where pids here are not those of the kernel's records."""

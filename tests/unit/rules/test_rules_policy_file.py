@@ -66,7 +66,7 @@ colour: red
 """
     assert problems(tmp_path, policy) == [
         "policy.yaml:1: name: must be text (in quotes, when it looks like a number)",
-        "policy.yaml:2: on_violation: 'end' is not one of alert, freeze, kill, deny",
+        "policy.yaml:2: on_violation: 'end' is not one of alert, freeze, kill, kill-scope, deny",
         "policy.yaml:4: files.level: Input should be 'informational', 'low', 'medium', 'high' or 'critical'",
         "policy.yaml:5: files.wirte: is not a key that is known here",
         'policy.yaml:7: files.write[0]: must be an absolute path: it begins with "/"',
@@ -145,7 +145,7 @@ colour: red
         ),
         (
             "on_violation: shout\nfiles: {write: []}\n",
-            ["policy.yaml:1: on_violation: 'shout' is not one of alert, freeze, kill, deny"],
+            ["policy.yaml:1: on_violation: 'shout' is not one of alert, freeze, kill, kill-scope, deny"],
         ),
     ],
 )
@@ -172,7 +172,7 @@ def test_what_is_to_be_done(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_refused(tmp_path: Path) -> None:
-    only = '"deny" is for network only: files and process can be alert, freeze or kill'
+    only = '"deny" is for network only: files and process can be alert, freeze, kill or kill-scope'
     assert problems(tmp_path, "process:\n  on_violation: deny\n  exec: []\n") == [
         f"policy.yaml:2: process.on_violation: {only}"
     ]
@@ -185,7 +185,7 @@ def test_what_cannot_be_refused(tmp_path: Path) -> None:
 
 def test_a_person_thaws_no_policy_does(tmp_path: Path) -> None:
     assert problems(tmp_path, "on_violation: thaw\nfiles: {write: []}\n") == [
-        "policy.yaml:1: on_violation: 'thaw' is not one of alert, freeze, kill, deny"
+        "policy.yaml:1: on_violation: 'thaw' is not one of alert, freeze, kill, kill-scope, deny"
     ]
 
 
