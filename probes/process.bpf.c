@@ -3,6 +3,8 @@
 #include "scope.h"
 #include "pass.h"
 #include "path.h"
+#include "allowed.h"
+#include "guard.h"
 #include "peer.h"
 #include "call.h"
 
@@ -223,8 +225,7 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 	args = BPF_CORE_READ(task, mm, arg_start);
 	r->args_total = BPF_CORE_READ(task, mm, arg_end) - args;
 	r->args_len = put_args(s, args, r->args_total);
-	if (exec_guard && !(r->head.flags & (RB_DELETED | RB_PATH_CUT | RB_UNREADABLE)) &&
-	    is_program_refused((u64)(s->data + sizeof(*r)), r->path_len)) {
+	if (exec_guard == GUARD_KILL && !is_file_allowed(LIST_EXEC, exe, r->head.flags & RB_DELETED)) {
 		r->head.flags |= RB_KILLED;
 		kill_if(RB_KILLED);
 	}

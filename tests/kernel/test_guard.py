@@ -7,7 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from ipaddress import ip_network
 from pathlib import Path
@@ -16,12 +16,13 @@ from typing import Any
 import pytest
 
 from tests.kernel.conftest import Triggers, new_source
-from tests.kernel.watching import Watch, flags
+from tests.kernel.watching import PYTHON, Watch, flags
 from tracer.actions.deny import Allowed, Ports
-from tracer.actions.programs import possible_programs
 from tracer.capture.guard import PROGRAMS, Guard, GuardMode
 from tracer.errors import KernelError
 from tracer.records import Flag, Kind
+from tracer.rules.allowed import path_list, program_list
+from tracer.rules.automaton import compile_automaton
 from tracer.targets.cgroups import mount_point
 
 Guarded = Callable[..., Watch]
@@ -228,16 +229,20 @@ def test_no_hierarchy_to_attach_it_to() -> None:
 # ---- programs
 
 
+def list_paths(guard: Guard, programs: Sequence[str] = (), writes: Sequence[str] = ()) -> None:
+    table = compile_automaton([path_list(writes), program_list(programs, writes)])
+    guard.list_paths(table.classes, table.width, table.starts, table.cells.tobytes())
+
+
 @pytest.fixture
 def killing(triggers: Triggers) -> Iterator[Callable[..., Watch]]:
     """A source that kills programs but those of some patterns."""
     source = new_source(guarding=True)
 
     def opened(*patterns: str) -> Watch:
-        keys = possible_programs(patterns)
         assert source.guard
-        assert keys is not None
-        source.guard.kill_programs(keys)
+        list_paths(source.guard, programs=patterns)
+        source.guard.programs(GuardMode.KILL)
         return Watch(source, triggers)
 
     try:
@@ -272,13 +277,32 @@ def test_what_may_be_allowed_runs(killing: Callable[..., Watch], here: Path) -> 
     assert subprocess.run(["/usr/bin/false"], check=False).returncode == 1
 
 
-def test_what_cannot_be_told_is_left_alone(killing: Callable[..., Watch], here: Path) -> None:
-    """A path longer than what is looked at; a program without a name."""
+def test_what_has_no_directory_is_judged_as_the_rules_do(killing: Callable[..., Watch], here: Path) -> None:
+    """A removed program by its name with " (deleted)"; a memfd likewise."""
+    watch = killing("sh", "dash", "gate", PYTHON, "/**/known (deleted)", "memfd:x!known (deleted)")
+    code = (
+        "import shutil\n"
+        "def run(file):\n"
+        "    pid = os.fork()\n"
+        "    if not pid: os.execve(file, ['true'], {})\n"
+        "    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))\n"
+        "for name in ('known', 'other'):\n"
+        "    shutil.copy('/usr/bin/true', name); file = os.open(name, os.O_RDONLY)\n"
+        "    os.unlink(name); run(file)\n"
+        "for name in ('x/known', 'x/other'):\n"
+        "    file = os.memfd_create(name, 0); os.write(file, open('/usr/bin/true', 'rb').read()); run(file)\n"
+    )
+    run = watch.python(code, cwd=here)
+    assert run.output.split() == [b"0", b"-9", b"0", b"-9"]
+
+
+def test_no_path_is_too_long(killing: Callable[..., Watch], here: Path) -> None:
     deep = here
-    for _ in range(5):
-        deep /= "d" * 60
+    for _ in range(12):
+        deep /= "d" * 250
     deep.mkdir(parents=True)
-    shutil.copy("/usr/bin/true", deep / "program")
-    watch = killing("sh", "dash", "gate")
-    run = watch.shell("$1/program; echo $?", deep)
-    assert run.output == b"0\n"
+    for name in ("program", "other"):
+        shutil.copy("/usr/bin/true", deep / name)
+    watch = killing("sh", "dash", "gate", f"{deep}/program")
+    run = watch.shell("$1/program; echo $?; $1/other; echo $?", deep)
+    assert run.output.splitlines()[::2] == [b"0", b"137"]

@@ -11,7 +11,7 @@ from tests.unit.rules.made import connected, event, rules_of
 from tracer.capture.guard import GuardMode
 from tracer.errors import KernelError, UsageError
 from tracer.events import Action, Answer, Dns, Event, Network, NetworkType
-from tracer.session.guard import Egress, guard_programs, guarded_egress
+from tracer.session.guard import Egress, guard_paths, guarded_egress
 
 
 class FakeGuard:
@@ -20,7 +20,8 @@ class FakeGuard:
     def __init__(self, error: KernelError | None = None) -> None:
         self.table: dict[bytes, bytes] = {}
         self.mode: GuardMode | None = None
-        self.programs: list[bytes] | None = None
+        self.listed: tuple[bytes, int, tuple[int, ...], bytes] | None = None
+        self.program_mode: GuardMode | None = None
         self._error = error
 
     def allow(self, key: bytes, value: bytes) -> None:
@@ -31,8 +32,11 @@ class FakeGuard:
             raise self._error
         self.mode = mode
 
-    def kill_programs(self, but: list[bytes]) -> None:
-        self.programs = list(but)
+    def list_paths(self, classes: bytes, width: int, starts: tuple[int, ...], cells: bytes) -> None:
+        self.listed = classes, width, starts, cells
+
+    def programs(self, mode: GuardMode) -> None:
+        self.program_mode = mode
 
 
 def opened(
@@ -110,17 +114,25 @@ def test_more_ports_than_the_table_holds(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("policy", "count"),
+    ("policy", "mode"),
     [
-        ("process: {on_violation: kill, exec: [git, sh]}\n", 2),
-        ("process: {on_violation: kill, exec: []}\n", 0),
-        ("process: {on_violation: kill, exec: [git, '/**']}\n", None),
+        ("process: {on_violation: kill, exec: [git, sh]}\n", GuardMode.KILL),
+        ("process: {on_violation: kill-scope, exec: ['/**']}\n", GuardMode.KILL),
         ("process: {on_violation: freeze, exec: [git]}\n", None),
         ("on_violation: kill\nfiles: {write: []}\n", None),
     ],
 )
-def test_programs(tmp_path: Path, policy: str, count: int | None) -> None:
+def test_programs(tmp_path: Path, policy: str, mode: GuardMode | None) -> None:
     guard: Any = FakeGuard()
-    guard_programs(rules_of(tmp_path, policy), guard)
-    assert (None if guard.programs is None else len(guard.programs)) == count
-    guard_programs(rules_of(tmp_path, policy), None)
+    guard_paths(rules_of(tmp_path, policy), guard, lambda *_: None)
+    assert (guard.program_mode, guard.listed is None) == (mode, mode is None)
+    guard_paths(rules_of(tmp_path, policy), None, lambda *_: None)
+
+
+def test_programs_that_are_too_much_for_the_table_are_killed_later(tmp_path: Path) -> None:
+    guard: Any = FakeGuard()
+    said: list[str] = []
+    policy = "process: {on_violation: kill, exec: ['/*a????????????????????']}\n"
+    guard_paths(rules_of(tmp_path, policy), guard, lambda _code, text: said.append(text))
+    assert guard.program_mode is None
+    assert "more than the kernel's table" in said[0]

@@ -15,6 +15,7 @@ from tracer.capture.compiled import Compiled, compile_unit
 from tracer.capture.core import OPTIONAL_PROGRAMS, unseen
 from tracer.capture.fit import Layouts
 from tracer.capture.funcinfo import FunctionTypes
+from tracer.capture.guard import CELL_ELEMENTS
 from tracer.capture.layout import check_enums
 from tracer.capture.libbpf import run_program
 from tracer.capture.link import SYMBOL, Place, Section
@@ -58,7 +59,8 @@ class BccProbes:
         self.cpus = possible_cpus()
         try:
             self._check()
-            self._make_maps(dict(zip(("critical", "bulk"), ring_bytes or (), strict=False)))
+            sizes = dict(zip(("critical", "bulk"), ring_bytes or (), strict=False))
+            self._make_maps(sizes | ({"path_cells": CELL_ELEMENTS} if guarding else {}))
             self._load_programs(guarding=guarding)
             self._attach()
         except BaseException:
@@ -82,8 +84,8 @@ class BccProbes:
 
     # Maps and variables
 
-    def _make_maps(self, ring_bytes: dict[str, int]) -> None:
-        entries = {"losses": self.cpus, "scratches": self.cpus + 1, **ring_bytes}
+    def _make_maps(self, sizes: dict[str, int]) -> None:
+        entries = {"losses": self.cpus, "scratches": self.cpus + 1, **sizes}
         for name in self._unit.maps:
             kind, key, value, limit, flags = (
                 self._answers.get(f"{name} {field}", 0)

@@ -132,6 +132,8 @@ class CoreProbes:
         self._set_constant(btf, "has_hooks_inside", self.tier == "A")
         programs = [*self._choose_inner(), *PROGRAMS, *self._choose_optional(names)]
         self.unseen = unseen(self.tier, programs)
+        if guarding:
+            self._object.map("path_cells").resize(guard.CELL_ELEMENTS)
         for program in () if guarding else guard.PROGRAMS:
             self._object.leave_out(program)
         self._object.load()

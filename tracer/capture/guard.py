@@ -1,9 +1,11 @@
-"""The programs that refuse connections (probes/guard.bpf.c), of an object that was loaded with them."""
+"""What refuses in the kernel (probes/guard.bpf.c), of an object that was loaded with it."""
 
 from __future__ import annotations
 
+import mmap
 import os
-from collections.abc import Callable, Iterable
+import struct
+from collections.abc import Callable, Sequence
 from enum import IntEnum
 from pathlib import Path
 from typing import Protocol
@@ -13,7 +15,16 @@ from tracer.errors import KernelError
 PROGRAMS = ("guard_connect4", "guard_connect6", "guard_sendmsg4", "guard_sendmsg6", "guard_socket")
 
 
+PATH_CELLS_MAX = 1 << 20
+"""Of the table of paths (probes/allowed.h); 2 bytes each."""
+CELL_ELEMENTS = PATH_CELLS_MAX // 4
+"""Of the map `path_cells`, when there may be something to guard."""
+
+
 class Table(Protocol):
+    @property
+    def fd(self) -> int: ...
+
     def update(self, key: bytes, value: bytes) -> None: ...
 
 
@@ -46,18 +57,23 @@ class Guard:
         self._cgroups = cgroups
         self._write = write
         self._allowed = loaded.map("allowed_peers")
-        self._programs = loaded.map("allowed_programs")
 
     def allow(self, key: bytes, value: bytes) -> None:
         """An entry of the table (tracer.actions.deny). Raises KernelError when there is no room."""
         self._allowed.update(key, value)
 
-    def kill_programs(self, but: Iterable[bytes]) -> None:
-        """From now on whoever is watched dies when it becomes a program that none of the keys may stand for
-        (tracer.actions.programs)."""
-        for key in but:
-            self._programs.update(key, b"\1")
-        self._write("exec_guard", (1).to_bytes(4, "little"))
+    def list_paths(self, classes: bytes, width: int, starts: Sequence[int], cells: bytes) -> None:
+        """What `programs` and `writes` go by: an automaton as in `tracer.rules.automaton`, its lists in the
+        order of `enum path_list`.
+        """
+        with mmap.mmap(self._loaded.map("path_cells").fd, 2 * PATH_CELLS_MAX) as memory:
+            memory[: len(cells)] = cells
+        head = classes + struct.pack(f"=I{len(starts)}I4x", width, *starts)
+        self._loaded.map("path_table").update(bytes(4), head)
+
+    def programs(self, mode: GuardMode) -> None:
+        """From now on whoever is watched becomes no program that is not in the list."""
+        self._write("exec_guard", int(mode).to_bytes(4, "little"))
 
     def open(self, mode: GuardMode) -> None:
         """From now on whoever is watched connects only where the table says. Raises KernelError."""

@@ -12,7 +12,7 @@ A pattern begins with a slash. Case matters, as it does in the file system.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 Matcher = Callable[[str], bool]
 
@@ -26,22 +26,22 @@ def translate(pattern: str) -> str:
     Wildcards are atomic groups that take the shortest match: for globs the first match is as good as any, and
     no path, however long, makes the expression try again and again.
     """
-    if not pattern.startswith("/"):
-        raise ValueError('must be an absolute path: it begins with "/"')
-    components = _split(pattern[1:])
+    components = split(pattern)
     if components[-1:] == ["**"]:
         head = _components(components[:-1])
         return f"/{head.removesuffix('/')}(?:/.*)?" if head else "/.*"
     return "/" + _components(components).removesuffix("/")
 
 
-def _split(pattern: str) -> list[str]:
-    """The components; a run of `**` is the same as one."""
+def split(pattern: str) -> list[str]:
+    """The components; a run of `**` is the same as one. Raises ValueError when `pattern` is not one."""
+    if not pattern.startswith("/"):
+        raise ValueError('must be an absolute path: it begins with "/"')
     components: list[str] = []
-    for component in pattern.split("/"):
+    for component in pattern[1:].split("/"):
         if "**" in component and component != "**":
             raise ValueError('"**" must stand alone between two slashes')
-        if component in ("", ".", "..") and pattern:
+        if component in ("", ".", "..") and pattern != "/":
             raise ValueError(f'has the component "{component}", which no path of the kernel has')
         if component != "**" or components[-1:] != ["**"]:
             components.append(component)
@@ -66,20 +66,28 @@ def _components(components: list[str]) -> str:
 def _component(component: str) -> str:
     """One component: between two stars, the shortest match that leads to the literal text."""
     segments = [""]
-    position = 0
-    while position < len(component):
-        character = component[position]
-        if character == "*":
+    for text in characters(component):
+        if text is None:
             segments.append("")
-            position += 1
-            continue
-        text, position = _one(component, position)
-        segments[-1] += text
+        else:
+            segments[-1] += text
     if len(segments) == 1:
         return segments[0]
     middle = "".join(f"(?>[^/]*?{segment})" for segment in segments[1:-1] if segment)
     whole = f"{segments[0]}{middle}[^/]*{segments[-1]}"
     return whole if segments[0] or middle or segments[-1] else "[^/]+"
+
+
+def characters(component: str) -> Iterator[str | None]:
+    """What a component is made of: the expression for one character after the other, None for a star."""
+    position = 0
+    while position < len(component):
+        if component[position] == "*":
+            yield None
+            position += 1
+            continue
+        text, position = _one(component, position)
+        yield text
 
 
 def _one(component: str, position: int) -> tuple[str, int]:

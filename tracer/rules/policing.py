@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from tracer.events import (
     EARLIER_KEPT,
@@ -21,14 +21,14 @@ from tracer.events import (
     Violation,
 )
 from tracer.rules import sentences
+from tracer.rules.allowed import HARMLESS, compile_paths, compile_programs
 from tracer.rules.endpoints import compile_endpoints
-from tracer.rules.globs import Matcher, compile_globs
+from tracer.rules.globs import Matcher
 from tracer.rules.policy import Policy
 from tracer.rules.premises import clean
 
 PolicyCheck = Callable[[Event], Violation | None]
 
-_HARMLESS = ("/dev/null", "/dev/zero", "/dev/full", "/dev/tty", "/dev/ptmx", "/dev/pts/**")
 _SPREADING = frozenset({"MS_PRIVATE", "MS_SLAVE", "MS_SHARED", "MS_UNBINDABLE"})
 _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR})
 _UNCHANGED = _ABSENT | {errno.EEXIST}
@@ -52,19 +52,19 @@ def policy_checks(policy: Policy) -> dict[Action, PolicyCheck]:
     """
     rules = policy_rules(policy)
     checks: dict[Action, PolicyCheck] = {}
-    writable = _compile_paths(policy.files.write or ())
+    writable = compile_paths(policy.files.write or ())
     if policy.files.write is not None:
-        allowed = _compile_paths([*policy.files.write, *_HARMLESS])
+        allowed = compile_paths([*policy.files.write, *HARMLESS])
         checks |= _file_checks(rules["files.write"], allowed)
     if policy.mounts is not None:
-        check = _mount_check(rules["files.mounts"], _compile_programs(policy.mounts, writable))
+        check = _mount_check(rules["files.mounts"], compile_programs(policy.mounts, writable))
         checks |= dict.fromkeys(_CHANGES_PATHS, check)
     if policy.network.connect is not None:
         endpoints = compile_endpoints(policy.network.connect)
         checks[Action.CONNECT] = checks[Action.SEND] = _connect_check(rules["network.connect"], endpoints)
     if policy.process.exec is not None:
         checks[Action.EXEC] = _exec_check(
-            rules["process.exec"], _compile_programs(policy.process.exec, writable)
+            rules["process.exec"], compile_programs(policy.process.exec, writable)
         )
     return checks
 
@@ -91,40 +91,6 @@ def policy_rules(policy: Policy) -> dict[str, Rule]:
         for key, name, section, entries in lists
         if entries is not None
     }
-
-
-def _compile_paths(patterns: Iterable[str]) -> Matcher:
-    """True for a path that some pattern allows and none that begins with "!" takes away."""
-    allowed, taken = _compile_sides(patterns)
-    return lambda path: allowed(path) and not taken(path)
-
-
-def _compile_programs(patterns: Iterable[str], writable: Matcher) -> Matcher:
-    """Likewise; a pattern without a slash is compared with the base name.
-
-    It says nothing of a program where the sandbox may write: that can have any name.
-    """
-    patterns = list(patterns)
-    allowed, taken = _compile_sides(pattern for pattern in patterns if "/" in pattern)
-    names, taken_names = _compile_sides(_rooted(pattern) for pattern in patterns if "/" not in pattern)
-
-    def test(path: str) -> bool:
-        name = path[path.rfind("/") :]
-        return (allowed(path) or (names(name) and not writable(path))) and not (
-            taken(path) or taken_names(name)
-        )
-
-    return test
-
-
-def _compile_sides(patterns: Iterable[str]) -> tuple[Matcher, Matcher]:
-    patterns = list(patterns)
-    allowing = [pattern for pattern in patterns if not pattern.startswith("!")]
-    return compile_globs(allowing), compile_globs(pattern[1:] for pattern in patterns if pattern[:1] == "!")
-
-
-def _rooted(name: str) -> str:
-    return f"!/{name[1:]}" if name.startswith("!") else f"/{name}"
 
 
 def _file_checks(rule: Rule, allowed: Matcher) -> dict[Action, PolicyCheck]:

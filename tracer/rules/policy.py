@@ -24,9 +24,8 @@ alert           say it
 freeze          hold the whole scope still, until `rubicon thaw`: each target of a session is one
 kill            end the process that did it, and no other: what it had started lives on. Who connects where no
                 entry of `network.connect` lets it is killed before it has connected, if all entries are
-                addresses; who becomes a program that no entry of `process.exec` can stand for, before the
-                program has begun (a wildcard stands for anything there). In all other cases it is killed some
-                milliseconds after the act.
+                addresses; who becomes a program that is not in `process.exec`, before it has begun. In
+                all other cases it is killed some milliseconds after the act.
 kill-scope      end all that is in the scope; who did it at once where `kill` would
 deny            `network` only: the kernel refuses to connect or to send a datagram (EPERM), and to make
                 internet sockets that are neither TCP nor UDP. Unix sockets, and what was connected before the

@@ -42,7 +42,7 @@ from tracer.session.anchor import Anchor
 from tracer.session.drain import Drain
 from tracer.session.enforce import Enforcer
 from tracer.session.following import Following
-from tracer.session.guard import Egress, guard_programs, guarded_egress
+from tracer.session.guard import Egress, guard_paths, guarded_egress
 from tracer.session.judge import Judging
 from tracer.session.outbox import Outbox
 from tracer.session.record import engine_facts
@@ -236,7 +236,7 @@ class Session:
         if self._anchor:
             self._anchor.start()
         if self._enforce:
-            guard_programs(self._rules, self._source.guard)
+            guard_paths(self._rules, self._source.guard, self.notice)
             self._egress = guarded_egress(self._rules, self._source.guard, self.notice)
         self._drain.start()
         self._judging.start()

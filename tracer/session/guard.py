@@ -1,7 +1,8 @@
-"""A policy's list of allowed connections -> the table by which the kernel refuses the others.
+"""A policy's lists of what is allowed -> the tables by which the kernel refuses the rest, or kills who tries.
 
-What is allowed by address is there from the start. What is allowed by name is added as it is learned where
-the name is: from the engine's own resolver before the command starts, and from answers the sandbox gets.
+Paths, of programs and of files, are one automaton. Of connections, what is allowed by address is there from
+the start; what is allowed by name is added as it is learned where the name is: from the engine's own resolver
+before the command starts, and from answers the sandbox gets.
 """
 
 from __future__ import annotations
@@ -10,11 +11,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from tracer.actions.deny import Allowed, Ports, Subnet
-from tracer.actions.programs import possible_programs
 from tracer.capture.guard import Guard, GuardMode
 from tracer.errors import KernelError, UsageError
 from tracer.events import Action, Dns, Event, Network, Response
 from tracer.rules import RuleSet
+from tracer.rules.automaton import path_table
 from tracer.rules.endpoints import Endpoint, parse_ip
 
 RULE = "network.connect"
@@ -83,14 +84,17 @@ def _addresses(
     return allowed, taken
 
 
-def guard_programs(rules: RuleSet, guard: Guard | None) -> None:
-    """Programs that are not allowed are killed by the kernel, when the policy wants that and as far as the
-    kernel can tell; the others later, as ever."""
+def guard_paths(rules: RuleSet, guard: Guard | None, notice: Callable[[str, str], object]) -> None:
+    """Who becomes a program that is not allowed is killed by the kernel, when the policy wants that."""
     if guard is None or rules.policy is None or _response(rules, "process.exec") not in _KILLING:
         return
-    keys = possible_programs(rules.policy.process.exec or ())
-    if keys is not None:
-        guard.kill_programs(keys)
+    try:
+        table = path_table(rules.policy)
+    except ValueError as error:
+        notice("guard", f"programs that are not allowed are killed after they began, not before: {error}")
+        return
+    guard.list_paths(table.classes, table.width, table.starts, table.cells.tobytes())
+    guard.programs(GuardMode.KILL)
 
 
 def _response(rules: RuleSet, wanted: str) -> Response:
