@@ -39,7 +39,7 @@ from tracer.events import (
 from tracer.export import SessionFacts
 
 START_NS = 1_767_225_600_000_000_000  # 2026-01-01T00:00:00Z
-SESSION = SessionFacts("01-swift-otter", "pid:100", "B", START_NS)
+SESSION = SessionFacts("01-swift-otter", "pid:100", "B", START_NS, "h\u00f4te 1", "6.18.0", "1.2.3")
 HOSTILE = "/tmp/\x1b[2J\x9b\u202e\x7f\n\udcff\u2028"
 
 

@@ -264,6 +264,11 @@ class RecordedTrace:
         return self._reader.ended
 
     @property
+    def progress(self) -> tuple[int, int]:
+        """How much of the file was read, and its size: bytes."""
+        return self._reader.read_bytes, self._reader.size_bytes
+
+    @property
     def unjudged(self) -> int:
         return self._uncovered + self._pipeline.failed_judgements + self._recorded_failures
 

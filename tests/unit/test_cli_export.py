@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import pytest
 
-from tests.export_samples import items
+from tests.export_samples import events, items
 from tracer.cli import export as command
 from tracer.errors import RubiconError, UsageError
 from tracer.events import Event, Taken, Violation
@@ -29,6 +29,7 @@ class Recorded:
         self.losses = {"critical": 0, "bulk": 5}
         self.damage: Damage | None = None
         self.ended, self.unjudged, self.bad_records = True, 0, 0
+        self.progress = (0, 0)
 
     def __enter__(self) -> Self:
         return self
@@ -173,3 +174,66 @@ def test_a_wrong_filter_is_bad_usage(capsys: pytest.CaptureFixture[str]) -> None
         rubicon("t", "--format", "jsonl", "--where", "exec:curl")
     assert ended.value.code == 2
     assert "there is no field exec" in capsys.readouterr().err
+
+
+def test_every_format_is_written(recorded: Recorded, tmp_path: Path) -> None:
+    for name in command.FORMATS:
+        out = tmp_path / f"out.{name}"
+        assert rubicon("t", "--format", name, "-o", str(out)) == 0
+        assert out.stat().st_size
+        assert stat.S_IMODE(out.stat().st_mode) & 0o077 == 0
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_a_file_format_wants_a_file_and_a_url_wants_otlp(recorded: Recorded) -> None:
+    with pytest.raises(UsageError, match="sqlite is a file of its own"):
+        rubicon("t", "--format", "sqlite")
+    with pytest.raises(UsageError, match="only otlp"):
+        rubicon("t", "--format", "jsonl", "-o", "http://127.0.0.1:1")
+
+
+def test_what_fails_halfway_leaves_no_half_file(
+    recorded: Recorded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "t").touch()
+    out = tmp_path / "out.db"
+    out.write_bytes(b"an older export")
+
+    def broken() -> Iterator[tuple[Event, Sequence[Violation]]]:
+        yield items()[0]
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(recorded, "items", broken)
+    with pytest.raises(RubiconError, match="Input/output error"):
+        rubicon(str(tmp_path / "t"), "--format", "sqlite", "-o", str(out))
+    assert out.read_bytes() == b"an older export"
+    assert {path.name for path in tmp_path.iterdir()} == {"t", "out.db"}
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "sequences"),
+    [
+        ("2026-01-01T00:00:00.000003Z", "2026-01-01T00:00:00.000005", [3, 4]),
+        ("2026-01-01T01:00:00.000003+01:00", "+0.000004s", [3]),
+    ],
+)
+def test_only_a_span_of_time(
+    recorded: Recorded, capsys: pytest.CaptureFixture[str], since: str, until: str, sequences: list[int]
+) -> None:
+    recorded.session["start_ns"] = events()[0].time_ns - 1_000
+    assert rubicon("t", "--format", "jsonl", "--since", since, "--until", until) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["event"]["sequence"] for line in lines[:-1]] == sequences
+
+
+def test_a_wrong_time_is_bad_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        rubicon("t", "--format", "jsonl", "--since", "yesterday")
+    assert stop.value.code == 2
+    assert "2026-01-31T14:00:00Z" in capsys.readouterr().err
+
+
+def test_redaction_goes_over_every_record(recorded: Recorded, capsys: pytest.CaptureFixture[str]) -> None:
+    assert rubicon("t", "--format", "jsonl", "--redact") == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert len(lines) == len(events()) + 3 + 1

@@ -11,7 +11,7 @@ import pytest
 
 from tests.export_samples import SESSION, events, items
 from tracer.events import Event, Violation
-from tracer.export import Closing, write_jsonl
+from tracer.export import Closing, Documents, jsonl
 from tracer.export.schema import Document
 
 
@@ -22,7 +22,8 @@ def lines(text: str) -> list[dict[str, Any]]:
 
 def test_violations_follow_their_event_and_the_summary_is_last() -> None:
     out = io.StringIO()
-    write_jsonl(items(), SESSION, out, closing=lambda: Closing({"critical": 2, "bulk": 3}, "torn", 5, 1))
+    closing = Closing({"critical": 2, "bulk": 3}, "torn", 5, 1)
+    jsonl.write(Documents(items(), SESSION, closing=lambda: closing), out)
     found = lines(out.getvalue())
     kinds = [(line["event"]["kind"], line["event"].get("sequence")) for line in found]
     assert kinds[4:7] == [("event", 5), ("alert", 5), ("alert", 5)]
@@ -40,9 +41,10 @@ def test_violations_follow_their_event_and_the_summary_is_last() -> None:
 
 def test_only_violations_still_counts_everything() -> None:
     out = io.StringIO()
-    summary = write_jsonl(items(), SESSION, out, only_violations=True)
+    documents = Documents(items(), SESSION, only_violations=True)
+    jsonl.write(documents, out)
     assert [line["event"]["kind"] for line in lines(out.getvalue())] == ["alert"] * 3 + ["metric"]
-    assert summary.events == len(events())
+    assert documents.summary.events == len(events())
 
 
 @pytest.mark.parametrize(
@@ -58,13 +60,14 @@ def test_only_violations_still_counts_everything() -> None:
 )
 def test_verdict_without_violations(closing: Closing, verdict: str) -> None:
     out = io.StringIO()
-    write_jsonl([(event, ()) for event in events()], SESSION, out, closing=lambda: closing)
+    judged = [(event, ()) for event in events()]
+    jsonl.write(Documents(judged, SESSION, closing=lambda: closing), out)
     assert lines(out.getvalue())[-1]["rubicon"]["summary"]["verdict"] == verdict
 
 
 def test_session_without_events_is_a_summary_alone() -> None:
     out = io.StringIO()
-    write_jsonl([], SESSION, out)
+    jsonl.write(Documents([], SESSION), out)
     (summary,) = lines(out.getvalue())
     Document.model_validate(summary)
     assert summary["@timestamp"] == "2026-01-01T00:00:00.000000000Z"
@@ -73,7 +76,7 @@ def test_session_without_events_is_a_summary_alone() -> None:
 
 def test_stream_is_printable_ascii_lines() -> None:
     out = io.StringIO()
-    write_jsonl(items(), SESSION, out)
+    jsonl.write(Documents(items(), SESSION), out)
     assert {byte for byte in out.getvalue().encode("ascii") if not 0x20 <= byte < 0x7F} == {0x0A}
 
 
@@ -85,4 +88,4 @@ def test_each_event_is_written_before_the_next_is_asked_for() -> None:
             assert out.getvalue().count("\n") == count
             yield item
 
-    write_jsonl(source(), SESSION, out)
+    jsonl.write(Documents(source(), SESSION), out)

@@ -22,7 +22,8 @@ from tests.records import SESSION, execve, leave, opened
 from tracer.capture import Drained, ScopeCgroup
 from tracer.errors import AbiMismatch, CaptureError, TargetError
 from tracer.events import Action, Event, File, Level, Match, Rule, RuleKind, Violation
-from tracer.export import session_facts, write_jsonl
+from tracer.export import Documents, session_facts
+from tracer.export import jsonl as as_jsonl
 from tracer.pipeline import open_trace
 from tracer.records import Record
 from tracer.rules import RuleSet
@@ -507,5 +508,5 @@ def test_a_replay_finds_what_was_recorded_byte_for_byte(written: list[list[str]]
 
 def jsonl(trace: Any) -> str:
     out = io.StringIO()
-    write_jsonl(trace.items(), session_facts(trace.session), out, only_violations=True)
+    as_jsonl.write(Documents(trace.items(), session_facts(trace.session), only_violations=True), out)
     return out.getvalue()

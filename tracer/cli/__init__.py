@@ -30,6 +30,7 @@ COMMANDS = (
     "kill",
     "replay",
     "export",
+    "query",
     "rules",
     "policy",
     "verify",

@@ -1,34 +1,53 @@
-"""`rubicon export TRACE --format jsonl`: a trace in a form that other programs read."""
+"""`rubicon export TRACE --format F`: a trace in a form that other programs read."""
 
 from __future__ import annotations
 
 import argparse
+import io
 import os
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
 
+from tracer.cli.progress import shown_progress
 from tracer.errors import EXIT_OK, RubiconError, UsageError
-from tracer.export import Closing, Summary, session_facts, write_jsonl
+from tracer.export import Closing, Documents, session_facts
+from tracer.export.documents import Item
+from tracer.export.formats import FORMATS, Into, file_writer, stream_writer
+from tracer.export.redact import Redactor
 from tracer.pipeline import RecordedTrace, open_trace
 from tracer.text import printable
 from tracer.trace import find_trace
 from tracer.where import Where, WhereError, compile_where
 
-FORMATS = ("jsonl",)
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_SINCE_START = re.compile(r"\+(\d+(?:\.\d+)?)([smhd])")
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = subparsers.add_parser(
         "export",
         help="a trace in a form other programs read",
-        description="Write the events and violations of a trace to stdout or a file.",
+        description="Write the events and violations of a trace to stdout, a file, or a collector.",
+        epilog="\n".join(["formats:", *(f"  {name:<18}{form.about}" for name, form in FORMATS.items())]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("trace", metavar="TRACE", help="a trace file or the id of a session")
-    parser.add_argument("--format", required=True, choices=FORMATS, help="jsonl: ECS objects, one a line")
-    parser.add_argument("-o", "--output", metavar="OUT", type=Path, help="a file (default: stdout)")
+    parser.add_argument("--format", required=True, choices=FORMATS, metavar="F", help="one of those below")
+    parser.add_argument(
+        "-o", "--output", metavar="OUT", help="a file (default: stdout); with otlp, or the URL of a collector"
+    )
+    add_selection(parser)
+    parser.add_argument("--only", choices=("violations",), help="leave out everything else")
+    parser.set_defaults(handler=run)
+
+
+def add_selection(parser: argparse.ArgumentParser) -> None:
+    """The options that say which events, and in what form; read by `selected` and `redacted`."""
     parser.add_argument(
         "--where",
         metavar="FILTER",
@@ -36,25 +55,82 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         default=Where(),
         help="only events that pass, as in 'exe:curl and dest.port:443 not path:/tmp/*' (see the README)",
     )
-    parser.add_argument("--only", choices=("violations",), help="leave out everything else")
-    parser.set_defaults(handler=run)
+    for option, what in (("--since", "at or after"), ("--until", "before")):
+        parser.add_argument(
+            option,
+            metavar="TIME",
+            type=_time,
+            help=f"only events {what} a time: 2026-01-31T14:00:00Z, or +90s, +5m, +2h from the start",
+        )
+    parser.add_argument(
+        "--redact", action="store_true", help="hide secrets in arguments, URLs and names behind salted hashes"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Export what is intact, and say on stderr when that is not all."""
     path = find_trace(args.trace)
+    collector = args.output if args.output and args.output.startswith(("http://", "https://")) else None
+    output = Path(args.output) if args.output and not collector else None
+    if collector and args.format != "otlp":
+        raise UsageError(f"{printable(collector)}: only otlp is sent to a URL")
+    if FORMATS[args.format].into is Into.FILE and output is None:
+        raise UsageError(f"{args.format} is a file of its own: name it with -o")
     with open_trace(path) as trace:
-        _refuse_to_overwrite(path, args.output)
+        _refuse_to_overwrite(path, output)
+        documents = documents_of(trace, args)
         try:
-            with _output(args.output) as out:
-                summary = export(trace, out, only_violations=args.only == "violations", where=args.where)
+            with shown_progress(lambda: trace.progress, to_terminal=output is None and not collector):
+                _write(documents, args.format, output, collector)
         except BrokenPipeError:  # the reader has seen enough, as in `rubicon export ... | head`
             raise
         except OSError as error:
-            raise RubiconError(f"cannot export to {_name(args.output)}: {error.strerror}") from error
-    for fault in _faults(summary.closing):
+            raise RubiconError(f"cannot export to {_name(output)}: {error.strerror}") from error
+    for fault in _faults(documents.summary.closing):
         print(f"rubicon: {_name(path)}: {printable(fault)}", file=sys.stderr)
     return EXIT_OK
+
+
+def documents_of(trace: RecordedTrace, args: argparse.Namespace) -> Documents:
+    """What the options select. The summary counts that; losses and faults are those of the whole trace."""
+
+    def closing() -> Closing:
+        return Closing(trace.losses, _damage(trace), trace.unjudged, trace.bad_records)
+
+    facts = session_facts(trace.session)
+    return Documents(
+        _selected(trace.items(), args, facts.start_ns),
+        facts,
+        only_violations=args.only == "violations",
+        closing=closing,
+        taken=trace.take_actions,
+        change=Redactor().of if args.redact else None,
+    )
+
+
+def _selected(items: Iterator[Item], args: argparse.Namespace, start_ns: int) -> Iterator[Item]:
+    since = args.since(start_ns) if args.since else 0
+    until = args.until(start_ns) if args.until else 1 << 63
+    passes = args.where
+    return (
+        (event, violations)
+        for event, violations in items
+        if since <= event.time_ns < until and (not passes or passes(event, violations))
+    )
+
+
+def _write(documents: Documents, name: str, output: Path | None, collector: str | None) -> None:
+    if collector:
+        from tracer.export import otlp
+
+        otlp.send(documents, collector)
+    elif FORMATS[name].into is Into.FILE and output is not None:
+        with _whole_file(output) as partial:
+            file_writer(name)(documents, partial)
+    else:
+        writer = stream_writer(name)
+        with _output(output) as out:
+            writer(documents, out)
 
 
 def _where(text: str) -> Where:
@@ -64,24 +140,20 @@ def _where(text: str) -> Where:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def export(
-    trace: RecordedTrace, out: TextIO, *, only_violations: bool, where: Where | None = None
-) -> Summary:
-    """The summary at the end counts what passed `where`; losses and faults are those of the whole trace."""
-
-    def closing() -> Closing:
-        return Closing(trace.losses, _damage(trace), trace.unjudged, trace.bad_records)
-
-    facts = session_facts(trace.session)
-    items = (item for item in trace.items() if where(*item)) if where else trace.items()
-    return write_jsonl(
-        items,
-        facts,
-        out,
-        only_violations=only_violations,
-        closing=closing,
-        taken=trace.take_actions,
-    )
+def _time(text: str) -> Callable[[int], int]:
+    """From the start of a session to the time meant, nanoseconds since the Unix epoch."""
+    if after := _SINCE_START.fullmatch(text):
+        offset_ns = int(float(after[1]) * _UNITS[after[2]] * 1e9)
+        return lambda start_ns: start_ns + offset_ns
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        meant = "a time such as 2026-01-31T14:00:00Z, or one after the start such as +5m"
+        raise argparse.ArgumentTypeError(f"{printable(text)!r} is not {meant}") from None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    at_ns = int(moment.timestamp()) * 1_000_000_000 + moment.microsecond * 1_000
+    return lambda _start_ns: at_ns
 
 
 def _damage(trace: RecordedTrace) -> str:
@@ -106,13 +178,28 @@ def _refuse_to_overwrite(trace: Path, output: Path | None) -> None:
 
 @contextmanager
 def _output(path: Path | None) -> Iterator[TextIO]:
-    """Stdout, or a file only its owner can read: arguments and paths may be secrets."""
+    """Stdout, or a file only its owner can read: arguments and paths may be secrets. Always UTF-8."""
     if path is None:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(encoding="utf-8")
         yield sys.stdout
         sys.stdout.flush()
         return
-    with open(path, "w", encoding="ascii", opener=_private) as file:
+    with open(path, "w", encoding="utf-8", newline="", opener=_private) as file:
         yield file
+
+
+@contextmanager
+def _whole_file(path: Path) -> Iterator[Path]:
+    """A private file beside `path`, which takes its place when it is whole."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.unlink(missing_ok=True)
+    os.close(_private(str(partial), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC))
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _private(path: str, flags: int) -> int:

@@ -21,9 +21,17 @@ from tracer.cli.shared import own_stderr, own_terminal, patient
 from tracer.control import SUFFIX as CONTROL_SUFFIX
 from tracer.errors import EXIT_INCOMPLETE, EXIT_OK, EXIT_VIOLATION, RubiconError, TraceError, UsageError
 from tracer.events import Level, Result, Taken, Violation
-from tracer.export import Closing, SessionFacts, Summary, session_facts
-from tracer.export.ecs import ProcessDocuments, action_document, violation_document
-from tracer.export.jsonl import line_of, summary_document
+from tracer.export import (
+    Closing,
+    ProcessDocuments,
+    SessionFacts,
+    Summary,
+    action_document,
+    session_facts,
+    summary_document,
+    violation_document,
+)
+from tracer.export.jsonl import line_of
 from tracer.rules import load_rules
 from tracer.session import Callbacks, Outcome, Session
 from tracer.session.record import first_records

@@ -9,8 +9,13 @@ from pathlib import Path
 from tracer.cli.live import describe, describe_action
 from tracer.cli.policies import add_policy_options, given_by
 from tracer.errors import EXIT_OK
-from tracer.export import SessionFacts, session_facts
-from tracer.export.ecs import ProcessDocuments, action_document, violation_document
+from tracer.export import (
+    ProcessDocuments,
+    SessionFacts,
+    action_document,
+    session_facts,
+    violation_document,
+)
 from tracer.export.jsonl import line_of
 from tracer.pipeline import RecordedTrace, open_trace
 from tracer.rules import load_rules

@@ -85,21 +85,30 @@ class SessionFacts:
     target     as the user named it, e.g. "pid:42"
     tier       of the probes: "A" or "B"
     start_ns   of the session, nanoseconds since the Unix epoch; the time of a summary without any event
+    host       the name of the machine, or ""
+    kernel     its release, or ""
+    version    of Rubicon when it was recorded, or ""
     """
 
     session: str
     target: str
     tier: str
     start_ns: int = 0
+    host: str = ""
+    kernel: str = ""
+    version: str = ""
 
 
 def session_facts(record: Mapping[str, Any]) -> SessionFacts:
-    """The facts from a trace's session record: its `id`, `targets` (as named), `tier` and `start_ns`."""
+    """The facts from a trace's session record: `id`, `targets` (as named), `tier` and so on."""
     return SessionFacts(
         session=str(record.get("id") or "unknown"),
         target=" ".join(str(target) for target in record.get("targets") or ()),
         tier=str(record.get("tier") or "unknown"),
         start_ns=start_ns if isinstance(start_ns := record.get("start_ns"), int) else 0,
+        host=valid_unicode(str(record.get("host") or "")),
+        kernel=valid_unicode(str(record.get("kernel") or "")),
+        version=valid_unicode(str(record.get("version") or "")),
     )
 
 

@@ -226,6 +226,7 @@ class Reader(TraceFile):
     def __init__(self, path: Path) -> None:
         self.damage: Damage | None = None
         self.ended = False  # the end record was reached: nothing was cut off
+        self.read_bytes = 0  # of the file, up to the block handed out last
         super().__init__(path)
         try:
             self._session = self._read_session(path)
@@ -240,9 +241,9 @@ class Reader(TraceFile):
 
     def __iter__(self) -> Iterator[Block]:
         cursor = self.cursor()
-        self.damage, self.ended = None, False
+        self.damage, self.ended, self.read_bytes = None, False, 0
         while isinstance(result := cursor.next(), Block):
-            self.ended = cursor.ended
+            self.ended, self.read_bytes = cursor.ended, cursor.offset
             yield result
         self.damage = result
 

@@ -1,0 +1,33 @@
+"""Comma-separated values (RFC 4180), one row a document, the columns of `columns` in the first row.
+
+A cell that a spreadsheet would take for a formula begins with an apostrophe: a traced program chooses its
+names and arguments, and whoever opens the table must not run them. Control bytes and line ends are escaped.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable
+from typing import TextIO
+
+from tracer.export.columns import COLUMNS, Cell
+from tracer.export.documents import Document
+from tracer.text import printable
+
+_FORMULA = ("=", "+", "-", "@")
+
+
+def write(documents: Iterable[Document], out: TextIO) -> None:
+    """Errors of `out` (OSError) pass through."""
+    table = csv.writer(out, lineterminator="\r\n")
+    table.writerow(column.name for column in COLUMNS)
+    for document in documents:
+        table.writerow(safe_cell(column.read(document)) for column in COLUMNS)
+
+
+def safe_cell(value: Cell) -> Cell:
+    """A value as it may stand in a table that is opened by a spreadsheet."""
+    if not isinstance(value, str):
+        return value
+    shown = printable(value)
+    return f"'{shown}" if shown.startswith(_FORMULA) else shown

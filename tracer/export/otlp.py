@@ -1,0 +1,181 @@
+"""OpenTelemetry log records: as lines of OTLP/JSON, or sent to a collector by OTLP/HTTP.
+
+A document is one log record: its fields are the attributes, by their ECS names, which OpenTelemetry shares;
+the severity of a violation is its level. Sending waits for the collector: a slow one slows the export down,
+and one that is away is asked again, longer and longer apart, for some two minutes, as the protocol wants it
+(https://opentelemetry.io/docs/specs/otlp/#failures-1).
+"""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from typing import Any, TextIO
+
+import urllib3
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import DecodeError
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
+    ExportLogsServiceRequest,
+    ExportLogsServiceResponse,
+)
+from opentelemetry.proto.common.v1.common_pb2 import (
+    AnyValue,
+    ArrayValue,
+    InstrumentationScope,
+    KeyValue,
+    KeyValueList,
+)
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, SeverityNumber
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
+
+from tracer import __version__
+from tracer.errors import RubiconError
+from tracer.events import Level
+from tracer.export.columns import nanoseconds
+from tracer.export.documents import Document, Documents
+from tracer.export.ecs import SessionFacts
+from tracer.export.jsonl import line_of
+from tracer.text import printable
+
+RECORDS_AT_ONCE = 512
+PATH = "/v1/logs"
+_SEVERITIES = {
+    Level.INFORMATIONAL: SeverityNumber.SEVERITY_NUMBER_INFO2,
+    Level.LOW: SeverityNumber.SEVERITY_NUMBER_INFO3,
+    Level.MEDIUM: SeverityNumber.SEVERITY_NUMBER_WARN,
+    Level.HIGH: SeverityNumber.SEVERITY_NUMBER_ERROR,
+    Level.CRITICAL: SeverityNumber.SEVERITY_NUMBER_FATAL,
+}
+_RETRIES = urllib3.Retry(
+    total=8,
+    allowed_methods=["POST"],
+    status_forcelist=[429, 502, 503, 504],
+    backoff_factor=0.5,
+    backoff_max=30,
+    backoff_jitter=0.5,
+    respect_retry_after_header=True,
+    raise_on_status=False,
+)
+
+
+def write(documents: Documents, out: TextIO) -> None:
+    """One ExportLogsServiceRequest a line, as file receivers want. Errors of `out` pass through."""
+    out.writelines(
+        line_of(MessageToDict(request, use_integers_for_enums=True)) for request in requests(documents)
+    )
+
+
+def send(documents: Documents, url: str, retries: urllib3.Retry = _RETRIES) -> None:
+    """To the collector at `url`; without a path, to /v1/logs there.
+
+    Raises RubiconError when it cannot be reached, refuses, or takes only a part.
+    """
+    parsed = urllib3.util.parse_url(url)
+    target = url if parsed.path not in (None, "", "/") else f"{url.rstrip('/')}{PATH}"
+    headers = {"Content-Type": "application/x-protobuf", "Content-Encoding": "gzip"}
+    with urllib3.PoolManager(retries=retries, timeout=urllib3.Timeout(connect=5, read=30)) as pool:
+        for request in requests(documents):
+            body = gzip.compress(request.SerializeToString(), compresslevel=5)
+            try:
+                response = pool.request("POST", target, body=body, headers=headers)
+            except urllib3.exceptions.HTTPError as error:
+                raise RubiconError(f"cannot reach the collector at {printable(url)}: {error}") from error
+            _check(response, url)
+
+
+def _check(response: urllib3.BaseHTTPResponse, url: str) -> None:
+    where = f"the collector at {printable(url)}"
+    if response.status != 200:
+        said = printable(response.data[:200].decode("utf-8", "replace"))
+        raise RubiconError(f"{where} answered {response.status}: {said}")
+    try:
+        partial = ExportLogsServiceResponse.FromString(response.data).partial_success
+    except DecodeError:
+        return  # it took the request, whatever it says about it
+    if partial.rejected_log_records:
+        raise RubiconError(
+            f"{where} refused {partial.rejected_log_records} records: {printable(partial.error_message)}"
+        )
+
+
+def requests(documents: Documents) -> Iterator[ExportLogsServiceRequest]:
+    resource = _resource(documents.session)
+    scope = InstrumentationScope(name="rubicon", version=documents.session.version or __version__)
+    remaining = iter(documents)
+    while batch := list(islice(remaining, RECORDS_AT_ONCE)):
+        request = ExportLogsServiceRequest()
+        logs = request.resource_logs.add()
+        logs.resource.CopyFrom(resource)
+        scoped = logs.scope_logs.add()
+        scoped.scope.CopyFrom(scope)
+        scoped.log_records.extend(map(_record, batch))
+        yield request
+
+
+def _resource(session: SessionFacts) -> Resource:
+    facts = {
+        "service.name": "rubicon",
+        "service.version": session.version or __version__,
+        "service.instance.id": session.session,
+        "host.name": session.host,
+        "os.type": "linux",
+        "os.version": session.kernel,
+    }
+    return Resource(attributes=_attributes({name: value for name, value in facts.items() if value}))
+
+
+def _record(document: Document) -> LogRecord:
+    kind, action = document["event"]["kind"], document["event"]["action"]
+    level = Level(document["rule"]["level"]) if kind == "alert" else None
+    time_ns = nanoseconds(document["@timestamp"])
+    return LogRecord(
+        time_unix_nano=time_ns,
+        observed_time_unix_nano=time_ns,
+        severity_number=_SEVERITIES[level] if level else SeverityNumber.SEVERITY_NUMBER_INFO,
+        severity_text=level.value if level else "info",
+        event_name=f"rubicon.{'violation' if level else action}",
+        body=AnyValue(string_value=document.get("message") or _sentence(document)),
+        attributes=_attributes(dict(_flat(document))),
+    )
+
+
+def _sentence(document: Document) -> str:
+    """What was done to what, in short."""
+    words = [document["event"]["action"]]
+    if file := document.get("file"):
+        words.append(file["path"])
+    elif end := document.get("destination"):
+        words.append(" ".join(str(end[name]) for name in ("address", "port") if name in end))
+    elif process := document.get("process"):
+        words.append(process.get("command_line") or process["executable"])
+    return " ".join(words)
+
+
+def _flat(document: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    """The fields by their dotted names. Lists of objects stay lists."""
+    for name, value in document.items():
+        if name == "@timestamp":
+            continue
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{before}{name}.")
+        else:
+            yield f"{before}{name}", value
+
+
+def _attributes(facts: Mapping[str, Any]) -> Iterable[KeyValue]:
+    return [KeyValue(key=key, value=_value(value)) for key, value in facts.items()]
+
+
+def _value(value: Any) -> AnyValue:
+    match value:
+        case bool():
+            return AnyValue(bool_value=value)
+        case int():
+            return AnyValue(int_value=value)
+        case list():
+            return AnyValue(array_value=ArrayValue(values=map(_value, value)))
+        case Mapping():
+            return AnyValue(kvlist_value=KeyValueList(values=_attributes(value)))
+    return AnyValue(string_value=str(value))
