@@ -130,7 +130,7 @@ enum rb_act {
 	 * head names who was moved, the target is the stranger.
 	 */
 	RB_ACT_CGROUP_MOVE,
-	RB_ACT_SETNS,		/* value1: kind of namespace; value2: its inode number */
+	RB_ACT_SETNS,		/* value1: kind of namespace; value2: its inode number; value3: whether it is the scope's own */
 	RB_ACT_UNSHARE,		/* value1: flags */
 	RB_ACT_SETUID,		/* value1 to value3: ids as asked for, up to RB_ACT_SETFSGID */
 	RB_ACT_SETGID,

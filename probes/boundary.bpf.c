@@ -5,11 +5,11 @@
  * them apart, and says what each puts where.
  */
 #include "scope.h"
+#include "namespaces.h"
 #include "path.h"
 #include "target.h"
 #include "call.h"
 
-#define CLONE_NEW_ANY 0x7e020080ULL	/* NEWTIME NEWNS NEWCGROUP NEWUTS NEWIPC NEWUSER NEWPID NEWNET */
 #define BPF_PROG_NAME_OFFSET 48		/* in union bpf_attr, of BPF_PROG_LOAD */
 #define PARAMS_FLAGS_OFFSET 8		/* in struct io_uring_params */
 
@@ -309,6 +309,8 @@ static __always_inline void setns_acts(struct call *c, struct rb_boundary *r)
 		return;
 	}
 	r->value2 = BPF_CORE_READ(file, f_inode, i_ino);
+	if (BPF_CORE_READ(file, f_inode, i_sb, s_magic) == NSFS_MAGIC)
+		r->value3 = is_own_namespace(c->scope, r->value2);
 	if (c->result >= 0)
 		r->value1 = namespace_type(BPF_CORE_READ(file, f_inode, i_private));
 }
@@ -342,8 +344,11 @@ static __noinline int task_acts(struct call *c, struct scratch *s, u32 act)
 	case RB_ACT_SETNS:
 		setns_acts(c, r);
 		break;
-	case RB_ACT_CLONE:
 	case RB_ACT_UNSHARE:
+		if (c->result >= 0)
+			own_all(bpf_get_current_task(), c->scope, a[0]);
+		__attribute__((fallthrough));
+	case RB_ACT_CLONE:
 		r->value1 = (u32)a[0];
 		break;
 	case RB_ACT_SETGROUPS:
@@ -399,7 +404,7 @@ static __always_inline bool is_boundary_act(struct call *c, u32 act)
 	case RB_ACT_BPF:
 		return first > 63 || !(BPF_QUIET >> first & 1);
 	case RB_ACT_CLONE:
-		return c->args[0] & CLONE_NEW_ANY && c->result;	/* the child returns 0 */
+		return c->args[0] & NEW_ANY && c->result;	/* the child returns 0 */
 	}
 	return true;
 }

@@ -21,9 +21,7 @@ LOADED struct {
 	__type(value, u32);
 } awaited SEC(".maps");
 
-/* Scopes of containers that nobody knew of count up from here. */
-#define FIRST_FOUND_SCOPE 0x10000
-
+/* How many were found that nobody knew of: their scopes count up. */
 LOADED struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);

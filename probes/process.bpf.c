@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /* fork, exec, exit; joining a watched cgroup; and the processes that are there at the attach. */
 #include "scope.h"
+#include "namespaces.h"
 #include "pass.h"
 #include "path.h"
 #include "allowed.h"
@@ -65,25 +66,28 @@ static __always_inline void emit_fork(struct task_struct *parent, struct task_st
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 {
-	struct member *member = member_of(FIELD(parent, tgid));
-	u16 flag = member ? 0 : RB_JOINED;
+	struct member *maker = member_of(FIELD(parent, tgid)), *member;
 	long scope;
-	u64 look;
 
 	if (FIELD(child, pid) != FIELD(child, tgid))
 		return 0;
 	/* Without a member for a parent: born into a watched cgroup, or forked while the attach looks round. */
-	scope = member ? member->scope : scope_by_cgroup(child);
+	scope = maker ? maker->scope : scope_by_cgroup(child);
 	if (scope == NO_SCOPE)
 		return 0;
-	look = member ? member->look : 0;
 	member = join(child, scope);
 	if (!member)
 		return 0;
-	member->look = look;
-	emit_fork(parent, child, member, flag);
-	if (!flag)
-		cgroup_left_at_birth(parent, child, member);
+	emit_fork(parent, child, member, maker ? 0 : RB_JOINED);
+	if (!maker) {
+		came_from_outside(child, member);
+		return 0;
+	}
+	member->look = maker->look;
+	member->is_building = maker->is_building;
+	member->built_from = maker->built_from;
+	own_new(parent, child, scope);
+	cgroup_left_at_birth(parent, child, member);
 	return 0;
 }
 
@@ -207,6 +211,7 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 
 	if (!member)
 		return 0;
+	may_end_building(task, member);
 	s = record_begin(sizeof(struct rb_exec));
 	if (!s)
 		return 0;
@@ -401,8 +406,10 @@ int BPF_PROG(on_cgroup_attach, struct cgroup *to, const char *path, struct task_
 	if (scope == NO_SCOPE)
 		return 0;
 	member = join_running(task, scope);
-	if (member)
-		emit_snapshot(task, member, bpf_get_smp_processor_id(), RB_JOINED);
+	if (!member)
+		return 0;
+	came_from_outside(task, member);
+	emit_snapshot(task, member, bpf_get_smp_processor_id(), RB_JOINED);
 	return 0;
 }
 
@@ -467,6 +474,7 @@ static __always_inline bool take_in(struct task_struct *task)
 	member = join_running(task, scope);
 	if (!member)
 		return false;
+	own_all((u64)task, member->scope, NEW_ANY);
 	if (!asked || !wanted.silent) {
 		member->look = look_now;
 		emit_snapshot(task, member, user_slot, 0);

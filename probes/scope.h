@@ -10,12 +10,17 @@
 #include "emit.h"
 
 #define CGROUP_DEPTH_MAX 32
+#define FIRST_FOUND_SCOPE 0x10000	/* of containers that nobody named; numbers below are given by user space */
 
 struct member {
 	u64 start_ns;
 	u32 scope;
-	u32 has_requests;	/* it has used io_uring */
+	u8 has_requests;	/* it has used io_uring */
+	u8 is_building;		/* see came_from_outside(); children are, too, until they run a program of their own */
+	u16 reserved;
 	u64 look;		/* the look round at an attach that found it, or its parent; else 0 */
+	u32 built_from;		/* the mount namespace that it came from */
+	u32 reserved2;
 };
 
 LOADED struct {

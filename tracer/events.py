@@ -470,6 +470,7 @@ class Boundary:
     value           of a mount option or an id
     requested       ids that were asked for, -1 keeps
     old, new        credentials before and after; None where they cannot change
+    own_namespace   of setns: one that the scope was in from the start, or has made itself
     user_namespace_level    of who acts; 0 is the initial user namespace, where root is root of the machine
     """
 
@@ -485,6 +486,7 @@ class Boundary:
     requested: tuple[int, ...] = ()
     old: Credentials | None = None
     new: Credentials | None = None
+    own_namespace: bool = False
     user_namespace_level: int = 0
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -77,6 +78,41 @@ os.wait()
     ]
     assert [each.value2 for each in run.boundaries if each.act == Act.SETNS] == [inode] * 4 + [0]
     assert {each.target.relation for each in run.boundaries} == {NONE}
+
+
+def test_namespaces_that_are_the_scopes_own(watch: Watch) -> None:
+    """It was in them from the start, or made them; those of another are not."""
+    with subprocess.Popen(["unshare", "--uts", "--net", "sleep", "300"]) as stranger:
+        try:
+            own = os.stat("/proc/self/ns/uts").st_ino
+            while os.stat(f"/proc/{stranger.pid}/ns/uts").st_ino == own:
+                os.sched_yield()
+            run = watch.python(
+                """
+NEWUTS, NEWNET = 0x4000000, 0x40000000
+kinds = "uts", "ipc", "user", "mnt", "cgroup", "pid", "time"
+first = [os.open(f"/proc/self/ns/{kind}", os.O_RDONLY) for kind in kinds]
+assert call(272, NEWUTS) == 0
+second = os.open("/proc/self/ns/uts", os.O_RDONLY)
+assert call(308, first[0], 0) == 0
+assert call(308, second, 0) == 0
+for fd in first[1:]: assert call(308, fd, 0) in (0, -errno.EINVAL)
+child = call(56, NEWNET | 17, 0, 0, 0, 0)
+if child == 0: os.read(os.pipe()[0], 1)
+born = os.open(f"/proc/{child}/ns/net", os.O_RDONLY)
+os.kill(child, 9)
+os.waitpid(child, 0)
+assert call(308, born, 0) == 0
+for name in ("uts", "net", "ipc"):
+    fd = os.open(f"/proc/{args[0]}/ns/{name}", os.O_RDONLY)
+    assert call(308, fd, 0) == 0
+""",
+                str(stranger.pid),
+            )
+        finally:
+            stranger.kill()
+    entered = [each.value3 for each in run.boundaries if each.act == Act.SETNS]
+    assert entered == [1] * 9 + [0, 0, 1]
 
 
 def test_a_user_namespace_gives_capabilities_in_itself_only(watch: Watch) -> None:

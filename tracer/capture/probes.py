@@ -21,7 +21,7 @@ from tracer.records import Kind
 _BULK_KINDS = frozenset({*range(Kind.OPEN, Kind.CHOWN + 1), Kind.FLOW})
 _BULK_LOSSES = frozenset({"RB_LOST_FILE"})
 _V1_CGROUP = 1 << 63  # V1_CGROUP in scope.h
-_MEMBER = struct.Struct("=QIIQ")  # struct member in scope.h: start, scope, has_requests, look
+_MEMBER = struct.Struct("=QI4xQ8x")  # struct member in scope.h: start, scope, look
 _CONTAINER_NAME_BYTES = 64  # CONTAINER_NAME_LEN in container.bpf.c
 _PASSES_MAX = 64  # over all processes until nobody joins; each pass reaches at least a generation further
 
@@ -163,6 +163,9 @@ class ProbeSource:
         for _ in range(_PASSES_MAX):
             if not self.probes.look("look_at_files"):
                 return
+
+    def mark_container(self, scope: int) -> None:
+        self.probes.map("container_scopes").update(struct.pack("<I", scope), b"\1")
 
     def await_container(self, name: str, scope: int) -> None:
         self.probes.map("awaited").update(_container_name(name), struct.pack("<I", scope))

@@ -75,6 +75,10 @@ class Source(Protocol):
         """
         ...
 
+    def mark_container(self, scope: int) -> None:
+        """Who comes into this scope from outside is a runtime that builds a container, or enters one."""
+        ...
+
     def await_container(self, name: str, scope: int) -> None:
         """Watch a container whenever it starts. `name` is its id, or whatever its cgroup will be called."""
         ...

@@ -195,6 +195,13 @@ def _namespaces(record: BoundaryRecord) -> _Facts:
     return {"flags": symbols.flags(symbols.NAMESPACES, record.value1 & sum(symbols.NAMESPACES))}
 
 
+def _setns(record: BoundaryRecord) -> _Facts:
+    """By a pidfd, those of a process in the scope are its own."""
+    target = _target(record.target)
+    own = record.value3 != 0 or (target is not None and target.relation is not Relation.OUTSIDE)
+    return {**_namespaces(record), "own_namespace": own}
+
+
 def _file(record: BoundaryRecord) -> _Facts:
     return {"path": record.path if record.path != "/" else ""}
 
@@ -244,7 +251,7 @@ _WAYS: dict[int, _Way] = {
     Act.CLONE: (Action.UNSHARE, _PROCESS, _namespaces),
     Act.MEM_OPEN: (Action.PROCESS_MEM_OPEN, _PROCESS, _file),
     Act.CGROUP_MOVE: (Action.CGROUP_MOVE, _PROCESS, _cgroup),
-    Act.SETNS: (Action.SETNS, _PROCESS, _namespaces),
+    Act.SETNS: (Action.SETNS, _PROCESS, _setns),
     Act.UNSHARE: (Action.UNSHARE, _PROCESS, _with(symbols.UNSHARE)),
     Act.SETUID: (Action.SETUID, _PROCESS, _ids(1)),
     Act.SETGID: (Action.SETGID, _PROCESS, _ids(1)),

@@ -503,6 +503,8 @@ def _add_boundary(document: dict[str, Any], detail: Boundary) -> None:
         "value": valid_unicode(detail.value),
     }
     facts: dict[str, Any] = {name: text for name, text in texts.items() if text}
+    if detail.own_namespace:
+        facts["own_namespace"] = True
     facts["user_namespace_level"] = detail.user_namespace_level
     if detail.flags:
         facts["flags"] = list(detail.flags)

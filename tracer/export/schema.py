@@ -281,6 +281,7 @@ class BoundaryFields(_Model):
     old: Ids | None = None
     new: Ids | None = None
     capabilities: ChangedCapabilities | None = None
+    own_namespace: bool | None = None
     user_namespace_level: Number
 
 

@@ -456,7 +456,13 @@ _BOUNDARY: dict[str, Field] = {
         },
         Kind.LIST,
     ),
-    **fields_of({"rubicon.boundary.gained_root": of_boundary(lambda detail: detail.gained_root)}, Kind.FLAG),
+    **fields_of(
+        {
+            "rubicon.boundary.gained_root": of_boundary(lambda detail: detail.gained_root),
+            "rubicon.boundary.own_namespace": of_boundary(lambda detail: detail.own_namespace),
+        },
+        Kind.FLAG,
+    ),
 }
 
 

@@ -99,6 +99,7 @@ class Following:
         if not found_by_kernel:
             scope = next(self._scopes)
             target = Target(f"{container.runtime}:{container.name}", container=container)
+            self._source.mark_container(scope)
             self._source.await_container(container.id, scope)
             self._named.add(scope, target)
             self._add(scope_record(scope, target))

@@ -52,6 +52,8 @@ class Watched:
         return not pid or self.watches(pid)
 
     def _join(self, target: Target, scope: int, *, silent: bool) -> int:
+        if target.container or target.pod:
+            self._source.mark_container(scope)
         starts_as = target.container.id if target.container else target.starts_as
         if starts_as:  # it may start again
             self._source.await_container(starts_as, scope)

@@ -85,6 +85,7 @@ def test_found(packs: RuleSet, made: Event, rule: str) -> None:
         # Bubblewrap, rootless containers, browsers: in user namespaces of their own.
         bounded(Action.UNSHARE, flags=("CLONE_NEWUSER", "CLONE_NEWNS", "CLONE_NEWPID")),
         bounded(Action.SETNS, user_namespace_level=1),
+        bounded(Action.SETNS, own_namespace=True),
         bounded(Action.MOUNT, path="/newroot", flags=("MS_BIND", "MS_REC"), user_namespace_level=1),
         bounded(Action.PIVOT_ROOT, path="/newroot", user_namespace_level=1),
         # unshare -m as root stops mounts from spreading before it does anything.
