@@ -90,18 +90,17 @@ static long walk_step(u32 index, struct walk *w)
 
 /*
  * A name in no directory may hold slashes: memfd_create("x/git/bin") would pass for a program in /bin/git.
- * They become '!', as in sysfs.
+ * They become '!', as in sysfs. Each call looks at a byte of the last name.
  */
-__noinline int hide_slashes(struct scratch *s, u64 at)
+static long hide_slash(u32 index, struct walk *w)
 {
-	if (!s)
-		return 0;
-	for (u32 i = 0; i < NAME_BYTES_MAX && at + i + 1 < s->len; i++) {
-		u64 byte = bounded(at + i, STRINGS_MAX);
+	struct scratch *s = scratch_at(w->slot);
+	u64 byte = (u64)w->last + index;
 
-		if (s->data[byte] == '/')
-			s->data[byte] = '!';
-	}
+	if (!s || byte + 1 >= s->len || byte >= STRINGS_MAX)
+		return 1;
+	if (s->data[byte] == '/')
+		s->data[byte] = '!';
 	return 0;
 }
 
@@ -133,7 +132,7 @@ __noinline u32 walk_path(struct scratch *s, u64 vfsmount, u64 dentry_at)
 	if (!w.complete || s->len - w.begin != w.total)
 		record_cut(s, RB_PATH_CUT, w.total);
 	if (w.nameless)
-		hide_slashes(s, w.last);
+		bpf_loop(NAME_BYTES_MAX, hide_slash, &w, 0);
 	if (w.nameless || is_unlinked(dentry))
 		record_flag(s, RB_DELETED);
 	return s->len - w.begin;

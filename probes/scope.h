@@ -137,24 +137,43 @@ static __always_inline u64 ancestor_cgroup_id(struct cgroup *cgroup, int level)
 	return id;
 }
 
+struct cgroup_walk {
+	u64 cgroup;
+	u64 version;
+	long found;
+	int level;
+};
+
+/* From the root down, so that the innermost is what stays. */
+static long cgroup_step(u32 index, struct cgroup_walk *w)
+{
+	u32 *scope;
+	u64 id;
+
+	if ((int)index > w->level)
+		return 1;
+	id = ancestor_cgroup_id((void *)w->cgroup, index) | w->version;
+	scope = bpf_map_lookup_elem(&scope_cgroups, &id);
+	if (scope)
+		w->found = *scope;
+	return 0;
+}
+
 /*
  * The scope of the innermost watched cgroup around `cgroup_at`, or NO_SCOPE. Not static, so that the verifier
  * looks at it once, on its own, and not again for each call; a kernel pointer goes in as a number.
  */
 __noinline long cgroup_scope(u64 cgroup_at, u64 version)
 {
-	struct cgroup *cgroup = (void *)cgroup_at;
-	int level = BPF_CORE_READ(cgroup, level);
-	long found = NO_SCOPE;
+	struct cgroup_walk w = {
+		.cgroup = cgroup_at,
+		.version = version,
+		.found = NO_SCOPE,
+		.level = BPF_CORE_READ((struct cgroup *)cgroup_at, level),
+	};
 
-	for (int i = 0; i < CGROUP_DEPTH_MAX && i <= level; i++) {
-		u64 id = ancestor_cgroup_id(cgroup, i) | version;
-		u32 *scope = bpf_map_lookup_elem(&scope_cgroups, &id);
-
-		if (scope)
-			found = *scope;
-	}
-	return found;
+	bpf_loop(CGROUP_DEPTH_MAX, cgroup_step, &w, 0);
+	return w.found;
 }
 
 static __always_inline struct cgroup *v1_cgroup(struct task_struct *task)

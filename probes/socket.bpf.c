@@ -159,6 +159,7 @@ struct talking {
 	struct message message;
 	struct talk talk;
 	struct sent sent;
+	u64 address[ADDRESS_MAX / 8];
 };
 
 LOADED struct {
@@ -219,6 +220,7 @@ static __always_inline struct sent *sent_begin(void)
 
 #define IOVEC_COMPAT 8
 
+/* Where a piece of the message lies, and its size, into `m->piece`. */
 static __always_inline bool read_piece(struct message *m, u32 index)
 {
 	if (m->held) {
@@ -243,28 +245,36 @@ static __always_inline bool read_piece(struct message *m, u32 index)
 	return true;
 }
 
-/* The beginning of the message; the last string of its record. Returns the stored length. */
-static __noinline u32 put_payload(struct scratch *s, struct message *m)
+#define NO_PIECE (-1)
+
+/* Appends a piece of the message, at most `left` bytes; returns how many, or NO_PIECE. See cgroup_scope(). */
+__noinline int put_piece(struct scratch *s, struct message *m, u32 index, u32 left)
 {
-	u64 left = m->result < 0 ? 0 : bounded(m->result, RB_PAYLOAD_MAX), stored = 0;
+	u64 len, size;
 
-	for (u32 i = 0; i < PIECES_MAX && left; i++) {
-		u64 len, size;
+	if (!s || !m || !read_piece(m, index) || s->len > STRINGS_MAX)
+		return NO_PIECE;
+	len = bounded(s->len, STRINGS_MAX);	/* 6.1 forgets the bound of what lay on the stack */
+	size = bounded(m->piece[1] < left ? m->piece[1] : left, RB_PAYLOAD_MAX);
+	if (bpf_probe_read_user(s->data + len, size, (void *)m->piece[0])) {
+		record_flag(s, RB_UNREADABLE);
+		return NO_PIECE;
+	}
+	s->len = len + size;
+	return size;
+}
 
-		if (!read_piece(m, i) || s->len > STRINGS_MAX)
+/* The beginning of the message; the last string of its record. Returns the stored length. */
+static __always_inline u32 put_payload(struct scratch *s, struct message *m)
+{
+	u32 wanted = m->result < 0 ? 0 : bounded(m->result, RB_PAYLOAD_MAX), stored = 0;
+	int size;
+
+	for (u32 i = 0; i < PIECES_MAX && stored < wanted; i++) {
+		size = put_piece(s, m, i, wanted - stored);
+		if (size < 0)
 			break;
-		len = bounded(s->len, STRINGS_MAX);	/* 6.1 forgets the bound of what lay on the stack */
-		size = bounded(m->piece[1] < left ? m->piece[1] : left, RB_PAYLOAD_MAX);
-		/* Kernel 6.1 takes `left` for negative on a way that is not possible. */
-		OPAQUE(size);
-		size &= 2 * RB_PAYLOAD_MAX - 1;
-		if (bpf_probe_read_user(s->data + len, size, (void *)m->piece[0])) {
-			record_flag(s, RB_UNREADABLE);
-			break;
-		}
-		s->len = len + size;
 		stored += size;
-		left -= size;
 	}
 	return stored;
 }
@@ -351,19 +361,19 @@ LOADED struct {
 	__type(value, u8);
 } sent SEC(".maps");
 
-/* FNV-1a over the address as given. */
+/* FNV-1a over the address as given, word by word. */
 __noinline u64 address_hash(struct message *m)
 {
 	u64 hash = 0xcbf29ce484222325;
-	u8 byte = 0;
+	u32 zero = 0;
+	struct talking *here = bpf_map_lookup_elem(&talking, &zero);
 
-	if (!m)
+	if (!m || !here)
 		return 0;
-	for (u32 i = 0; i < ADDRESS_MAX && i < m->address_len; i++) {
-		if (read_address_bytes(m, &byte, 1, i))
-			break;
-		hash = (hash ^ byte) * 0x100000001b3;
-	}
+	__builtin_memset(here->address, 0, sizeof(here->address));
+	read_address_bytes(m, here->address, bounded(m->address_len, ADDRESS_MAX), 0);
+	for (u32 i = 0; i < ADDRESS_MAX / 8; i++)
+		hash = (hash ^ here->address[i]) * 0x100000001b3;
 	return hash;
 }
 

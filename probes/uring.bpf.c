@@ -1019,14 +1019,18 @@ __noinline int accepted(struct call *c, u64 file_at, u32 place)
 static __always_inline int finish_accept(u64 key, struct request *q, s32 result)
 {
 	struct asker asker = { .ctx = q->ctx, .user_data = q->user_data };
-	struct call c = { .result = result, .scope = q->scope, .start_ns = q->start_ns };
+	struct call *c;
 
 	bpf_map_delete_elem(&many_shots, &asker);
 	if (result == -EAGAIN || result == ECANCELED_BEFORE)
 		return 0;
 	if (result < 0 || !is_of_current(q))
 		return emit_kept(key, q, result, 0);
-	return accepted(&c, (u64)file_accepted(q->ctx, q->detail, result), q->detail);
+	c = request_call(q->scope, q->start_ns);
+	if (!c)
+		return 0;
+	c->result = result;
+	return accepted(c, (u64)file_accepted(q->ctx, q->detail, result), q->detail);
 }
 
 /* A completion that is not the last of its request. */
@@ -1035,13 +1039,15 @@ __noinline int goes_on(u64 ctx, u64 user_data, s32 result)
 	struct asker asker = { .ctx = ctx, .user_data = user_data };
 	struct many_shots *shots = bpf_map_lookup_elem(&many_shots, &asker);
 	struct member *member = shots ? current_member() : NULL;
-	struct call c = { .result = result };
+	struct call *c;
 
 	if (!shots || !member || result < 0)
 		return 0;
-	c.scope = member->scope;
-	c.start_ns = member->start_ns;
-	return accepted(&c, (u64)file_accepted(ctx, shots->detail, result), shots->detail);
+	c = request_call(member->scope, member->start_ns);
+	if (!c)
+		return 0;
+	c->result = result;
+	return accepted(c, (u64)file_accepted(ctx, shots->detail, result), shots->detail);
 }
 
 /* --- completion: received -------------------------------------------------------------------------- */
@@ -1099,16 +1105,14 @@ static __always_inline void finish_write(struct io_kiocb *req, u8 opcode, s32 re
 {
 	struct file *file = BPF_CORE_READ(req, file);
 	struct member *member;
-	struct call c = {};
+	struct call *c;
 
 	if (!file || !is_written(opcode, result))
 		return;
 	member = current_member();
-	if (!member)
-		return;
-	c.scope = member->scope;
-	c.start_ns = member->start_ns;
-	wrote(&c, (u64)file, fd, result, BY_CALL);
+	c = member ? request_call(member->scope, member->start_ns) : NULL;
+	if (c)
+		wrote(c, (u64)file, fd, result, BY_CALL);
 }
 
 static __always_inline int finish(u64 key, struct request *q, struct io_kiocb *req, s32 result)
@@ -1245,16 +1249,19 @@ __noinline int end_of(u64 key, struct request *q)
 	return same && (member || age < GIVEN_UP_AFTER_NS) ? GOES_ON : ENDED_UNSEEN;
 }
 
-/* May be preempted, unlike the others, so what is taken is on the stack. */
 static long sweep_request(void *map, u64 *key, struct request *found, void *unused)
 {
 	int end = end_of(*key, found);
-	struct request q = *found;
 	u64 req = *key;
+	u32 zero = 0;
+	struct request *q = bpf_map_lookup_elem(&swept, &zero);
 
-	if (end == GOES_ON || bpf_map_delete_elem(map, key))
+	if (end == GOES_ON || !q)
 		return 0;
-	finish_late(req, &q, end == ENDED ? BPF_CORE_READ((struct io_kiocb *)req, cqe.res) : -EINPROGRESS);
+	*q = *found;
+	if (bpf_map_delete_elem(map, key))
+		return 0;
+	finish_late(req, q, end == ENDED ? BPF_CORE_READ((struct io_kiocb *)req, cqe.res) : -EINPROGRESS);
 	return 0;
 }
 

@@ -46,6 +46,14 @@ LOADED struct {
 	__type(value, struct request);
 } finishing SEC(".maps");
 
+/* The one that the sweep finishes, which may be preempted, unlike the others. */
+LOADED struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct request);
+} swept SEC(".maps");
+
 struct kept {
 	u8 record[KEPT_BYTES];
 };

@@ -105,15 +105,27 @@ class CoreProbes:
         *,
         guarding: bool,
     ) -> None:
-        self._object = Object(path, kernel_btf)
+        def start(*, listen: bool) -> None:
+            self._object = Object(path, kernel_btf)
+            try:
+                self._load(kernel_btf or KERNEL_BTF, ring_bytes, tier, guarding=guarding, listen=listen)
+            except BaseException:
+                self.close()
+                raise
+
         try:
-            self._load(kernel_btf or KERNEL_BTF, ring_bytes, tier, guarding=guarding)
-        except BaseException:
-            self.close()
-            raise
+            start(listen=False)
+        except KernelError:
+            start(listen=True)  # once more, to hear why
 
     def _load(
-        self, kernel_btf: Path, ring_bytes: tuple[int, int] | None, tier: str, *, guarding: bool
+        self,
+        kernel_btf: Path,
+        ring_bytes: tuple[int, int] | None,
+        tier: str,
+        *,
+        guarding: bool,
+        listen: bool,
     ) -> None:
         names = kernel_btf.read_bytes() if kernel_btf.exists() else b""
         check_floor(names)
@@ -136,7 +148,7 @@ class CoreProbes:
             self._object.map("path_cells").resize(guard.CELL_ELEMENTS)
         for program in () if guarding else guard.PROGRAMS:
             self._object.leave_out(program)
-        self._object.load()
+        self._object.load(listen=listen)
         self._object.run("introduce")
         self._bss = self._object.map(".bss")
         self._bss_bytes = bytearray(self._bss.value(bytes(4), len(self._bss.memory())))

@@ -16,7 +16,6 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tracer.capture import compiled
 from tracer.capture.core import (
     OBJECT,
     OPTIONAL_PROGRAMS,
@@ -174,6 +173,8 @@ def examine(
 
 def loaders(kernel: KernelFacts) -> tuple[Answer, ...]:
     """What each loader needs, but for the privileges, which they share."""
+    from tracer.capture import compiled  # not for who asks for the facts of the kernel alone
+
     core = [
         why
         for why, missing in (

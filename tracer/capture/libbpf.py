@@ -11,6 +11,7 @@ import errno
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
 
@@ -140,7 +141,20 @@ class Library:
             function.restype, function.argtypes = result, arguments
         self.warnings: deque[str] = deque(maxlen=20)
         self._print = _PrintFunction(self._keep_warning)
+        self._listen()
+
+    def _listen(self) -> None:
         self._library.libbpf_set_print(self._print)
+
+    @contextmanager
+    def deaf(self) -> Iterator[None]:
+        """To all that libbpf says: of a load thousands of things, for its authors, and each would
+        wait for the interpreter."""
+        self._library.libbpf_set_print(_PrintFunction())
+        try:
+            yield
+        finally:
+            self._listen()
 
     def __getattr__(self, name: str) -> ctypes._NamedFuncPointer:
         function: ctypes._NamedFuncPointer = getattr(self._library, name)
@@ -335,10 +349,15 @@ class Object:
         if code := self._library.bpf_program__set_attach_target(self._program(program), 0, target.encode()):
             raise self._library.fail(f"cannot aim {program} at {target}", code)
 
-    def load(self) -> None:
-        """Verify and load all programs."""
+    def load(self, *, listen: bool = True) -> None:
+        """Verify and load all programs. An object can be loaded once, also when that fails.
+
+        listen    for the reason of a failure, which takes half as long again
+        """
         self._library.warnings.clear()
-        if code := self._library.bpf_object__load(self._pointer):
+        with nullcontext() if listen else self._library.deaf():
+            code = self._library.bpf_object__load(self._pointer)
+        if code:
             reason = refusal(self._library.warnings)
             raise self._library.fail(f"the kernel refused the probes{reason}", code)
 

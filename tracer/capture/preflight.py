@@ -6,7 +6,6 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from tracer.capture.bccsource import BccSource
 from tracer.capture.core import OBJECT, CoreSource
 from tracer.capture.fit import Layouts
 from tracer.capture.kernel_layouts import btf_layouts
@@ -38,6 +37,8 @@ def open_source(
     """
     check_privileges(effective_capabilities())
     if loader == "bcc":
+        from tracer.capture.bccsource import BccSource  # a third of what the rest of the loaders brings in
+
         return BccSource(kernel_layouts(environment), guarding=guarding, cgroups=cgroups)
     btf = check_btf(environment)
     if not OBJECT.is_file():

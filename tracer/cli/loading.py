@@ -1,6 +1,6 @@
 """The probes, loaded in the background from the first moment of `run` and `attach`.
 
-The kernel takes a fifth of a second to verify them and does not need Python for that; reading the rules, and
+The kernel takes a third of a second to verify them and does not need Python for that; reading the rules, and
 importing what reads them, takes as long. So this imports little, and is imported before the rest.
 """
 

@@ -28,7 +28,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -41,7 +41,6 @@ from tracer.rules import RuleSet
 from tracer.session.anchor import Anchor
 from tracer.session.drain import Drain
 from tracer.session.enforce import Enforcer
-from tracer.session.following import Following
 from tracer.session.guard import Egress, guard_paths, guarded_egress
 from tracer.session.judge import Judging
 from tracer.session.outbox import Outbox
@@ -52,6 +51,9 @@ from tracer.session.watched import Watched
 from tracer.targets import Target
 from tracer.targets.selection import Selection
 from tracer.trace import MEMORY_LIMIT_BYTES, Sealer, SigningKey, Writer, WriterState
+
+if TYPE_CHECKING:
+    from tracer.session.following import Following
 
 _STATES = {
     WriterState.OK: "the disk has room again: the trace is whole",
@@ -218,6 +220,8 @@ class Session:
 
     def follow(self, selection: Selection) -> Sequence[str]:
         """Watch containers that run now and those that will; the runtimes that are asked for their names."""
+        from tracer.session.following import Following  # with it all that speaks to runtimes
+
         self._following = Following(
             self._source,
             selection,
