@@ -32,7 +32,7 @@ def add_set_option(parser: argparse.ArgumentParser) -> None:
         default=[],
         dest="variables",
         help="a variable of the policy, such as workspace (otherwise: where this is started) or home; "
-        "A,B for several values",
+        "A,B for several values; also what %%NAME%% of a Sigma rule stands for",
     )
 
 

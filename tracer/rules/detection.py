@@ -12,9 +12,9 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, BeforeValidator
 from sigma.conditions import (
     ConditionAND,
     ConditionIdentifier,
@@ -32,19 +32,26 @@ from tracer.rules.auditd import AUDITD
 from tracer.rules.fields import LOG_SOURCES, Facts, LogSource
 from tracer.rules.header import Header, Skipped, parse_header, rule_of
 from tracer.rules.items import NotHereError, compile_item
+from tracer.rules.lines import LINES
 from tracer.rules.nodes import Node
+from tracer.rules.variables import Variables
 from tracer.rules.yamlfile import Document, Place, by_line
 
 _SERVICES = {"auditd": AUDITD}
+_NO_PLACEHOLDERS: Variables = {}
+_BEFORE_CORRELATIONS = "it counts as rules did before there were correlations: timeframe, or | in a condition"
 _SECTION_KEYS = ("condition", "timeframe", "rules")
+
+
+_Key = Annotated[str | None, BeforeValidator(lambda key: key or None)]
 
 
 class LogSourceKeys(BaseModel):
     """What `logsource` says; what is left out is any."""
 
-    category: str | None = None
-    product: str | None = None
-    service: str | None = None
+    category: _Key = None
+    product: _Key = None
+    service: _Key = None
 
     def covers(self, other: LogSourceKeys) -> bool:
         """Whether a filter for this log source is one for rules of the other."""
@@ -88,8 +95,8 @@ class Detection:
         )
 
 
-def compile_detection(document: Document) -> Detection | Skipped:
-    """Raises RuleFileError with every problem of the rule."""
+def compile_detection(document: Document, placeholders: Variables = _NO_PLACEHOLDERS) -> Detection | Skipped:
+    """`placeholders` are what `%name%` stands for. Raises RuleFileError with every problem of the rule."""
     header = parse_header(document, _Header)
     reason = _not_ours(header.logsource)
     line = document.line(())
@@ -97,7 +104,7 @@ def compile_detection(document: Document) -> Detection | Skipped:
         return Skipped(document.file, line, header.title, reason)
     source = _source_of(header.logsource)
     try:
-        node = compile_section(document, source, header.detection, "detection")
+        node = compile_section(document, source, header.detection, "detection", placeholders)
     except NotHereError as error:
         return Skipped(document.file, line, header.title, str(error))
     if node is nodes.NEVER:
@@ -117,12 +124,18 @@ def compile_detection(document: Document) -> Detection | Skipped:
     )
 
 
-def compile_section(document: Document, source: LogSource, section: Mapping[str, Any], key: str) -> Node:
+def compile_section(
+    document: Document,
+    source: LogSource,
+    section: Mapping[str, Any],
+    key: str,
+    placeholders: Variables = _NO_PLACEHOLDERS,
+) -> Node:
     """Definitions and their condition, which stand in the document under `key`.
 
     Raises RuleFileError, and NotHereError when nothing is wrong but it cannot be judged here.
     """
-    compiler = _Compiler(document, source)
+    compiler = _Compiler(document, source, placeholders)
     node = compiler.compile(section, (key,))
     if compiler.problems:
         raise RuleFileError(by_line(compiler.problems))
@@ -132,7 +145,9 @@ def compile_section(document: Document, source: LogSource, section: Mapping[str,
 
 
 def _source_of(keys: LogSourceKeys) -> LogSource:
-    return _SERVICES[keys.service] if keys.service else LOG_SOURCES[keys.category or ""]
+    if keys.service:
+        return _SERVICES[keys.service]
+    return LOG_SOURCES[keys.category] if keys.category else LINES
 
 
 def _not_ours(source: LogSourceKeys) -> str:
@@ -144,7 +159,7 @@ def _not_ours(source: LogSourceKeys) -> str:
     if source.service is not None:
         return f"is for the log of service {source.service}"
     if source.category is None:
-        return "names no category"
+        return "" if source.product else "names no product, category or service"
     if source.category not in LOG_SOURCES:
         return f"category {source.category} is not recorded"
     return ""
@@ -163,16 +178,20 @@ def _absent_fields(value: Any, source: LogSource) -> set[str]:
 class _Compiler:
     """Turns a section, `detection` or `filter`, into a node, and collects what is wrong with it."""
 
-    def __init__(self, document: Document, source: LogSource) -> None:
+    def __init__(self, document: Document, source: LogSource, placeholders: Variables) -> None:
         self.document = document
         self.source = source
+        self.placeholders = placeholders
         self.problems: list[Problem] = []
         self.not_here = ""
         self._named: dict[str, Node] = {}
 
     def compile(self, detection: Mapping[str, Any], place: Place) -> Node:
-        if "timeframe" in detection:
-            self._report((*place, "timeframe"), "counting over time is what correlations are for")
+        if "timeframe" in detection or any("|" in text for text in _conditions(detection)):
+            self.not_here = (
+                "it counts as rules did before there were correlations (timeframe, or | in a condition)"
+            )
+            return nodes.NEVER
         names = [name for name in detection if name not in _SECTION_KEYS]
         self._named = {name: self._definition(detection[name], (*place, name)) for name in names}
         conditions = detection.get("condition")
@@ -204,7 +223,7 @@ class _Compiler:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of expressions that mean something else in a later Python
-                return compile_item(self.source, key, values)
+                return compile_item(self.source, key, values, self.placeholders)
         except NotHereError as error:
             self.not_here = self.not_here or str(error)
             return nodes.NEVER
@@ -246,6 +265,11 @@ class _Compiler:
         if not found:
             raise ValueError(f'"of {pattern}" names nothing that is defined')
         return found
+
+
+def _conditions(detection: Mapping[str, Any]) -> list[str]:
+    found = detection.get("condition")
+    return [text for text in (found if isinstance(found, list) else [found]) if isinstance(text, str)]
 
 
 def _message(error: Exception) -> str:

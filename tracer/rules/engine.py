@@ -124,7 +124,7 @@ class RuleSet:
     entries     all rules, for lists: those that are parts of correlations, too
     skipped     detections that do not apply, with the reason
     sources     the files they came from
-    digest      SHA-256 over the files' contents in order and the variables that the policy uses,
+    digest      SHA-256 over the files' contents in order and the variables that were put in,
                 hexadecimal: same digest, same verdicts
     policy      what is in force of it, None without one
     given       the variables it was read with
@@ -151,7 +151,7 @@ class RuleSet:
             *(detection.rule for detection in wiring.detections if detection not in wiring.silent),
             *(each.correlation.rule for each in wiring.correlators if not each.silent),
         )
-        self.digest = _digest(effective, sources)
+        self.digest = _digest(effective, sources, given)
         self._checks = policy_checks(policy) if policy else {}
         self._wiring = wiring
         self._plans = _plans(self._checks, wiring)
@@ -174,12 +174,13 @@ class RuleSet:
         return plan.judge(event) if plan is not None else ()
 
 
-def _digest(effective: Effective | None, sources: Sequence[Source]) -> str:
+def _digest(effective: Effective | None, sources: Sequence[Source], given: Given) -> str:
     digest = hashlib.sha256(b"policy" if effective else b"")
     for source in sources:
         digest.update(bytes.fromhex(source["sha256"]))
-    if effective and effective.used:
-        digest.update(json.dumps(effective.used, sort_keys=True).encode())
+    variables = {**given.fixed, **(effective.used if effective else {})}
+    if variables:
+        digest.update(json.dumps(variables, sort_keys=True).encode())
     return digest.hexdigest()
 
 

@@ -161,7 +161,10 @@ def executable(facts: Facts) -> str | None:
 
 
 def _user(facts: Facts) -> str:
-    process = facts.event.process
+    return _user_of(facts.event.process)
+
+
+def _user_of(process: Process) -> str:
     return process.user_name or ("root" if process.user_id == 0 else str(process.user_id))
 
 
@@ -202,6 +205,7 @@ PROCESS: dict[str, Field] = {
             "process.parent.executable": _of_parent(lambda parent: parent.executable or None),
             "process.parent.command_line": _of_parent(lambda parent: parent.command_line or None),
             "process.parent.name": _of_parent(lambda parent: parent.name or None),
+            "process.parent.user.name": _of_parent(_user_of),
         },
         names={
             "Image": "process.executable",
@@ -210,6 +214,7 @@ PROCESS: dict[str, Field] = {
             "User": "user.name",
             "ParentImage": "process.parent.executable",
             "ParentCommandLine": "process.parent.command_line",
+            "ParentUser": "process.parent.user.name",
         },
     ),
     **fields_of(

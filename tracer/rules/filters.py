@@ -20,6 +20,7 @@ from tracer.errors import RuleFileError
 from tracer.rules.detection import Detection, LogSourceKeys, compile_section
 from tracer.rules.header import Header, listed, parse_header
 from tracer.rules.items import NotHereError
+from tracer.rules.variables import Variables
 from tracer.rules.yamlfile import Document
 
 
@@ -48,6 +49,7 @@ class Filter:
     rules: frozenset[str]
     section: dict[str, Any]
     document: Document
+    placeholders: Variables
 
     def concerns(self, detection: Detection) -> bool:
         if not self.logsource.covers(detection.logsource):
@@ -57,17 +59,18 @@ class Filter:
     def apply(self, detection: Detection) -> Detection:
         """Raises RuleFileError when the filter asks for what events of the rule's log source do not have."""
         try:
-            node = compile_section(self.document, detection.source, self.section, "filter")
+            node = compile_section(self.document, detection.source, self.section, "filter", self.placeholders)
         except NotHereError as error:
             raise RuleFileError([self.document.problem(("filter",), str(error))]) from None
         return detection.filtered(node)
 
 
-def compile_filter(document: Document) -> Filter:
+def compile_filter(document: Document, placeholders: Variables) -> Filter:
     """Raises RuleFileError with every problem but those that only show with a rule."""
     header = parse_header(document, _Header)
     section = dict(document.value["filter"])
-    return Filter(header.title, header.logsource, frozenset(header.filter.rules), section, document)
+    rules = frozenset(header.filter.rules)
+    return Filter(header.title, header.logsource, rules, section, document, placeholders)
 
 
 def apply_filters(detections: Sequence[Detection], filters: Sequence[Filter]) -> list[Detection]:

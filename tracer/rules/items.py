@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import difflib
 import operator
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+import re2  # type: ignore[import-untyped]
 from sigma.conditions import ConditionAND
 from sigma.rule import SigmaDetectionItem
 from sigma.types import (
     CompareOperators,
+    Placeholder,
     SigmaBool,
     SigmaCasedString,
     SigmaCIDRExpression,
@@ -43,6 +46,7 @@ from tracer.rules.values import (
     address_test,
     regex_test,
 )
+from tracer.rules.variables import Variables
 
 _COMPARISONS = {
     CompareOperators.LT: operator.lt,
@@ -52,20 +56,25 @@ _COMPARISONS = {
     CompareOperators.NEQ: operator.ne,
 }
 _MANY = SpecialChars.WILDCARD_MULTI
+_NO_PLACEHOLDERS: Variables = {}
 
 
 class NotHereError(Exception):
     """A rule that is right, but cannot be judged here; its text is the reason."""
 
 
-def compile_item(source: LogSource, key: str | None, values: Any) -> Node:
+def compile_item(
+    source: LogSource, key: str | None, values: Any, placeholders: Variables = _NO_PLACEHOLDERS
+) -> Node:
     """The node of `key: values`; without a key the values are keywords.
 
+    `placeholders` are the values of `%name%` under the modifier `expand`.
     Raises NotHereError, ValueError for what is not Sigma or makes no sense; pySigma may raise anything else.
     """
     if key is not None and "re" in key.split("|")[1:]:
-        _check_texts(values)
+        _check_expressions(values)
     item = SigmaDetectionItem.from_mapping(key, values, policy=SIGMA_POLICY)
+    item.value = [each for value in item.value for each in _filled(value, placeholders)]
     linked = nodes.all_of if item.value_linking is ConditionAND else nodes.any_of
     if item.field is None:
         node = linked(_keyword_node(source, value) for value in item.value)
@@ -76,18 +85,49 @@ def compile_item(source: LogSource, key: str | None, values: Any) -> Node:
     return nodes.negated(node) if item.negated else node
 
 
-def _check_texts(values: Any) -> None:
+def _filled(value: SigmaType, placeholders: Variables) -> list[SigmaType]:
+    """The value with what its placeholders stand for: one for each of their values."""
+    if not isinstance(value, SigmaString) or not value.contains_placeholder():
+        return [value]
+
+    def values_of(placeholder: Placeholder) -> Iterator[str]:
+        if placeholder.name not in placeholders:
+            raise NotHereError(
+                f"needs values for %{placeholder.name}%: give them with --set {placeholder.name}=A,B"
+            )
+        return iter(placeholders[placeholder.name])
+
+    return list(value.replace_placeholders(values_of))
+
+
+def _check_expressions(values: Any) -> None:
+    """Raises NotHereError for a regular expression that is one, but takes time without bounds."""
     for value in values if isinstance(values, list) else [values]:
         if not isinstance(value, str):
             raise ValueError(f"a regular expression is text, not {value!r}")  # noqa: TRY004 - one kind for all
+        try:
+            SIGMA_POLICY.regex_engine.compile(value, 0)
+        except re2.error as error:
+            if _is_expression(value):
+                raise NotHereError(f"its expression cannot be matched in bounded time: {error}") from None
+
+
+def _is_expression(text: str) -> bool:
+    try:
+        re.compile(text)
+    except (re.error, RecursionError, OverflowError):
+        return False
+    return True
 
 
 def _field(source: LogSource, name: str) -> Field:
     field = source.fields.get(name)
     if field is None:
-        close = difflib.get_close_matches(name, source.fields, n=1)
-        hint = f'; did you mean "{close[0]}"?' if close else ""
-        raise ValueError(f'{source.category} has no field "{name}"{hint}')
+        message = f'{source.category} has no field "{name}"'
+        close = difflib.get_close_matches(name, [*source.fields, *source.known_absent], n=1)
+        if close:
+            raise ValueError(f'{message}; did you mean "{close[0]}"?')
+        raise NotHereError(message)
     return field
 
 
@@ -145,8 +185,6 @@ def _parts(value: SigmaString, *, cased: bool) -> Sequence[Part]:
             parts.append(part if cased else part.lower())
         elif isinstance(part, SpecialChars):
             parts.append(part)
-        else:
-            raise NotHereError(f'needs a value for the placeholder "%{part.name}%"')
     return parts
 
 

@@ -146,11 +146,11 @@ class _Loading:
     def _compile(self, document: Document) -> None:
         keys = document.value if isinstance(document.value, dict) else {}
         if "filter" in keys:
-            self.filters.append(compile_filter(document))
+            self.filters.append(compile_filter(document, self.given.fixed))
         elif "correlation" in keys:
             self._add(document, compile_correlation(document))
         else:
-            self._add(document, compile_detection(document))
+            self._add(document, compile_detection(document, self.given.fixed))
 
     def _add(self, document: Document, made: Detection | Correlation | Skipped) -> None:
         if isinstance(made, Skipped):

@@ -43,7 +43,7 @@ def test_an_exception_to_all_rules_of_a_log_source(tmp_path: Path) -> None:
 def test_a_filter_can_be_wrong(tmp_path: Path) -> None:
     with pytest.raises(RuleFileError, match='has no field "Usr"; did you mean "User"'):
         seen(tmp_path, RULE, exception("any", "Usr: ada"))
-    with pytest.raises(RuleFileError, match="needs a value for the placeholder"):
+    with pytest.raises(RuleFileError, match="needs values for %"):
         seen(tmp_path, RULE, exception("any", "User|expand: '%admins%'"))
 
 

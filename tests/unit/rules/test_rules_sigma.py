@@ -21,6 +21,7 @@ from tests.unit.rules.made import (
 )
 from tracer.errors import RuleFileError
 from tracer.events import Action, Event, Exit, Level, Match, Response, RuleKind, StdioKind
+from tracer.rules import Given, load_rules
 
 SSH = ran("ssh", "-N", "-R", "2222:localhost:22", "Host.Example")
 
@@ -291,7 +292,8 @@ def test_a_rule_without_product_applies(tmp_path: Path) -> None:
         ("{category: process_creation, product: windows}", "is for product windows"),
         ("{product: linux, service: sudo}", "is for the log of service sudo"),
         ("{category: process_creation, product: linux, service: x}", "is for the log of service x"),
-        ("{product: linux}", "names no category"),
+        ("{definition: all}", "names no product, category or service"),
+        ("{product: aix}", "is for product aix"),
         ("{category: webserver}", "category webserver is not recorded"),
     ],
 )
@@ -305,13 +307,54 @@ def test_a_rule_for_another_log_is_skipped_with_the_reason(tmp_path: Path, sourc
 @pytest.mark.parametrize(
     ("item", "reason"),
     [
-        ("CommandLine|expand: '%name%'", 'needs a value for the placeholder "%name%"'),
+        ("CommandLine|expand: '%name%'", "needs values for %name%: give them with --set name=A,B"),
         ("ProcessId|minute: 5", "asks for TimestampPart values"),
+        ("Weather: fine", 'process_creation has no field "Weather"'),
+        (
+            "CommandLine|re: '(a+)\\1'",
+            "its expression cannot be matched in bounded time: invalid escape sequence: \\1",
+        ),
+        (
+            "CommandLine|re: '(?<=a)b'",
+            "its expression cannot be matched in bounded time: invalid perl operator: (?<=",
+        ),
     ],
 )
 def test_a_rule_that_cannot_be_judged_is_skipped(tmp_path: Path, item: str, reason: str) -> None:
     (skipped,) = rules_of(tmp_path, "", sigma_rule(selection(item))).skipped
     assert skipped.reason == reason
+
+
+@pytest.mark.parametrize("condition", ["s | count() by User > 5", "s\n  timeframe: 5m"])
+def test_counting_as_it_was_before_correlations(tmp_path: Path, condition: str) -> None:
+    (skipped,) = rules_of(tmp_path, "", sigma_rule(f"  s: {{Image: x}}\n  condition: {condition}")).skipped
+    assert skipped.reason.startswith("it counts as rules did before there were correlations")
+
+
+def test_placeholders(tmp_path: Path) -> None:
+    (tmp_path / "r.yml").write_text(
+        sigma_rule(selection("User|expand: '%admins%'\nCommandLine|expand|contains: ' %what% '"))
+    )
+    given = Given({"what": ("-R",)}, {"admins": ("root", "ada"), "what": ("-n", "-X")})
+    rules = load_rules(None, [tmp_path / "r.yml"], packs=False, given=given)
+    assert broken(rules.judge(SSH)) == ["T"]
+    other = Given({}, {"admins": ("root",), "what": ("-n",)})
+    assert not load_rules(None, [tmp_path / "r.yml"], packs=False, given=other).judge(SSH)
+    assert load_rules(None, [tmp_path / "r.yml"], packs=False, given=other).digest != rules.digest
+
+
+def test_words_in_any_line_of_linux(tmp_path: Path) -> None:
+    """A rule of no category: the words are looked for in what each event says, once for each."""
+    words = "{words: ['ld.so.pre*', 'evil'], condition: words}"
+    rule = f"title: T\nlogsource: {{product: linux}}\ndetection: {words}\n"
+    rules = rules_of(tmp_path, "", rule)
+    for made in (
+        ran("sh", "-c", "echo x > /etc/LD.SO.PRELOAD"),
+        file("/etc/ld.so.preload"),
+        connected("192.0.2.1", 1, "evil.example"),
+    ):
+        assert broken(rules.judge(made)) == ["T"]
+    assert not rules.judge(file("/x", who=ran("evil").process)), "who did it is not in the line"
 
 
 def test_a_rule_that_can_never_match_is_skipped_with_the_field(tmp_path: Path) -> None:
@@ -361,7 +404,6 @@ detection:
     Image|gt: 5
     Image|cidr: 10.0.0.0/8
   four: {}
-  timeframe: 5m
   condition: one and nine
 """
     assert problems(tmp_path, rule) == [
@@ -376,8 +418,7 @@ detection:
         '14: detection.three.Image|gt: a comparison needs a field with number values, "Image" has none',
         '15: detection.three.Image|cidr: cidr needs a field with address values, "Image" has none',
         "16: detection.four: is empty",
-        "17: detection.timeframe: counting over time is what correlations are for",
-        '18: detection.condition: names "nine", which is not defined',
+        '17: detection.condition: names "nine", which is not defined',
     ]
 
 
@@ -422,7 +463,7 @@ def test_what_is_no_rule(tmp_path: Path, rule: str, expected: list[str]) -> None
     assert problems(tmp_path, rule) == expected
 
 
-@pytest.mark.parametrize("condition", ["s and", "s |count() > 5", "(s", "s s", "1 of", "near s"])
+@pytest.mark.parametrize("condition", ["s and", "(s", "s s", "1 of", "near s"])
 def test_what_is_no_condition(tmp_path: Path, condition: str) -> None:
     (problem,) = problems(tmp_path, sigma_rule(f"  s: {{Image: x}}\n  condition: '{condition}'"))
     assert problem.startswith("7: detection.condition: ")
