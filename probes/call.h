@@ -22,7 +22,7 @@ static __always_inline bool is_interrupted(s64 result)
 static __always_inline bool is_compat(void)
 {
 	/* Read in place, without a helper: many numbers mean something in one table only. */
-	struct task_struct *task = (void *)bpf_get_current_task_btf();
+	struct task_struct *task = CURRENT_TASK();
 
 	return FIELD(task, thread_info.status) & TS_COMPAT;
 }

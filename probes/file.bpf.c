@@ -105,7 +105,7 @@ static __noinline struct written *follow(struct file *file, u32 scope, u64 start
 		.scope = scope,
 	};
 	struct written *w;
-	long error;
+	int error;
 
 	w = bpf_map_lookup_elem(&files, &key);
 	if (w && is_about(w, file) && w->found_ns && bpf_ktime_get_boot_ns() - w->found_ns < CALL_END_NS)
@@ -114,7 +114,7 @@ static __noinline struct written *follow(struct file *file, u32 scope, u64 start
 		emit_late_close(w, record_begin(sizeof(struct rb_close)));
 		bpf_map_delete_elem(&files, &key);
 	}
-	error = bpf_map_update_elem(&files, &key, &new, BPF_NOEXIST);
+	error = map_update(&files, &key, &new, BPF_NOEXIST);
 	if (error) {
 		if (error != -EEXIST)
 			count_loss(RB_LOST_FILE);

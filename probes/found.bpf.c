@@ -64,7 +64,7 @@ static __noinline bool follow_found(struct holder *h, struct file *file)
 		.scope = h->scope,
 		.found_ns = bpf_ktime_get_boot_ns(),
 	};
-	long error = bpf_map_update_elem(&files, &key, &new, BPF_NOEXIST);
+	int error = map_update(&files, &key, &new, BPF_NOEXIST);
 
 	if (error && error != -EEXIST)
 		count_loss(RB_LOST_FILE);
@@ -164,7 +164,7 @@ static __noinline int flow_found(struct holder *h, struct file *file, u32 kind)
 	u64 key = (u64)file;
 
 	read_peer(sk, &new.peer);
-	if (bpf_map_update_elem(&flows, &key, &new, BPF_NOEXIST) == -E2BIG)
+	if (map_update(&flows, &key, &new, BPF_NOEXIST) == -E2BIG)
 		count_loss(RB_LOST_FLOW);
 	return 0;
 }

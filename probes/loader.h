@@ -6,7 +6,8 @@
  *  - kernel.h comes with the offsets of the kernel at hand written into it (tracer/capture/fit.py);
  *  - maps and variables are declared here and made by the loader: LOADED, and their names are numbers;
  *  - functions and programs are local and in one section, so that a call knows its target;
- *  - the arguments of a program are of no type, and are read as any kernel memory: FIELD.
+ *  - the arguments of a program are of no type, and are read as any kernel memory: FIELD; so is the current task, as
+ *    a kernel without BTF has no type for it.
  */
 #ifndef RUBICON_LOADER_H
 #define RUBICON_LOADER_H
@@ -20,6 +21,7 @@
 
 #define LOADED extern
 #define FIELD(pointer, field) BPF_CORE_READ(pointer, field)
+#define CURRENT_TASK() ((struct task_struct *)bpf_get_current_task())
 /* A table of constants; the program `fill_tables` writes them once. */
 #define TABLE(type, name, size, ...)			\
 	LOADED volatile type name[size];		\
@@ -45,6 +47,7 @@
 
 #define LOADED
 #define FIELD(pointer, field) ((pointer)->field)
+#define CURRENT_TASK() ((struct task_struct *)bpf_get_current_task_btf())
 #define TABLE(type, name, size, ...) static const volatile type name[size] = { __VA_ARGS__ }
 
 #endif

@@ -79,14 +79,14 @@ static __always_inline struct member *join(struct task_struct *task, u32 scope)
 {
 	struct member new = { .start_ns = process_start_ns(task), .scope = scope };
 	u32 tgid = BPF_CORE_READ(task, tgid);
-	long error = bpf_map_update_elem(&members, &tgid, &new, BPF_NOEXIST);
+	int error = map_update(&members, &tgid, &new, BPF_NOEXIST);
 	struct member *old;
 
 	if (error == -EEXIST) {
 		old = member_of(tgid);
 		if (old && old->start_ns == new.start_ns)
 			return NULL;
-		error = bpf_map_update_elem(&members, &tgid, &new, BPF_ANY);
+		error = map_update(&members, &tgid, &new, BPF_ANY);
 	}
 	if (error) {
 		count_loss(RB_LOST_MEMBER);

@@ -674,7 +674,8 @@ static __noinline int one_received(struct call *c, u32 act)
 
 /*
  * What comes from a socket by read(2) and readv(2), which are not looked at themselves: everybody would pay for that.
- * The other calls are, and a thread of io_uring has the registers of who made it.
+ * The other calls are, and a thread of io_uring has the registers of who made it. bpf_task_pt_regs() wants a task with
+ * its type, so this is nothing for a kernel without BTF.
  */
 SEC("tp_btf/sock_recv_length")
 int BPF_PROG(on_received, struct sock *sk, int result, int flags)

@@ -18,22 +18,25 @@ BEGIN, END = "<!-- routes: written by scripts/matrix --write -->", "<!-- routes:
 FAILED, NOT_SEEN, BY_WORDS, SEEN = "test failed", "not seen", "seen, caller's words", "seen"
 NO_SUCH_CALL, NOT_RUN = "no such call here", "not run"
 _MARK = re.compile(r'mark\.route\(\s*"([^"]+)"')
+LOADERS = ("core", "bcc", "headers")
 ORDER = (FAILED, NOT_SEEN, BY_WORDS, SEEN, NO_SUCH_CALL)
 
 
 def columns(results: Path) -> dict[str, dict[str, str]]:
-    """By kernel and tier ("6.12 A"), from the newest kernel on: what was found of each route."""
+    """By kernel, tier and loader ("6.12 A", "6.1 B bcc"), the newest kernel first: what was found of each route."""
     found = {}
     for folder in results.iterdir() if results.is_dir() else ():
         with suppress(OSError, ValueError, KeyError, ET.ParseError):
             report = ET.parse(folder / "report.xml")
             doctor = json.loads((folder / "doctor.json").read_text())
-            _version, tier, _loader = folder.name.split("-")
-            release = doctor["kernel"]["release"].split(".")
+            _version, tier, loader = folder.name.split("-")
+            major, minor, *_ = map(int, doctor["kernel"]["release"].split(".")[:2])
             tier = doctor["tier"] if tier == "best" else tier
-            found[int(release[0]), int(release[1]), tier] = routes(report)
-    order = sorted(found, key=lambda each: (-each[0], -each[1], each[2]))
-    return {f"{major}.{minor} {tier}": found[major, minor, tier] for major, minor, tier in order}
+            found[-major, -minor, tier, LOADERS.index(loader)] = routes(report)
+    return {
+        f"{-major}.{-minor} {tier} {LOADERS[loader]}".removesuffix(f" {LOADERS[0]}"): column
+        for (major, minor, tier, loader), column in sorted(found.items())
+    }
 
 
 def routes(report: ET.ElementTree[ET.Element]) -> dict[str, str]:

@@ -2,7 +2,8 @@
 
 A kernel is a Debian package that is unpacked, not installed, below .setup/kernels. The virtual machine
 (virtme-ng) has this machine's files as its root, and keeps its changes to itself; results come back through
-a folder below .setup/matrix. All is emulated, so that it also runs where there is no KVM.
+a folder below .setup/matrix. All is emulated, so that it also runs where there is no KVM; as that is slow,
+a machine is booted once for all rows of its kernel.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -33,12 +35,21 @@ PACKAGES = {"6.1": "linux-image-amd64", "6.12": "linux-image-6.12-amd64", "5.10"
 SUITES = {"5.10": "bullseye"}  # of an older Debian, which this machine's apt need not know
 REFUSES = frozenset({"5.10"})  # too old: what is wanted there is a clear refusal
 ARCHIVE, KEYS = "http://deb.debian.org/debian", "/usr/share/keyrings/debian-archive-keyring.gpg"
-TIERS = ("A", "B")
-LOADERS = ("core",)
 HERE, BEST = "host", "best"  # this machine itself, on the best tier that it takes
+# Tiers and loaders. `headers` is BCC where the kernel's BTF is hidden, so that its headers count.
+EACH = (("A", "core"), ("B", "core"), ("B", "bcc"))
+ROWS = {
+    "6.1": (*EACH, ("B", "headers")),
+    "6.12": EACH,
+    "5.10": ((BEST, "core"),),
+    HERE: ((BEST, "core"), ("B", "bcc")),
+}
 README = ROOT / "probes/README.md"
 MINUTES = 25  # for one row; it takes about 8 on two processors
+SHORT = ("-m", "short")
+SHORT_BUDGET = 12  # minutes; what has begun by then may end
 TEST_SECONDS = 300
+TOO_LATE = "the time for all of them is over"
 PR_SET_CHILD_SUBREAPER = 36  # include/uapi/linux/prctl.h
 COMMAND_LINE = "lsm=landlock,lockdown,bpf"  # bpf last: LSM programs are then asked
 
@@ -54,6 +65,10 @@ class Row:
     version: str
     tier: str
     loader: str
+
+    @property
+    def words(self) -> str:
+        return f"{self.tier}/{self.loader}"
 
     @property
     def folder(self) -> Path:
@@ -75,10 +90,26 @@ class Result:
     why: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """In seconds: for one row, which has failed then; since `begin`, after which no further row begins."""
+
+    row: float
+    budget: float
+    begin: float
+
+    @property
+    def left(self) -> float:
+        return self.budget - (time.monotonic() - self.begin)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/matrix", description="The kernel tier on other kernels.")
     parser.add_argument("--minutes", type=float, default=MINUTES, help="for one row; then it has failed")
-    parser.add_argument("--budget", metavar="MINUTES", type=float, help="after that, start no further row")
+    parser.add_argument("--budget", metavar="MINUTES", type=float, help="after that, begin no further row")
+    parser.add_argument(
+        "--short", action="store_true", help="some tests of each family, as scripts/test does"
+    )
     parser.add_argument("--write", action="store_true", help="the routes found into probes/README.md")
     parser.add_argument(
         "wanted",
@@ -89,18 +120,17 @@ def main() -> int:
     parser.add_argument("--pytest", nargs=argparse.REMAINDER, default=[], help=argparse.SUPPRESS)
     args = parser.parse_args(["--pytest" if each == "--" else each for each in sys.argv[1:]])
     try:
-        rows = rows_of(args.wanted)
+        rows = rows_of(args.wanted or [each for each in PACKAGES if not args.short or each not in REFUSES])
     except ValueError as error:
         parser.error(str(error))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that no machine is left
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
-    last_start = time.monotonic() + 60 * args.budget if args.budget else float("inf")
+    budget = args.budget or (SHORT_BUDGET if args.short else 24 * 60)
+    limits = Limits(args.minutes * 60, budget * 60, time.monotonic())
+    pytest = [*(SHORT if args.short else ()), *args.pytest]
     results = []
-    for row in rows:
-        if time.monotonic() > last_start:
-            results.append(not_run(row, f"{args.budget:g} minutes have passed", fine=True))
-        else:
-            results.append(try_row(row, args.minutes * 60, args.pytest, asked=bool(args.wanted)))
+    for _version, group in groupby(rows, lambda row: row.version):
+        results += try_rows(tuple(group), limits, pytest, asked=bool(args.wanted))
     print("\n".join(table(results)))
     if args.write:
         names = matrix_routes.marked(ROOT / "tests/kernel")
@@ -109,47 +139,41 @@ def main() -> int:
 
 
 def rows_of(wanted: Sequence[str]) -> list[Row]:
-    """What was asked for, or all; tier by tier, so that a run that is cut short has been on each kernel."""
-    choices = [words_of(each) for each in wanted or PACKAGES]
-    return [
-        Row(version, tier, loader)
-        for loader in LOADERS
-        for tier in (*TIERS, BEST)
-        for version, tiers, loaders in choices
-        if tier in tiers and loader in loaders
-    ]
+    """What was asked for, kernel by kernel, each once. Raises ValueError."""
+    rows = dict.fromkeys(row for each in wanted for row in rows_of_one(each))
+    kernels = list(dict.fromkeys(row.version for row in rows))
+    return sorted(rows, key=lambda row: kernels.index(row.version))
 
 
-def words_of(wanted: str) -> tuple[str, Sequence[str], Sequence[str]]:
-    """A kernel, its tiers and its loaders. Raises ValueError."""
+def rows_of_one(wanted: str) -> list[Row]:
     version, *narrower = wanted.split("/")
-    if wanted == HERE:
-        return HERE, (BEST,), LOADERS[:1]
-    all_tiers = (BEST,) if version in REFUSES else TIERS
-    tiers, loaders = narrower[:1] or all_tiers, narrower[1:] or LOADERS
-    if version not in PACKAGES or not set(tiers) <= {*TIERS, BEST} or not set(loaders) <= set(LOADERS):
-        known = " / ".join(" ".join(each) for each in (PACKAGES, TIERS, LOADERS))
+    rows = [Row(version, *each) for each in ROWS.get(version, ()) if each[: len(narrower)] == tuple(narrower)]
+    if not rows:
+        known = " ".join(f"{each}/{tier}/{loader}" for each in ROWS for tier, loader in ROWS[each])
         raise ValueError(f"no {wanted}: there is {known}")
-    return version, tiers, loaders
+    return rows
 
 
 def not_run(row: Row, why: str, *, fine: bool) -> Result:
     return Result(row.version, row.tier, row.loader, fine=fine, why=(f"not run: {why}",))
 
 
-def try_row(row: Row, seconds_max: float, pytest: Sequence[str], *, asked: bool) -> Result:
-    """`asked`: by name, so that not being able to is a failure."""
-    say(f"{row.version} {row.tier} {row.loader} ...")
-    if row.version == HERE:
-        return try_here(row, pytest)
+def try_rows(rows: Sequence[Row], limits: Limits, pytest: Sequence[str], *, asked: bool) -> list[Result]:
+    """All of one kernel. `asked`: by name, so that not being able to is a failure."""
+    version = rows[0].version
+    say(f"{version}: {' '.join(row.words for row in rows)} ...")
+    if limits.left <= 0:
+        return [not_run(row, TOO_LATE, fine=True) for row in rows]
+    if version == HERE:
+        return [try_here(row, pytest) for row in rows]
     try:
-        image = find_image(row.version)
+        image = find_image(version, headers=any(row.loader != "core" for row in rows))
     except CannotRun as error:
-        return not_run(row, str(error), fine=not asked)
-    make_empty(row.folder)
-    begin = time.monotonic()
-    ended = boot(image, row, seconds_max, pytest)
-    return read_result(row, image.name.removeprefix("vmlinuz-"), time.monotonic() - begin, ended=ended)
+        return [not_run(row, str(error), fine=not asked) for row in rows]
+    for row in rows:
+        make_empty(row.folder)
+    ended = boot(image, rows, limits, pytest)
+    return [read_result(row, image.name.removeprefix("vmlinuz-"), ended=ended) for row in rows]
 
 
 def try_here(row: Row, pytest: Sequence[str]) -> Result:
@@ -159,7 +183,8 @@ def try_here(row: Row, pytest: Sequence[str]) -> Result:
     call_into(row.folder / "doctor.json", "-I", "tracer/cli/__main__.py", "doctor", "--json")
     report = f"--junitxml={row.folder / 'report.xml'}"
     call_into(row.folder / "log", "-m", "pytest", "tests/kernel", report, *pytest)
-    return read_result(row, os.uname().release, time.monotonic() - begin, ended=True)
+    (row.folder / "seconds").write_text(f"{time.monotonic() - begin:.0f}")
+    return read_result(row, os.uname().release, ended=True)
 
 
 def call_into(file: Path, *arguments: str) -> None:
@@ -176,16 +201,22 @@ def make_empty(folder: Path) -> None:
 # The kernels
 
 
-def find_image(version: str) -> Path:
-    """The kernel, fetched and unpacked if it is not there yet."""
+def find_image(version: str, *, headers: bool) -> Path:
+    """The kernel, fetched and unpacked if it is not there yet; with its headers, if those are wanted."""
     folder = KERNELS / version
+    options = apt_options(SUITES.get(version, ""))
     if not (folder / "complete").exists():
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        options = apt_options(SUITES.get(version, ""))
-        unpack(newest_image(PACKAGES[version], options), options, folder)
+        unpack((newest_image(PACKAGES[version], options),), options, folder)
+        (modules,) = (folder / "lib/modules").iterdir()
+        call("depmod", "--basedir", str(folder), modules.name)
         (folder / "complete").touch()
-    return next((folder / "boot").glob("vmlinuz-*"))
+    image = next((folder / "boot").glob("vmlinuz-*"))
+    if headers and not (folder / "usr/src").exists():
+        name = image.name.replace("vmlinuz", "linux-headers")
+        unpack((name, f"{name.rpartition('-')[0]}-common"), options, folder)
+    return image
 
 
 def apt_options(suite: str) -> list[str]:
@@ -218,14 +249,15 @@ def newest_image(package: str, options: Sequence[str]) -> str:
     raise CannotRun(f"there is no package {package}")
 
 
-def unpack(package: str, options: Sequence[str], folder: Path) -> None:
-    say(f"fetching {package}")
-    call("apt-get", "--quiet", "-o", "APT::Sandbox::User=root", *options, "download", package, folder=folder)
+def unpack(packages: Sequence[str], options: Sequence[str], folder: Path) -> None:
+    say(f"fetching {' '.join(packages)}")
+    call(
+        *("apt-get", "--quiet", "-o", "APT::Sandbox::User=root", *options, "download", *packages),
+        folder=folder,
+    )
     for archive in folder.glob("*.deb"):
         call("dpkg-deb", "--extract", str(archive), str(folder))
         archive.unlink()
-    (modules,) = (folder / "lib/modules").iterdir()
-    call("depmod", "--basedir", str(folder), modules.name)
 
 
 def call(*argv: str, folder: Path = ROOT) -> str:
@@ -242,28 +274,35 @@ def call(*argv: str, folder: Path = ROOT) -> str:
 # The virtual machine
 
 
-def boot(image: Path, row: Row, seconds_max: float, pytest: Sequence[str]) -> bool:
-    """Run the tests on a kernel. False when they had not ended after `seconds_max`."""
-    program, results = ROOT / "scripts/matrix_guest", row.folder
-    guest = [str(program), str(results), str(TEST_SECONDS), row.tier, row.loader, *pytest]
+def boot(image: Path, rows: Sequence[Row], limits: Limits, pytest: Sequence[str]) -> bool:
+    """Run the tests on a kernel. False when they had not ended in time."""
+    numbers = [str(round(each)) for each in (TEST_SECONDS, limits.row, limits.left)]
+    guest = [ROOT / "scripts/matrix_guest", image.parents[1], *numbers]
+    for row in rows:
+        guest += [row.folder, row.tier, row.loader]
     argv = [
         *(str(ROOT / ".venv/bin/vng"), "--disable-kvm", "--run", str(image)),
         *("--memory", "4G", "--cpus", str(min(os.cpu_count() or 1, 4))),
-        *("--rwdir", str(results), "--append", COMMAND_LINE, "--", shlex.join(guest)),
+        *("--rwdir", str(RESULTS), "--append", COMMAND_LINE),
+        *("--", shlex.join(map(str, [*guest, "--", *pytest]))),
     ]
     environment = os.environ | {"PATH": f"{ROOT}/.venv/bin:/usr/sbin:/sbin:{os.environ.get('PATH', '')}"}
-    with open(results / "console", "wb") as console:
+    with open(console_of(rows[0]), "wb") as console:
         machine = subprocess.Popen(
             argv, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=console, stderr=console
         )
         try:
-            machine.wait(seconds_max)
+            machine.wait(limits.row * len(rows))
         except subprocess.TimeoutExpired:
             return False
         finally:
             end(machine)
             end_orphans()
     return True
+
+
+def console_of(row: Row) -> Path:
+    return RESULTS / f"{row.version}.console"
 
 
 def end(machine: subprocess.Popen[bytes]) -> None:
@@ -294,15 +333,19 @@ def descendants(pid: int) -> Iterator[int]:
 # What came of it
 
 
-def read_result(row: Row, kernel: str, seconds: float, *, ended: bool) -> Result:
+def read_result(row: Row, kernel: str, *, ended: bool) -> Result:
     """From the files that the guest left; whatever is not there is a failure."""
-    result = Result(kernel, row.tier, row.loader, seconds=seconds)
+    result = Result(kernel, row.tier, row.loader)
+    if (row.folder / "late").exists():
+        return replace(result, why=(f"not run: {TOO_LATE}",))
+    with suppress(OSError, ValueError):
+        result = replace(result, seconds=float((row.folder / "seconds").read_text()))
     if problem := refusal(row.folder):
         return replace(result, fine=row.version in REFUSES, why=(f"refused: {problem}",))
     try:
         suite = next(ET.parse(row.folder / "report.xml").iter("testsuite"))
     except (OSError, ET.ParseError, StopIteration):
-        return replace(result, fine=False, why=why_no_report(row.folder, ended=ended))
+        return replace(result, fine=False, why=why_no_report(row, ended=ended))
     failed = [case for case in suite.iter("testcase") if {each.tag for each in case} & {"failure", "error"}]
     skipped = int(suite.get("skipped", 0))
     return replace(
@@ -322,12 +365,12 @@ def refusal(results: Path) -> str:
     return ""
 
 
-def why_no_report(results: Path, *, ended: bool) -> tuple[str, ...]:
+def why_no_report(row: Row, *, ended: bool) -> tuple[str, ...]:
     what = "the machine ended before the tests did" if ended else "the tests did not end in time"
-    for name in ("log", "console"):
+    for said in (row.folder / "log", console_of(row)):
         with suppress(OSError):
-            if lines := (results / name).read_text(errors="replace").splitlines()[-5:]:
-                return (f"{what}; {results / name} ends:", *lines)
+            if lines := said.read_text(errors="replace").splitlines()[-5:]:
+                return (f"{what}; {said} ends:", *lines)
     return (what,)
 
 

@@ -1,6 +1,6 @@
 """Tiers: a test belongs to the folder it lies in, and the privileged ones say why they cannot run.
 
-The kernel and scenario tiers need root and a kernel with BTF. With CI set, on a machine that has both,
+The kernel and scenario tiers need root and a kernel with BTF or headers. With CI set, where there are these,
 a skipped test of these tiers fails the session, so that the tiers cannot fall silent; only a reason that
 begins with "this kernel" or "this machine" (a fact about it, not about us) is accepted.
 """
@@ -16,7 +16,7 @@ import pytest
 TIERS = ("unit", "golden", "tui", "fuzz", "kernel", "scenario")
 PRIVILEGED = ("kernel", "scenario")
 ACCEPTED = ("this kernel", "this machine")
-BTF = "/sys/kernel/btf/vmlinux"
+LAYOUTS = ("/sys/kernel/btf/vmlinux", f"/lib/modules/{os.uname().release}/build")
 HERE = Path(__file__).parent
 
 
@@ -24,8 +24,8 @@ def why_not_privileged() -> str:
     """Why the privileged tiers cannot run here; empty when they can."""
     if os.geteuid() != 0:
         return "needs root"
-    if not os.path.exists(BTF):
-        return f"needs a kernel with BTF ({BTF} is missing)"
+    if not any(map(os.path.exists, LAYOUTS)):
+        return f"needs a kernel with BTF or headers ({' and '.join(LAYOUTS)} are missing)"
     return ""
 
 

@@ -10,10 +10,16 @@ from tracer.capture import compiled
 from tracer.capture.bccsource import UNSEEN_BY_BCC, BccSource
 from tracer.capture.compiled import run_compiler, why_not
 from tracer.capture.core import CoreSource
-from tracer.capture.preflight import kernel_layouts
+from tracer.capture.fit import wanted
+from tracer.capture.headers import SOURCES, find_headers, header_layouts
+from tracer.capture.preflight import KERNEL_BTF, kernel_layouts
 from tracer.errors import KernelError
 
+# Of what the kernel keeps to its sources, what every kernel since 6.1 has.
+NEEDED = ("mount", "mnt_namespace", "proc_inode", "io_open", "io_rename", "io_sr_msg", "io_async_msghdr")
 
+
+@pytest.mark.skipif(not KERNEL_BTF.exists(), reason="this kernel has no BTF, which core needs")
 @pytest.mark.timeout(240)  # it may have to be compiled
 def test_the_same_records_by_both_loaders() -> None:
     by_bcc = BccSource(kernel_layouts())
@@ -25,6 +31,22 @@ def test_the_same_records_by_both_loaders() -> None:
     assert by_bcc.abi == by_core.abi
     assert (by_bcc.loader, by_core.loader) == ("bcc", "core")
     assert [each for each in by_bcc.unseen if each not in by_core.unseen][-1:] == list(UNSEEN_BY_BCC)
+
+
+@pytest.mark.skipif(find_headers() is None, reason="this machine has no headers of its kernel")
+@pytest.mark.skipif(not KERNEL_BTF.exists(), reason="this kernel has no BTF to hold its headers against")
+def test_the_same_places_from_headers() -> None:
+    headers = find_headers()
+    assert headers
+    by_headers, by_btf = header_layouts(headers), kernel_layouts()
+    for struct, fields in wanted((SOURCES / "kernel.h").read_text()).items():
+        for field in fields if by_headers.struct_bytes(struct) else ():
+            assert by_headers.offset(struct, field) == by_btf.offset(struct, field), f"{struct}.{field}"
+    assert by_headers.number("cgroup_subsys_id", "pids_cgrp_id") == by_btf.number(
+        "cgroup_subsys_id", "pids_cgrp_id"
+    )
+    unknown = {struct for struct in NEEDED if not by_headers.struct_bytes(struct)}
+    assert unknown == set()
 
 
 def test_bcc_is_here() -> None:

@@ -18,8 +18,7 @@ from tests.kernel.conftest import ONE_SOURCE, Triggers
 from tests.kernel.watching import Watch
 from tracer.records import Flag, Kind
 
-TIMES = 10_000
-FEW = TIMES // 20  # for an emulated processor
+TIMES = 500 if os.environ.get(ONE_SOURCE) else 10_000  # few for an emulated processor
 
 
 def free_ports(kind: socket.SocketKind) -> list[str]:
@@ -30,7 +29,6 @@ def free_ports(kind: socket.SocketKind) -> list[str]:
 
 
 @pytest.mark.route("rewritten by a thread during the call: open", Kind.OPEN)
-@pytest.mark.heavy
 def test_the_path_of_an_open(watch: Watch, here: Path) -> None:
     for name in "AB":
         (here / name).touch()
@@ -44,7 +42,6 @@ def test_the_path_of_an_open(watch: Watch, here: Path) -> None:
 
 
 @pytest.mark.route("rewritten by a thread during the call: connect", Kind.CONNECT)
-@pytest.mark.heavy
 @pytest.mark.parametrize("kind", ["udp", "tcp"])
 def test_the_address_of_a_connect(watch: Watch, kind: str) -> None:
     ports = free_ports(socket.SOCK_DGRAM if kind == "udp" else socket.SOCK_STREAM)
@@ -58,7 +55,6 @@ def test_the_address_of_a_connect(watch: Watch, kind: str) -> None:
 
 
 @pytest.mark.route("rewritten by a thread during the call: exec", Kind.EXEC)
-@pytest.mark.heavy
 @pytest.mark.parametrize("round_", range(5))
 def test_the_path_and_the_arguments_of_an_exec(
     watch: Watch, triggers: Triggers, here: Path, round_: int
@@ -79,11 +75,10 @@ def test_the_path_and_the_arguments_of_an_exec(
 @pytest.mark.route("rewritten by a thread during the call: unlink", Kind.UNLINK)
 def test_the_name_of_an_act(watch: Watch, here: Path) -> None:
     """Tier A has the name that the kernel acted on. Without hooks inside the call (B) it is not to be had."""
-    times = FEW if os.environ.get(ONE_SOURCE) else TIMES
-    run = watch.trigger("race", "unlink", here / "A", str(times))
+    run = watch.trigger("race", "unlink", here / "A", str(TIMES))
     assert run.status == 0, run.output
     removed = run.paths(Kind.UNLINK)
-    assert len(removed) == times
+    assert len(removed) == TIMES
     assert {Flag(each.flags) for each in removed} == {watch.by_name}
     if watch.source.tier == "A":
         really = run.output.decode()

@@ -17,6 +17,7 @@ KERNEL = KernelFacts(
     machine="x86_64",
     btf="/sys/kernel/btf/vmlinux",
     btf_bytes=5_516_713,
+    headers="",
     libbpf="1.1",
     capabilities=("CAP_SYS_ADMIN", "CAP_BPF"),
     missing="",
@@ -31,6 +32,7 @@ FOUND = Examination(
     loaders=(Answer("core", True), Answer("bcc", False, "BCC is missing: apt-get install python3-bpfcc")),
     loader="core",
     tier="B",
+    offsets="BTF",
     hooks=(Hook("on_fork", "tp_btf/sched_process_fork", True), Hook("x", "tp_btf/x", False, "no such place")),
     programs=(Answer("fentry", None, "not looked at: " + "needs the privileges to load probes " * 4),),
     calls=(Answer("x32 calls", False, "this kernel has none"),),
@@ -45,7 +47,11 @@ def text(found: Examination = FOUND) -> str:
 
 
 def test_the_verdict_comes_first() -> None:
-    assert text().startswith("Probes can be loaded: loader core, tier B.\n")
+    assert text().startswith("Probes can be loaded: loader core, tier B, offsets from the kernel's BTF.\n")
+    kernel = replace(KERNEL, btf="", headers="/lib/modules/6.1.0-56-amd64/build")
+    by_bcc = text(replace(FOUND, loader="bcc", offsets="headers", kernel=kernel))
+    assert by_bcc.startswith("Probes can be loaded: loader bcc, tier B, offsets from the kernel's headers.\n")
+    assert "headers      /lib/modules/6.1.0-56-amd64/build\n" in by_bcc
     refused = text(replace(FOUND, loads=False, problem="libbpf.so.1 is missing: apt-get install libbpf1"))
     assert refused.startswith("Probes cannot be loaded: libbpf.so.1 is missing: apt-get install libbpf1\n")
 

@@ -6,6 +6,7 @@ import importlib.util
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -48,14 +49,16 @@ def read(matrix: ModuleType) -> Callable[..., Any]:
         row = matrix.Row(version, "B", "core")
         row.folder.mkdir()
         for name, text in left.items():
-            (row.folder / name).write_text(text)
-        return matrix.read_result(row, f"{version}.0-56-amd64", 239.6, ended=ended)
+            (matrix.console_of(row) if name == "console" else row.folder / name).write_text(text)
+        return matrix.read_result(row, f"{version}.0-56-amd64", ended=ended)
 
     return read
 
 
 def test_what_passed_and_failed(matrix: ModuleType, read: Callable[..., Any]) -> None:
-    result = read("6.1", {"report.xml": REPORT, "doctor.json": json.dumps({"problem": ""})})
+    result = read(
+        "6.1", {"report.xml": REPORT, "doctor.json": json.dumps({"problem": ""}), "seconds": "240\n"}
+    )
     assert (result.passed, result.failed, result.skipped, result.fine) == (3, 2, 2, False)
     heading, row, *failed = matrix.table([result])
     assert heading.split() == ["kernel", "tier", "loader", "passed", "failed", "skipped", "seconds"]
@@ -100,23 +103,32 @@ def test_a_kernel_that_cannot_be_had(
 ) -> None:
     """Says so, and fails only who asked for it."""
     monkeypatch.setenv("PATH", str(tmp_path))
+    limits = matrix.Limits(1.0, 1.0, time.monotonic())
     for asked in (True, False):
-        result = matrix.try_row(matrix.Row("6.1", "A", "core"), 1.0, (), asked=asked)
-        assert result.fine is not asked
-        assert result.why[0].startswith("not run: ")
+        results = matrix.try_rows(matrix.rows_of(["6.1/B"]), limits, (), asked=asked)
+        assert [each.fine for each in results] == [not asked] * 3
+        assert all(each.why[0].startswith("not run: apt-get: ") for each in results)
+
+
+def test_what_there_was_no_time_for(matrix: ModuleType, read: Callable[..., Any]) -> None:
+    """Before the machine is booted, or in it."""
+    limits = matrix.Limits(1.0, 1.0, time.monotonic() - 1.0)
+    results = [*matrix.try_rows(matrix.rows_of(["6.1"]), limits, (), asked=True), read("6.12", {"late": ""})]
+    assert [(each.fine, each.why) for each in results] == [(True, (f"not run: {matrix.TOO_LATE}",))] * 5
 
 
 def test_what_can_be_asked_for(matrix: ModuleType) -> None:
     def rows(*wanted: str) -> list[str]:
         return [f"{each.version}/{each.tier}/{each.loader}" for each in matrix.rows_of(wanted)]
 
-    assert rows("6.1/B", "6.12") == ["6.12/A/core", "6.1/B/core", "6.12/B/core"]
-    assert rows("6.1/B/core", "host") == ["6.1/B/core", "host/best/core"]
-    assert rows("5.10") == ["5.10/best/core"]  # both tiers are refused
-    many = len(matrix.PACKAGES) - len(matrix.REFUSES)
-    assert len(rows()) == (many * len(matrix.TIERS) + len(matrix.REFUSES)) * len(matrix.LOADERS)
-    for wrong in ("4.4", "6.1/C", "6.1/A/x", "6.1/A/core/x"):
-        with pytest.raises(ValueError, match="there is"):
+    assert rows("6.1/B", "6.12/A") == ["6.1/B/core", "6.1/B/bcc", "6.1/B/headers", "6.12/A/core"]
+    assert rows("host", "6.1/A", "6.12/A", "6.1/A/core") == [
+        *("host/best/core", "host/B/bcc"),
+        *("6.1/A/core", "6.12/A/core"),
+    ]
+    assert rows("5.10") == ["5.10/best/core"]  # all are refused
+    for wrong in ("4.4", "6.1/C", "6.1/A/bcc", "6.1/A/core/x"):
+        with pytest.raises(ValueError, match=f"no {wrong}: there is 6.1/A/core "):
             rows(wrong)
 
 

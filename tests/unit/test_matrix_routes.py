@@ -43,13 +43,15 @@ def test_the_worst_of_a_route_counts(matrix_routes: ModuleType, tmp_path: Path) 
         case("<skipped/>", "x32: open: not seen", "name: rename: not seen"),
     )
     leave(tmp_path, "host-best-core", "6.18.44", "B", case("", "name: rename: seen"))
+    leave(tmp_path, "6.1-B-headers", "6.1.0-56-amd64", "B", case("", "io_uring: open: seen"))
+    leave(tmp_path, "6.1-B-bcc", "6.1.0-56-amd64", "A", case("", "x32: open: seen"))
     names = {"x32: open", "io_uring: open", "name: rename"}
     assert list(matrix_routes.table(matrix_routes.columns(tmp_path), names)) == [
-        "| route | 6.18 B | 6.1 A |",
-        "|---|---|---|",
-        "| io_uring: open | not run | test failed |",
-        "| name: rename | seen | seen, caller's words |",
-        "| x32: open | not run | no such call here |",
+        "| route | 6.18 B | 6.1 A | 6.1 B bcc | 6.1 B headers |",
+        "|---|---|---|---|---|",
+        "| io_uring: open | not run | test failed | not run | seen |",
+        "| name: rename | seen | seen, caller's words | not run | not run |",
+        "| x32: open | not run | no such call here | seen | not run |",
     ]
 
 

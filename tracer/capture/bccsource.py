@@ -1,6 +1,6 @@
 """The probes on the running kernel, compiled by BCC when they are wanted: neither a built object nor CO-RE.
 
-They are raw tracepoint programs, which need no type information (BTF) of the kernel.
+They are raw tracepoints, which but for one (`_WANT_TYPES`) need no type information (BTF) of the kernel.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from tracer.errors import KernelError
 
 UNSEEN_BY_BCC = ("what was open before the attach in a thread with a descriptor table of its own",)
 SOURCES = Path(__file__).resolve().parents[2] / "probes"
+_WANT_TYPES = frozenset({"on_received"})  # bpf_task_pt_regs()
 _DATA = "variables"  # the map that holds them
 _ARRAY = 2  # enum bpf_map_type
 _FIRST = bytes(4)  # the key of its only element
@@ -50,6 +51,7 @@ class BccProbes:
         self, layouts: Layouts, ring_bytes: tuple[int, int] | None, folder: Path, *, guarding: bool
     ) -> None:
         self._unit = Unit(folder)
+        self._left_out = frozenset() if layouts.typed else _WANT_TYPES
         self._compiled = compile_unit(self._unit, layouts)
         self._maps: dict[str, RawMap] = {}
         self._programs: dict[str, int] = {}
@@ -124,6 +126,8 @@ class BccProbes:
         try:
             self._programs[FILL_TABLES] = loader.load(FILL_TABLES, RAW_TRACEPOINT)
             for each in self._unit.programs:
+                if each.name in self._left_out:
+                    continue
                 if each.kind != "cgroup":
                     self._programs[each.name] = loader.load(each.name, RAW_TRACEPOINT)
                 elif guarding:
@@ -136,7 +140,7 @@ class BccProbes:
 
     def _attach(self) -> None:
         for program in self._unit.programs:
-            if program.kind == "tp_btf":
+            if program.kind == "tp_btf" and program.name in self._programs:
                 self._attach_one(program)
 
     def _attach_one(self, program: Program) -> None:

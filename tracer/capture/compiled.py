@@ -1,25 +1,18 @@
-"""The probes compiled by BCC, for the kernel at hand; kept, as that takes seconds.
-
-What was compiled is kept in rubicon/probes in the XDG cache folder ($XDG_CACHE_HOME), by the hash of the
-whole text, which has the kernel's offsets in it: another kernel or other sources are another text. As it goes
-into the kernel, it is taken only if nobody but us may write it.
-"""
+"""The probes compiled by BCC, for the kernel at hand; kept by their text, which has its offsets in it."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import subprocess
 import tempfile
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from tracer.capture.fit import Layouts
+from tracer.capture.kept import Kept
 from tracer.capture.unit import Unit
 from tracer.errors import KernelError
 
@@ -55,7 +48,8 @@ class Compiled:
 def compile_unit(unit: Unit, layouts: Layouts, environment: Mapping[str, str] = os.environ) -> Compiled:
     """Raises KernelError when BCC is not there, or cannot compile."""
     text = unit.text(layouts)
-    kept = _Kept(text, environment)
+    parts = (text, *_FLAGS, *_KERNEL_SOURCE.values(), COMPILER.read_text("utf-8"))
+    kept = Kept(parts, environment)
     answer = kept.read()
     if answer is None:
         answer = run_compiler(text)
@@ -85,7 +79,7 @@ def run_compiler(text: str, flags: tuple[str, ...] = _FLAGS, kernel_source: Path
     if answer.get("missing"):
         raise KernelError(f"BCC is missing: {INSTALL}")
     if not answer:
-        raise KernelError(f"BCC cannot compile the probes: {_reason(done.stderr)}")
+        raise KernelError(f"BCC cannot compile the probes: {reason(done.stderr, INSTALL)}")
     return answer
 
 
@@ -111,45 +105,12 @@ def _make_kernel_source(folder: Path) -> Path:
     return folder
 
 
-def _reason(said: str) -> str:
-    """The first error of the compiler, or the last line of what a program says that fails."""
+def reason(said: str, remedy: str) -> str:
+    """The first error of a compiler, or the last line of what a program says that fails.
+
+    `remedy` gives the headers that it may not find.
+    """
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     errors = [line for line in lines if "error:" in line]
     first = (errors or lines[-1:] or ["it ended without a word"])[0]
-    return f"{first} ({INSTALL})" if "file not found" in first else first
-
-
-class _Kept:
-    """What was compiled of a text before."""
-
-    def __init__(self, text: str, environment: Mapping[str, str]) -> None:
-        cache = environment.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-        self._folder = Path(cache) / "rubicon" / "probes"
-        self._text = text
-
-    @cached_property
-    def _digest(self) -> str:
-        whole = "\0".join((self._text, *_FLAGS, *_KERNEL_SOURCE.values(), COMPILER.read_text("utf-8")))
-        return hashlib.sha256(whole.encode()).hexdigest()
-
-    @property
-    def _path(self) -> Path:
-        return self._folder / f"{self._digest}.json"
-
-    def read(self) -> Any:
-        """None when there is nothing, or it may be somebody else's."""
-        with suppress(OSError, ValueError, KeyError, TypeError), open(self._path, encoding="ascii") as file:
-            status = os.fstat(file.fileno())
-            if status.st_uid != os.geteuid() or status.st_mode & 0o022:
-                return None
-            kept = json.load(file)
-            return kept if kept["text"] == self._digest else None
-        return None
-
-    def write(self, answer: Mapping[str, Any]) -> None:
-        """That it cannot be kept is no reason to stop."""
-        with suppress(OSError):
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile("w", dir=self._folder, delete=False) as file:
-                json.dump({**answer, "text": self._digest}, file)
-            os.replace(file.name, self._path)
+    return f"{first} ({remedy})" if "file not found" in first else first

@@ -57,7 +57,7 @@ UNSEEN = {
 }
 
 UNSEEN_WITHOUT_RECEIVED = {
-    "DNS answers that are read by read(2)": "Linux 6.3 or newer, which tells what a socket received",
+    "DNS answers that are read by read(2)": "Linux 6.3 or newer with BTF, which tells what a socket received",
 }
 
 UNSEEN_FROM_OUTSIDE = {

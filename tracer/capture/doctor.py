@@ -23,10 +23,10 @@ from tracer.capture.core import (
     UNSEEN_FROM_OUTSIDE,
     UNSEEN_WITHOUT_RECEIVED,
 )
+from tracer.capture.kernel_layouts import find_headers, headers_remedy
 from tracer.capture.libbpf import Object, library
 from tracer.capture.preflight import (
-    BTF_VARIABLE,
-    KERNEL_BTF,
+    btf_path,
     check_privileges,
     effective_capabilities,
     in_user_namespace,
@@ -62,6 +62,7 @@ class KernelFacts:
 
     release, machine    as uname(2) says them
     btf, btf_bytes      where the type information is, "" when there is none, and its size
+    headers             where the kernel's headers are, "" when there are none
     libbpf              its version, "" when it is not installed
     capabilities        those in force that matter here
     missing, remedy     what is missing to load probes, and the command that gives it; "" when nothing is
@@ -73,6 +74,7 @@ class KernelFacts:
     machine: str
     btf: str
     btf_bytes: int
+    headers: str
     libbpf: str
     capabilities: tuple[str, ...]
     missing: str
@@ -106,6 +108,7 @@ class Examination:
     loads           whether the probes can be loaded here; `problem` says why not, with the remedy
     loaders         which of them have what they need
     loader, tier    what was chosen, "" when they cannot be loaded
+    offsets         what tells where the kernel keeps what: BTF or headers; "" when they cannot be loaded
     programs        the kinds that tier A is made of
     calls           other tables of system calls
     """
@@ -116,6 +119,7 @@ class Examination:
     loaders: tuple[Answer, ...]
     loader: str
     tier: str
+    offsets: str
     hooks: tuple[Hook, ...]
     programs: tuple[Answer, ...]
     calls: tuple[Answer, ...]
@@ -125,7 +129,7 @@ class Examination:
 def kernel_facts(environment: Mapping[str, str] = os.environ, root: Path = Path("/")) -> KernelFacts:
     """What can be read in a few milliseconds; `root` is where /proc and /sys are."""
     uname = os.uname()
-    btf = Path(environment.get(BTF_VARIABLE) or KERNEL_BTF)
+    btf = btf_path(environment)
     size = btf.stat().st_size if btf.is_file() else 0
     missing = _missing(effective_capabilities())
     return KernelFacts(
@@ -133,6 +137,7 @@ def kernel_facts(environment: Mapping[str, str] = os.environ, root: Path = Path(
         machine=uname.machine,
         btf=str(btf) if size else "",
         btf_bytes=size,
+        headers=str(find_headers() or ""),
         libbpf=_libbpf_version(),
         capabilities=_names(effective_capabilities()),
         missing=missing,
@@ -164,6 +169,7 @@ def examine(
         loaders=loaders(kernel),
         loader=loader,
         tier=tier,
+        offsets=("BTF" if kernel.btf else "headers") if loader else "",
         hooks=_hooks(kernel.btf, {each.name: each for each in programs}),
         programs=programs,
         calls=try_calls(kernel.machine),
@@ -185,8 +191,8 @@ def loaders(kernel: KernelFacts) -> tuple[Answer, ...]:
         if missing
     ]
     bcc = [compiled.why_not()] if compiled.why_not() else []
-    if not kernel.btf:
-        bcc.append("no type information (BTF)")
+    if not kernel.btf and not kernel.headers:
+        bcc.append(f"no type information (BTF), no headers: {headers_remedy()}")
     return (Answer("core", not core, "; ".join(core)), Answer("bcc", not bcc, "; ".join(bcc)))
 
 

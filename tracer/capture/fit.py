@@ -27,7 +27,12 @@ _SUFFIX = "___"  # what follows it only tells two declarations apart
 
 
 class Layouts(Protocol):
-    """The structs of a kernel; sizes and offsets in bytes, None for what it does not have."""
+    """The structs of a kernel; sizes and offsets in bytes, None for what it does not have.
+
+    typed   whether the kernel has type information (BTF), which some helpers of programs want of it
+    """
+
+    typed: bool
 
     def struct_bytes(self, struct: str) -> int | None: ...
 

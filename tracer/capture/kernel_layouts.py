@@ -1,19 +1,22 @@
-"""Where the kernel keeps what: the structs that `fit` asks for, from the kernel's BTF."""
+"""Where the kernel keeps what: the structs that `fit` asks for, from BTF; and where the kernel's headers are."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from tracer.capture.btf import Btf, BtfKind
 
+MODULES = Path("/lib/modules")
+CONFIGURED = "include/generated/autoconf.h"  # headers without it belong to no kernel
 _AGGREGATES = (BtfKind.STRUCT, BtfKind.UNION)
 
 
 class BtfLayouts:
-    """See `fit.Layouts`."""
+    """See `fit.Layouts`. `typed`: these are the kernel's own types, which it knows as well."""
 
-    def __init__(self, btf: Btf) -> None:
-        self._btf = btf
+    def __init__(self, btf: Btf, *, typed: bool = True) -> None:
+        self._btf, self.typed = btf, typed
         self._structs = btf.names(BtfKind.STRUCT)
         self._enums = btf.names(BtfKind.ENUM)
 
@@ -45,3 +48,18 @@ class BtfLayouts:
 
 def btf_layouts(path: Path) -> BtfLayouts:
     return BtfLayouts(Btf(path.read_bytes()))
+
+
+def headers_remedy() -> str:
+    """The command that gives headers, as Debian names them."""
+    return f"apt-get install linux-headers-{os.uname().release} clang"
+
+
+def headers_place(modules: Path = MODULES) -> Path:
+    """Where the headers of the running kernel are, if they are installed."""
+    return modules / os.uname().release / "build"
+
+
+def find_headers(modules: Path = MODULES) -> Path | None:
+    build = headers_place(modules)
+    return build if (build / CONFIGURED).is_file() else None

@@ -6,9 +6,9 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from tracer.capture.core import OBJECT, CoreSource
+from tracer.capture.core import OBJECT, CoreSource, check_floor
 from tracer.capture.fit import Layouts
-from tracer.capture.kernel_layouts import btf_layouts
+from tracer.capture.kernel_layouts import btf_layouts, find_headers, headers_place, headers_remedy
 from tracer.capture.source import Source
 from tracer.errors import KernelError, PrivilegeError
 
@@ -32,11 +32,11 @@ def open_source(
 ) -> Source:
     """The probes, loaded. Raises PrivilegeError or KernelError, naming what is missing and the remedy.
 
-    loader              core, bcc, or auto, which is core as long as both want type information of the kernel
+    loader              core, bcc, or auto: core, or bcc where only headers say where the kernel keeps what
     guarding, cgroups   as for `CoreSource`
     """
     check_privileges(effective_capabilities())
-    if loader == "bcc":
+    if loader == "bcc" or (loader == "auto" and not btf_path(environment).is_file() and find_headers()):
         from tracer.capture.bccsource import BccSource  # a third of what the rest of the loaders brings in
 
         return BccSource(kernel_layouts(environment), guarding=guarding, cgroups=cgroups)
@@ -47,8 +47,15 @@ def open_source(
 
 
 def kernel_layouts(environment: Mapping[str, str] = os.environ) -> Layouts:
-    """Where the kernel keeps what. Raises KernelError when there is no type information."""
-    return btf_layouts(check_btf(environment) or KERNEL_BTF)
+    """Where the kernel keeps what: from its type information, or else its headers. Raises KernelError."""
+    path, headers = btf_path(environment), find_headers()
+    if headers is None or path.is_file():
+        check_btf(environment)
+        check_floor(path.read_bytes())
+        return btf_layouts(path)
+    from tracer.capture.headers import header_layouts  # only where a kernel has no type information
+
+    return header_layouts(headers, environment)
 
 
 def check_privileges(capabilities: int) -> None:
@@ -83,18 +90,23 @@ def in_user_namespace() -> bool:
     return os.stat("/proc/self/ns/user").st_ino != _INITIAL_USER_NAMESPACE
 
 
+def btf_path(environment: Mapping[str, str]) -> Path:
+    """Where the kernel's type information is to be, whether or not it is."""
+    return Path(environment.get(BTF_VARIABLE) or KERNEL_BTF)
+
+
 def check_btf(environment: Mapping[str, str]) -> Path | None:
     """The type information to use when it is not the kernel's own; None for that.
 
     Raises KernelError when there is none: without it the probes do not know where the kernel keeps what.
     """
-    chosen = environment.get(BTF_VARIABLE)
-    path = Path(chosen) if chosen else KERNEL_BTF
-    if not path.is_file():
-        release = os.uname().release
-        headers = "" if Path(f"/lib/modules/{release}/build").exists() else " and no kernel headers"
-        raise KernelError(
-            f"no kernel type information (BTF) at {path}{headers}: run a kernel with CONFIG_DEBUG_INFO_BTF=y "
-            f"(Debian has it), or name a BTF file of kernel {release} in {BTF_VARIABLE}"
-        )
-    return path if chosen else None
+    path = btf_path(environment)
+    if path.is_file():
+        return path if environment.get(BTF_VARIABLE) else None
+    missing = f"no kernel type information (BTF) at {path}"
+    if find_headers():
+        raise KernelError(f"{missing}, which this loader needs; --loader bcc takes the kernel's headers")
+    raise KernelError(
+        f"{missing} and no kernel headers at {headers_place()}: {headers_remedy()}, run a kernel with "
+        f"CONFIG_DEBUG_INFO_BTF=y (Debian has it), or name a BTF file of this one in {BTF_VARIABLE}"
+    )

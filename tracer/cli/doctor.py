@@ -24,6 +24,7 @@ _LOCKDOWNS = {
     "": "not known: securityfs is not mounted or not readable",
     "confidentiality": "confidentiality: no probe may read the kernel's memory",
 }
+_OFFSETS = {"BTF": "the kernel's BTF", "headers": "the kernel's headers"}
 _WORDS = {True: "yes", False: "no", None: "?"}
 
 
@@ -106,7 +107,8 @@ def _continued(command: str) -> Iterator[str]:
 
 def _verdict(found: Examination) -> Iterator[str]:
     if found.loads:
-        yield f"Probes can be loaded: loader {found.loader}, tier {found.tier}."
+        offsets = _OFFSETS[found.offsets]
+        yield f"Probes can be loaded: loader {found.loader}, tier {found.tier}, offsets from {offsets}."
     else:
         yield from _wrapped("Probes cannot be loaded: ", found.problem, indent=2)
 
@@ -115,6 +117,7 @@ def _kernel(kernel: KernelFacts) -> Iterator[str]:
     yield from _labelled("kernel", f"{kernel.release} {kernel.machine}")
     size = f", {kernel.btf_bytes / 1e6:.1f} MB" if kernel.btf else ""
     yield from _labelled("BTF", f"{kernel.btf or 'none: a kernel with CONFIG_DEBUG_INFO_BTF=y has it'}{size}")
+    yield from _labelled("headers", kernel.headers or "none; wanted only where there is no BTF")
     yield from _labelled("libbpf", kernel.libbpf or "not installed: apt-get install libbpf1")
     yield from _labelled("privileges", " ".join(kernel.capabilities) or "none that matter here")
     if kernel.remedy:

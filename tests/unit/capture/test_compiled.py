@@ -17,6 +17,8 @@ from tracer.capture.unit import Unit
 class Layouts:
     """Of a kernel whose structs all have that many bytes."""
 
+    typed = True
+
     def __init__(self, size: int) -> None:
         self._size = size
 

@@ -29,6 +29,8 @@ PLACES = {"i_mode": 0, "owner": 40, "first": 48, "second": 56, "comm": 64}
 
 
 class Layouts:
+    typed = True
+
     def struct_bytes(self, struct: str) -> int | None:
         return 600 if struct == "inode" else None
 
