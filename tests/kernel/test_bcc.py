@@ -20,6 +20,7 @@ NEEDED = ("mount", "mnt_namespace", "proc_inode", "io_open", "io_rename", "io_sr
 
 
 @pytest.mark.skipif(not KERNEL_BTF.exists(), reason="this kernel has no BTF, which core needs")
+@pytest.mark.heavy
 @pytest.mark.timeout(240)  # it may have to be compiled
 def test_the_same_records_by_both_loaders() -> None:
     by_bcc = BccSource(kernel_layouts())
@@ -33,6 +34,7 @@ def test_the_same_records_by_both_loaders() -> None:
     assert [each for each in by_bcc.unseen if each not in by_core.unseen][-1:] == list(UNSEEN_BY_BCC)
 
 
+@pytest.mark.short
 @pytest.mark.skipif(find_headers() is None, reason="this machine has no headers of its kernel")
 @pytest.mark.skipif(not KERNEL_BTF.exists(), reason="this kernel has no BTF to hold its headers against")
 def test_the_same_places_from_headers() -> None:

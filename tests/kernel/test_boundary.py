@@ -42,6 +42,7 @@ def stranger() -> Iterator[subprocess.Popen[bytes]]:
 # ---- namespaces and mounts
 
 
+@pytest.mark.short
 @pytest.mark.route("boundary: setns, unshare, clone into namespaces", Act.SETNS, Act.UNSHARE, Act.CLONE)
 def test_namespaces(watch: Watch) -> None:
     run = watch.python(
@@ -139,6 +140,7 @@ def test_setns_by_pidfd(watch: Watch, stranger: subprocess.Popen[bytes]) -> None
     assert said(setns) == (Act.SETNS, 0x4000000, 0)
 
 
+@pytest.mark.short
 @pytest.mark.route(
     "boundary: mount, umount, chroot, pivot_root", Act.MOUNT, Act.UMOUNT, Act.CHROOT, Act.PIVOT_ROOT
 )
@@ -243,6 +245,7 @@ def ids(record: BoundaryRecord, when: str) -> tuple[int, ...]:
     return c.uid, c.euid, c.suid, c.fsuid, c.gid, c.egid, c.sgid, c.fsgid
 
 
+@pytest.mark.short
 @pytest.mark.route("boundary: setuid, setgid and the like", Act.SETRESUID, Act.SETRESGID, Act.SETGROUPS)
 def test_credentials(watch: Watch) -> None:
     run = watch.python(
@@ -409,6 +412,7 @@ assert call(438, 0, 0, 0) == -errno.EBADF
     assert (opened.path, flags(opened), text(opened)) == (f"/proc/{stranger.pid}/mem", Flag(0), "sleep")
 
 
+@pytest.mark.short
 @pytest.mark.route("boundary: signals to strangers", Act.KILL, Act.TGKILL, Act.PIDFD_SEND_SIGNAL)
 def test_signals_leave_traces_only_outside(watch: Watch, stranger: subprocess.Popen[bytes]) -> None:
     run = watch.python(
@@ -507,6 +511,7 @@ os.wait()
 # ---- the kernel
 
 
+@pytest.mark.short
 @pytest.mark.route("boundary: bpf, perf_event_open", Act.BPF, Act.PERF_EVENT_OPEN)
 @pytest.mark.route(
     "boundary: kernel modules", Act.INIT_MODULE, Act.FINIT_MODULE, Act.DELETE_MODULE, failed=True

@@ -72,6 +72,7 @@ def lives(records: list[Record]) -> list[tuple[int, int]]:
     return [(each.kind, each.scope) for each in records if each.kind in kinds]
 
 
+@pytest.mark.short
 def test_a_container_that_is_awaited(own_source: ProbeSource, triggers: Triggers, make: Make) -> None:
     """By the names that Docker, Podman, containerd and CRI-O give, plain and by systemd."""
     watch = Watch(own_source, triggers)

@@ -18,6 +18,7 @@ KERNEL, USER = Flag(0), Flag.USER_EVIDENCE
 # ---- open, write, close
 
 
+@pytest.mark.short
 @pytest.mark.route("file: open, creat, write, close", Kind.OPEN, Kind.CLOSE)
 def test_written_files(watch: Watch, here: Path) -> None:
     run = watch.python(
@@ -267,6 +268,7 @@ os.wait()
 # ---- bytes and writes
 
 
+@pytest.mark.short
 @pytest.mark.route("file: pwrite, writev, sendfile, splice, copy_file_range", Kind.CLOSE)
 def test_ways_to_write(watch: Watch, here: Path) -> None:
     (here / "source").write_bytes(b"s" * 1009)

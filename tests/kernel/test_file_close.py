@@ -16,6 +16,7 @@ from tracer.records import CloseRecord, Flag, Kind, OpenRecord
 KERNEL, USER = Flag(0), Flag.USER_EVIDENCE
 
 
+@pytest.mark.short
 def test_duplicates_close_once(watch: Watch, here: Path) -> None:
     run = watch.python(
         """
@@ -98,6 +99,7 @@ os.close(fd)
     assert len(run.opens) == 1
 
 
+@pytest.mark.short
 def test_left_open_at_exit(watch: Watch, here: Path) -> None:
     run = watch.python(
         "fds = [os.open(f'f{i}', os.O_WRONLY | os.O_CREAT) for i in range(13)]\n"

@@ -18,6 +18,7 @@ KERNEL, USER = Flag(0), Flag.USER_EVIDENCE
 AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH = 0x100, 0x1000
 
 
+@pytest.mark.short
 @pytest.mark.route("name: rename, renameat2", Kind.RENAME)
 @pytest.mark.route("name: rename that finds no file", Kind.RENAME, failed=True)
 def test_rename(watch: Watch, here: Path) -> None:
@@ -50,6 +51,7 @@ assert fails(os.rename, "sub", "sub/inside") == errno.EINVAL
     assert len(run.paths()) == 8  # and the mkdir
 
 
+@pytest.mark.short
 @pytest.mark.route("name: unlink", Kind.UNLINK)
 @pytest.mark.route("name: rmdir", Kind.RMDIR)
 def test_unlink_and_rmdir(watch: Watch, here: Path) -> None:

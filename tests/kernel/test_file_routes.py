@@ -51,6 +51,7 @@ def test_allocation_in_a_file_from_before(watch: Watch, here: Path) -> None:
     ]
 
 
+@pytest.mark.short
 @pytest.mark.route("file: written through a shared mapping", Kind.CLOSE)
 def test_shared_mappings(watch: Watch, here: Path) -> None:
     """Its bytes are not counted, and the close says so; a private or a read-only one changes no file."""
@@ -96,6 +97,7 @@ def test_a_mapping_of_a_file_from_before(watch: Watch, here: Path) -> None:
     assert len(run.acts) == 1
 
 
+@pytest.mark.short
 @pytest.mark.route("file: received in a message (SCM_RIGHTS)", Kind.OPEN)
 def test_files_by_message(watch: Watch, here: Path) -> None:
     """Opened by a stranger, received by SCM_RIGHTS, and written to."""

@@ -15,6 +15,7 @@ def ends(record: FlowRecord) -> tuple[int, int, int]:
     return record.peer.dport, record.bytes_out, record.bytes_in
 
 
+@pytest.mark.short
 @pytest.mark.route("network: bytes and duration, TCP", Kind.FLOW)
 def test_bytes_of_tcp_by_every_route(watch: Watch) -> None:
     """From the kernel's own count: what went by sendfile and splice, and what was read by read(2), too."""
@@ -108,6 +109,7 @@ os._exit(0)
     assert flow.bytes_out == 7
 
 
+@pytest.mark.short
 @pytest.mark.route("network: bytes and duration, UDP", Kind.FLOW)
 def test_datagrams_are_counted(watch: Watch) -> None:
     run = watch.python("""

@@ -56,6 +56,7 @@ bound.bind(("", 0))
 """
 
 
+@pytest.mark.short
 @pytest.mark.route(
     "network: connected or listening before the attach", Kind.CONNECT, Kind.LISTEN, Kind.ACCEPT
 )
@@ -196,6 +197,7 @@ other = [os.open("/dev/null", os.O_RDWR), os.eventfd(0), *os.pipe(), os.open("."
 """
 
 
+@pytest.mark.short
 @pytest.mark.route("file: open for writing before the attach", Kind.OPEN)
 def test_files(watch: Watch, here: Path) -> None:
     """Those open for writing. A write to one of them is no second event; the totals are from here on."""

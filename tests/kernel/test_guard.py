@@ -82,6 +82,7 @@ def tries(watch: Watch, *each: tuple[Any, ...]) -> list[str]:
     return result
 
 
+@pytest.mark.short
 def test_refused_and_allowed(guarded: Guarded, port: int) -> None:
     """By address and by port, in both families and ways to write an address."""
     watch = guarded(("127.0.0.0/8", ((port, port),)), ("::1/128", ((port, port),)))

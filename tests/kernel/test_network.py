@@ -50,6 +50,7 @@ def closed_port() -> Iterator[str]:
 # ---- TCP
 
 
+@pytest.mark.short
 @pytest.mark.route("network: connect, TCP", Kind.CONNECT)
 @pytest.mark.route("network: connect that is refused", Kind.CONNECT, failed=True)
 def test_tcp(watch: Watch, port: str, closed_port: str) -> None:
@@ -296,6 +297,7 @@ print(reached)
 # ---- datagrams
 
 
+@pytest.mark.short
 @pytest.mark.route("network: connect, UDP", Kind.CONNECT)
 def test_udp(watch: Watch) -> None:
     run = watch.python("""
@@ -318,6 +320,7 @@ assert fails(client.connect, ("127.255.255.255", 9)) == errno.EACCES
 # ---- unix
 
 
+@pytest.mark.short
 @pytest.mark.route("network: connect, unix", Kind.CONNECT)
 def test_unix(watch: Watch, here: Path) -> None:
     run = watch.python(

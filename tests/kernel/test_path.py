@@ -13,6 +13,7 @@ from tracer.records import CloseRecord, Flag, OpenRecord
 KERNEL, USER = Flag(0), Flag.USER_EVIDENCE
 
 
+@pytest.mark.short
 def test_hostile_names(watch: Watch, here: Path) -> None:
     names = [
         b"new\nline",
@@ -116,6 +117,7 @@ write(path + b"/file")
     assert closed(run.closes) == [(f"{here}{'/m' * 12}/file", 0, 0)]
 
 
+@pytest.mark.short
 def test_overlayfs(watch: Watch, here: Path) -> None:
     """A file copied up is named, and numbered, as who uses the overlay sees it."""
     for name in ("lower", "upper", "work", "merged"):

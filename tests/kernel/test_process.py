@@ -16,6 +16,7 @@ from tracer.records import ExitRecord, FileId, Flag, Kind
 # ---- fork and exec
 
 
+@pytest.mark.short
 @pytest.mark.route("process: fork, vfork, clone3, posix_spawn", Kind.FORK, Kind.EXEC, Kind.EXIT)
 @pytest.mark.parametrize("way", ["fork", "vfork", "posix_spawn", "clone3"])
 def test_each_child_once(watch: Watch, triggers: Triggers, here: Path, way: str) -> None:
@@ -178,6 +179,7 @@ os.execv("/bin/true", ["true"])
 # ---- execveat and scripts
 
 
+@pytest.mark.short
 @pytest.mark.route("process: execveat, of a descriptor or a memfd", Kind.EXEC)
 def test_execveat(watch: Watch, triggers: Triggers) -> None:
     leaf = triggers("leaf")
@@ -240,6 +242,7 @@ def test_a_removed_executable(watch: Watch, triggers: Triggers, here: Path) -> N
 # ---- failed execs
 
 
+@pytest.mark.short
 @pytest.mark.route("process: exec that fails", Kind.EXEC_FAILED, failed=True)
 def test_failed_execs(watch: Watch, here: Path) -> None:
     (here / "plain").write_text("no program\n")
@@ -335,6 +338,7 @@ def test_exit_code(watch: Watch, triggers: Triggers, code: int) -> None:
     assert [each.status for each in run.exits] == [code << 8]
 
 
+@pytest.mark.short
 @pytest.mark.route("process: exit by a signal", Kind.EXIT)
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGUSR1])
 def test_exit_by_signal(watch: Watch, number: signal.Signals) -> None:

@@ -74,6 +74,7 @@ def child(action):
 """
 
 
+@pytest.mark.short
 def test_nobody_leaves(watch: Watch, here: Path, new_cgroup: NewCgroup) -> None:
     """setsid, double fork, another root, another cgroup, namespaces."""
     cgroup = new_cgroup("elsewhere")
@@ -263,6 +264,7 @@ def test_attach_while_it_forks_busily(watch: Watch, tmp_path: Path, attempt: int
 # ---- cgroups
 
 
+@pytest.mark.short
 def test_attach_to_a_cgroup(watch: Watch, new_cgroup: NewCgroup, here: Path) -> None:
     """What is in it and below it joins; what is beside it does not."""
     outer, beside = new_cgroup("outer"), new_cgroup("beside")

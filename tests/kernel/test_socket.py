@@ -35,6 +35,7 @@ def to(record: Record) -> tuple[str, int, int]:
 # ---- bind, listen, accept
 
 
+@pytest.mark.short
 @pytest.mark.route("network: bind, listen, accept", Kind.BIND, Kind.LISTEN, Kind.ACCEPT)
 def test_bind_listen_accept(watch: Watch) -> None:
     run = watch.python("""
@@ -100,6 +101,7 @@ server.accept()
 # ---- messages to an address
 
 
+@pytest.mark.short
 @pytest.mark.route("network: sendto, sendmsg without connect", Kind.SEND)
 def test_datagrams_without_connect(watch: Watch) -> None:
     """The first to each peer of each socket; and whoever is written to by another route is the same peer."""
@@ -238,6 +240,7 @@ else:
 # ---- what is said
 
 
+@pytest.mark.short
 @pytest.mark.route("network: first bytes of a connection", Kind.HEAD)
 def test_the_first_bytes_by_every_route(watch: Watch) -> None:
     run = watch.python("""
@@ -300,6 +303,7 @@ resolver.bind(("127.0.0.53", 53))
 """
 
 
+@pytest.mark.short
 @pytest.mark.route("network: DNS over UDP", Kind.DNS)
 def test_dns_over_udp(watch: Watch) -> None:
     run = watch.python(

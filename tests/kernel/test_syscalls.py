@@ -22,6 +22,7 @@ def ports() -> tuple[int, int]:
         yield server.getsockname()[1], bound.getsockname()[1]
 
 
+@pytest.mark.short
 @pytest.mark.route("32-bit program: open, connect, exec", Kind.OPEN, Kind.CONNECT, Kind.EXEC)
 @pytest.mark.route("32-bit program: rename, unlink", Kind.RENAME, Kind.UNLINK)
 def test_i386_program(watch: Watch, triggers: Triggers, here: Path, ports: tuple[int, int]) -> None:

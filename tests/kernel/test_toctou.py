@@ -72,6 +72,7 @@ def test_the_path_and_the_arguments_of_an_exec(
     assert not any(each.flags & Flag.USER_EVIDENCE for each in run.execs)
 
 
+@pytest.mark.short
 @pytest.mark.route("rewritten by a thread during the call: unlink", Kind.UNLINK)
 def test_the_name_of_an_act(watch: Watch, here: Path) -> None:
     """Tier A has the name that the kernel acted on. Without hooks inside the call (B) it is not to be had."""

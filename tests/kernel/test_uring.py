@@ -60,6 +60,7 @@ def uring(
     return run, [None if each == b"?" else int(each) for each in run.output.split()]
 
 
+@pytest.mark.short
 @pytest.mark.route("io_uring: open, write, close", Kind.OPEN, Kind.CLOSE)
 @in_every_mode
 def test_files(watch: Watch, here: Path, modes: str) -> None:
@@ -84,6 +85,7 @@ def test_files(watch: Watch, here: Path, modes: str) -> None:
     assert {each.pid for each in run.records} == {run.pid}
 
 
+@pytest.mark.short
 @pytest.mark.route(
     "io_uring: rename, unlink, link, symlink, mkdir, rmdir",
     Kind.RENAME,

@@ -77,6 +77,7 @@ def test_accept_without_a_descriptor(watch: Watch, here: Path) -> None:
     assert (0, 0) in [(each.ingress, each.bytes_out) for each in run.flows]
 
 
+@pytest.mark.short
 @pytest.mark.route("io_uring: first bytes of a connection", Kind.HEAD)
 @in_every_mode
 def test_the_first_bytes(watch: Watch, here: Path, ports: Ports, modes: str) -> None:
@@ -121,6 +122,7 @@ def test_a_datagram_by_plain_send(watch: Watch, here: Path, ports: Ports) -> Non
     assert (send.peer.dport, send.data, send.result) == (ports.datagrams, b"hello", 5)
 
 
+@pytest.mark.short
 @pytest.mark.parametrize("receive", ["receive", "receiveread"])
 def test_received(watch: Watch, here: Path, receive: str) -> None:
     """What a UDP socket gets is counted, too."""
