@@ -23,7 +23,7 @@ ORDER = (FAILED, NOT_SEEN, BY_WORDS, SEEN, NO_SUCH_CALL)
 
 
 def columns(results: Path) -> dict[str, dict[str, str]]:
-    """What was found of each route, by kernel, tier and loader ("6.12 A", "6.1 B bcc"); newest kernel first."""
+    """What was found of each route, by kernel, tier and loader ("6.1 B bcc"); the newest kernel first."""
     found = {}
     for folder in results.iterdir() if results.is_dir() else ():
         with suppress(OSError, ValueError, KeyError, ET.ParseError):

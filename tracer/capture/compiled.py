@@ -1,4 +1,4 @@
-"""The probes compiled by BCC, for the kernel at hand; kept by their text, which has its offsets in it."""
+"""The probes compiled by BCC, for the kernel at hand; kept by their sources and its offsets."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Compiled:
 def compile_unit(unit: Unit, layouts: Layouts, environment: Mapping[str, str] = os.environ) -> Compiled:
     """Raises KernelError when BCC is not there, or cannot compile."""
     text = unit.text(layouts)
-    parts = (text, *_FLAGS, *_KERNEL_SOURCE.values(), COMPILER.read_text("utf-8"))
+    parts = (text, unit.sources, *_FLAGS, *_KERNEL_SOURCE.values(), COMPILER.read_text("utf-8"))
     kept = Kept(parts, environment)
     answer = kept.read()
     if answer is None:

@@ -78,7 +78,7 @@ class Unit:
         self._abi_h = without_comments((folder / "abi.h").read_text("ascii"))
         left_out = _LEFT_OUT.findall((folder / "rubicon.bpf.c").read_text("ascii"))
         paths = [path for path in sorted(folder.glob("*.[ch]")) if path.name not in left_out]
-        text = without_comments("\n".join(path.read_text("ascii") for path in paths))
+        self.sources = text = without_comments("\n".join(path.read_text("ascii") for path in paths))
         self.maps = {name: _map_fields(body) for body, name in _MAP.findall(text)}
         self.tables: dict[str, str] = dict(_TABLE.findall(text))
         self.variables = [*_VARIABLE.findall(text), *self.tables]

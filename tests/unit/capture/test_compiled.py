@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,18 @@ def kept(folder: Path) -> list[Path]:
 def test_once_for_a_kernel(compiling: Compiling, tmp_path: Path) -> None:
     assert [answer(tmp_path), answer(tmp_path), answer(tmp_path, 200), answer(tmp_path)] == [1, 1, 2, 1]
     assert len(kept(tmp_path)) == 2
+
+
+def test_once_for_the_sources(compiling: Compiling, tmp_path: Path) -> None:
+    """Also for what they include, whose text is not in the one that is compiled."""
+    sources = shutil.copytree(SOURCES, tmp_path / "probes", ignore=shutil.ignore_patterns("build"))
+    environment = {"XDG_CACHE_HOME": str(tmp_path)}
+    found = []
+    for more in ("", "", "static int one_more;\n"):
+        with open(sources / "file.bpf.c", "a") as file:
+            file.write(more)
+        found.append(compile_unit(Unit(sources), Layouts(100), environment).answers["place on_exec"])
+    assert found == [1, 1, 2]
 
 
 def test_for_its_owner_alone(compiling: Compiling, tmp_path: Path) -> None:
