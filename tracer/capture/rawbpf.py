@@ -24,7 +24,7 @@ CGROUP = {
 }
 _FUNCTION_RECORD_BYTES = 8  # struct bpf_func_info
 _INSTRUCTION_BYTES = 8
-_LOG_BYTES = 1 << 20
+_LOG_BYTES = 64 << 20  # kernels before 6.4 keep its beginning, and the reason is at its end
 _NAME_MAX = 15  # BPF_OBJ_NAME_LEN, and a NUL
 
 
@@ -124,6 +124,7 @@ def load_program(
     fd = _load(name, kind[0], instructions, count, options)
     if fd >= 0:
         return fd
+    reason = os.strerror(-fd)
     log = ctypes.create_string_buffer(_LOG_BYTES)
     options.log_level, options.log_size = 1, _LOG_BYTES
     options.log_buf = ctypes.cast(log, ctypes.c_char_p)
@@ -131,7 +132,7 @@ def load_program(
     if fd >= 0:
         return fd
     said = log.value.decode("utf-8", "replace").strip().splitlines()[-2:]
-    raise KernelError(f"the kernel refused the program {name}: {os.strerror(-fd)} ({'; '.join(said)})")
+    raise KernelError(f"the kernel refused the program {name}: {reason} ({'; '.join(said)})")
 
 
 def _load(name: str, kind: int, instructions: bytes, count: int, options: _ProgramOptions) -> int:
