@@ -11,7 +11,8 @@ from tracer.capture.bccsource import UNSEEN_BY_BCC, BccSource
 from tracer.capture.compiled import run_compiler, why_not
 from tracer.capture.core import CoreSource
 from tracer.capture.fit import wanted
-from tracer.capture.headers import SOURCES, find_headers, header_layouts
+from tracer.capture.headers import SOURCES, header_layouts
+from tracer.capture.kernel_layouts import find_headers
 from tracer.capture.preflight import KERNEL_BTF, kernel_layouts
 from tracer.errors import KernelError
 

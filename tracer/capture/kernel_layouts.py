@@ -1,4 +1,4 @@
-"""Where the kernel keeps what: the structs that `fit` asks for, from BTF; and where the kernel's headers are."""
+"""Where the kernel keeps what: the structs that `fit` asks for, from BTF; and where its headers are."""
 
 from __future__ import annotations
 

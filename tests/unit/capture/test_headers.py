@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tracer.capture import headers, preflight
+from tracer.capture import bccsource, headers, preflight
 from tracer.capture.btf import Btf
 from tracer.capture.fit import Layouts
-from tracer.capture.headers import compile_types, find_headers, header_layouts, probe_text
-from tracer.capture.kernel_layouts import BtfLayouts
+from tracer.capture.headers import compile_types, header_layouts, probe_text
+from tracer.capture.kernel_layouts import BtfLayouts, find_headers
 from tracer.capture.preflight import BTF_VARIABLE, kernel_layouts, open_source
 from tracer.errors import KernelError
 
@@ -157,7 +157,7 @@ def test_headers_count_where_there_is_no_type_information(
     assert places(kernel_layouts(environment))[1] == 16
     opened = []
     monkeypatch.setattr(preflight, "effective_capabilities", lambda: 1 << 21)
-    monkeypatch.setattr(preflight, "BccSource", lambda layouts, **_: opened.append(layouts))
+    monkeypatch.setattr(bccsource, "BccSource", lambda layouts, **_: opened.append(layouts))
     for loader in ("auto", "bcc"):
         open_source(loader, environment)
     assert [each.typed for each in opened] == [False, False]
