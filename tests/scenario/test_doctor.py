@@ -15,7 +15,8 @@ from .driver import MAIN, Rubicon
 
 NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all")
 EXAMINATION = {
-    *("kernel", "loads", "problem", "loaders", "loader", "tier", "hooks", "programs", "calls", "unseen"),
+    *("kernel", "loads", "problem", "loaders", "loader", "tier", "offsets"),
+    *("hooks", "programs", "calls", "unseen"),
     *("cgroups", "runtimes", "without_root"),
 }
 
