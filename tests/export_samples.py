@@ -32,6 +32,7 @@ from tracer.events import (
     RuleKind,
     Spoken,
     StdioKind,
+    Step,
     Target,
     Truncation,
     Violation,
@@ -307,6 +308,13 @@ CONTAINERS = {
 }
 
 
+STEPS = {
+    5: Step("7", "Bash", "episode-1", "call\udcff", "ab" * 16, "cd" * 8),
+    6: Step("8"),
+    9: Step("7", "Bash", "episode-1", "call\udcff", "ab" * 16, "cd" * 8),
+}
+
+
 def events() -> list[Event]:
     """The samples in order, a microsecond apart; the first and the last are what was there at the attach."""
     return [
@@ -326,6 +334,7 @@ def events() -> list[Event]:
             detail=detail,
             container=CONTAINERS.get(number),
             target="docker:web" if number in CONTAINERS else "",
+            step=STEPS.get(number),
         )
         for number, (action, error, who, detail) in enumerate([*SAMPLES, *FOUND], start=1)
     ]

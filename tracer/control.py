@@ -25,6 +25,7 @@ from tracer.errors import RubiconError
 from tracer.text import printable, valid_unicode
 
 SUFFIX = ".control"
+STEPS_SUFFIX = ".steps"
 _BYTES_MAX = 1 << 16
 _WAIT_SECONDS = 2.0  # for the rest of a request, and for room for an answer
 _REFUSED_SECONDS = 0.05
@@ -69,6 +70,11 @@ class Command:
 
     do: Callable[[Any, Peer], Reply]
     arguments: type[BaseModel] = Nothing
+
+
+def steps_path(trace: Path) -> Path:
+    """A socket of its own for telling steps: whoever is watched may, and may ask for nothing else."""
+    return trace.with_name(trace.name + STEPS_SUFFIX)
 
 
 def control_path(trace: Path) -> Path:
@@ -215,9 +221,13 @@ def _reachable(path: Path) -> Iterator[str]:
         os.close(folder)
 
 
-def ask(trace: Path, command: str, **arguments: Any) -> Reply:
+def ask(trace: Path, command: str, /, **arguments: Any) -> Reply:
     """Have the live session that writes `trace` do something. Raises RubiconError when it cannot be asked."""
-    path = control_path(trace)
+    return ask_at(control_path(trace), command, **arguments)
+
+
+def ask_at(path: Path, command: str, /, **arguments: Any) -> Reply:
+    """The same of the session that listens at `path`."""
     request = Request(command=command, arguments=arguments).model_dump_json().encode() + b"\n"
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as connection:
         connection.settimeout(_ANSWER_SECONDS)

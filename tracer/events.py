@@ -201,6 +201,21 @@ class Container:
         return self.name or self.id[:12] or self.pod
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What the agent was at, as it said itself: a tool call, a step of an episode. "" is not told.
+
+    `trace_id` and `span_id` are of W3C Trace Context, in hexadecimal digits.
+    """
+
+    id: str
+    tool: str = ""
+    episode: str = ""
+    call_id: str = ""
+    trace_id: str = ""
+    span_id: str = ""
+
+
 class StdioKind(StrEnum):
     """What a standard stream of a new program is."""
 
@@ -545,6 +560,7 @@ class Event:
     container   where it happened, when the scope is a container
     target      of the scope, as the user named it; for a container that was found, "docker:NAME" and the like
     answer      what the probes did about it, before it came to its end: deny, kill; else None
+    step        the step that started the process, or that was open when it acted; None when none was told
     """
 
     sequence: int
@@ -563,6 +579,7 @@ class Event:
     container: Container | None = None
     target: str = ""
     answer: Response | None = None
+    step: Step | None = None
 
 
 class RuleKind(StrEnum):

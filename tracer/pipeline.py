@@ -14,7 +14,7 @@ may come from anybody.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from operator import attrgetter
 from pathlib import Path
@@ -25,7 +25,7 @@ from tracer.context import Context
 from tracer.context.fields import number, text
 from tracer.context.images import entity_id
 from tracer.errors import TraceError
-from tracer.events import Event, Rule, Taken, Violation
+from tracer.events import Event, Rule, Step, Taken, Violation
 from tracer.records import Record
 from tracer.rulings import actions_in, read_matched, read_rule
 from tracer.trace import Block, Damage, Reader, ring_records
@@ -54,6 +54,11 @@ class Pipeline:
         self._judge = judge
         self._context = Context(session)
         self._decode = decoder or _decoder(session)
+
+    @property
+    def steps(self) -> Sequence[Step]:
+        """Those begun in the blocks so far."""
+        return self._context.steps
 
     def push(self, block: Block) -> Iterator[Judged]:
         """The events of the block in order. Ask for all of them before the next block."""
@@ -262,6 +267,11 @@ class RecordedTrace:
     @property
     def ended(self) -> bool:
         return self._reader.ended
+
+    @property
+    def steps(self) -> Sequence[Step]:
+        """The steps that were told of in what was read so far."""
+        return self._pipeline.steps
 
     @property
     def progress(self) -> tuple[int, int]:

@@ -31,7 +31,7 @@ from pydantic import BaseModel, SerializeAsAny
 from tests.export_samples import AGENT, HOSTILE, OUTSIDE, SESSION, events, items
 from tracer.errors import RubiconError
 from tracer.events import Level, Response, Result, Subject, Taken
-from tracer.export import Documents, cef, csv_table, navigator, ocsf, otlp, parquet, sqlite
+from tracer.export import Documents, cef, csv_table, navigator, ocsf, otlp, parquet, sqlite, steps
 from tracer.export.columns import COLUMNS, Kind, nanoseconds
 from tracer.export.views import VIEWS
 
@@ -296,3 +296,21 @@ def test_otlp_lines_are_requests() -> None:
     (resource,) = json.loads(line)["resourceLogs"]
     assert len(resource["scopeLogs"][0]["logRecords"]) == COUNT
     assert all(isinstance(each["severityNumber"], int) for each in resource["scopeLogs"][0]["logRecords"])
+
+
+def test_steps_hold_their_events_and_their_label() -> None:
+    found = [json.loads(line) for line in text_of(steps.write).splitlines()]
+    assert [(step["step"], step["label"], len(step["events"])) for step in found] == [
+        ("7", "violated", 5),
+        ("8", "clean", 1),
+        (None, "clean", len(events()) - 3),
+    ]
+    assert found[0]["rules"]["r-1"] == {"name": "Reverse tunnel", "level": "critical", "count": 1}
+    assert (found[0]["tool"], found[0]["episode"], found[0]["call_id"]) == ("Bash", "episode-1", "call\\xff")
+    assert found[0]["counts"] == {"connect": 1, "file_write": 1}
+
+
+def test_otlp_lines_carry_trace_context_as_the_protocol_writes_it() -> None:
+    (resource,) = json.loads(text_of(otlp.write))["resourceLogs"]
+    ids = {record.get("traceId") for record in resource["scopeLogs"][0]["logRecords"]}
+    assert ids == {None, "ab" * 16}

@@ -18,6 +18,7 @@ from tracer.cli.folding import Folding
 from tracer.cli.loading import Loading
 from tracer.cli.policies import given_by
 from tracer.cli.shared import own_stderr, own_terminal, patient
+from tracer.control import STEPS_SUFFIX
 from tracer.control import SUFFIX as CONTROL_SUFFIX
 from tracer.errors import EXIT_INCOMPLETE, EXIT_OK, EXIT_VIOLATION, RubiconError, TraceError, UsageError
 from tracer.events import Level, Result, Taken, Violation
@@ -128,7 +129,8 @@ def describe(violation: Violation, *, coloured: bool = False) -> str:
         label = f"\x1b[{_COLOURS[level]}m{label}\x1b[0m"
     watched = takewhile(lambda process: process.watched, violation.event.process.lineage())
     lineage = " < ".join(printable(process.name) for process in watched)
-    return f"{label} {printable(violation.rule.name)}: {printable(violation.summary)} [{lineage}]"
+    step = f" (step {printable(violation.event.step.id)})" if violation.event.step else ""
+    return f"{label} {printable(violation.rule.name)}: {printable(violation.summary)} [{lineage}]{step}"
 
 
 def describe_action(taken: Taken, *, coloured: bool = False) -> str:
@@ -237,11 +239,8 @@ class Live:
 
 def _remove_abandoned_sockets(folder: Path) -> None:
     """Of engines that were killed. One whose trace is gone stays: its engine may live."""
-    for path in folder.glob(f"*{CONTROL_SUFFIX}"):
-        with (
-            suppress(TraceError, OSError),
-            Reader(path.with_name(path.name[: -len(CONTROL_SUFFIX)])) as trace,
-        ):
+    for path in (*folder.glob(f"*{CONTROL_SUFFIX}"), *folder.glob(f"*{STEPS_SUFFIX}")):
+        with suppress(TraceError, OSError), Reader(path.with_suffix("")) as trace:
             if path.is_socket() and not trace.is_live():
                 path.unlink()
 

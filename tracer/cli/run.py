@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Self
 
 from tracer.cli import armour, privileges
 from tracer.cli.loading import Loading, add_options
+from tracer.control import steps_path
+from tracer.marking import ENVIRONMENT as STEPS_VARIABLE
 from tracer.targets import Target
 from tracer.targets.cgroups import Leaf
 from tracer.targets.command import Command, find_program
@@ -50,7 +52,8 @@ def run(args: argparse.Namespace) -> int:
     from tracer.cli.live import Live, verdict_status  # meanwhile: this brings in all that reads rules
 
     with Live(args, loading, ["run"], command) as live:
-        child = Command(command, os.environ)  # before all that would be handed on: blocked signals, armour
+        environment = {**os.environ, STEPS_VARIABLE: os.path.abspath(steps_path(live.trace))}
+        child = Command(command, environment)  # before all that would be handed on: blocked signals, armour
         armour.put_on()
         privileges.keep_as_engine(enforcing=args.enforce)
         with Signals() as signals:

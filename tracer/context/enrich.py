@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -16,6 +16,7 @@ from tracer.context.links import Links
 from tracer.context.names import Domains
 from tracer.context.recent import Recent
 from tracer.context.scopes import Scopes
+from tracer.context.steps import Steps
 from tracer.context.talk import Talk
 from tracer.context.tree import ProcessTree
 from tracer.errors import TraceError
@@ -35,6 +36,7 @@ from tracer.events import (
     Process,
     Response,
     StdioKind,
+    Step,
 )
 from tracer.records import (
     NO_DESCRIPTOR,
@@ -108,6 +110,7 @@ class Context:
         self._links = Links()
         self._redirected: Recent[tuple[int, int], bool] = Recent(PATHS_KEPT)  # by device and inode
         self._is_command_next = session.get("targets") == ["run"]
+        self._steps = Steps()
         self._sequence = 0
         self._ways = self._make_ways()
         self._learners: dict[str, Callable[[Mapping[str, Any]], None]] = {
@@ -116,6 +119,7 @@ class Context:
             "user": self._images.learn_user,
             "scope": self._scopes.learn_scope,
             "container": self._scopes.learn_container,
+            "step": self._steps.learn,
         }
 
     def learn(self, records: Iterable[Mapping[str, Any]]) -> int:
@@ -143,6 +147,7 @@ class Context:
         if kind == _BOUNDARY:
             action, category = boundaries.action_of(record)  # type: ignore[arg-type]
         process = process_of(record)
+        step = self._steps.of(process, kind, record.time_ns) if self._steps.told else None
         detail = detail_of(record)
         if kind == _BOUNDARY and boundaries.changes_credentials(record):  # type: ignore[arg-type]
             self._tree.change_user(record)  # type: ignore[arg-type]
@@ -168,7 +173,13 @@ class Context:
             detail,
             *self._scopes.labels(record.scope),
             _answer(flags) if flags & _ANSWERED else None,
+            step,
         )
+
+    @property
+    def steps(self) -> Sequence[Step]:
+        """Those begun so far, the first of them when there are very many."""
+        return self._steps.begun
 
     def _make_ways(self) -> dict[int, _Way]:
         """For each kind of record what it is called, whose act it is, and what there is to say of it."""

@@ -14,6 +14,7 @@ constant memory. Imported by `tracer.cli` and `tracer.session`. Imports `tracer.
     jsonl      JSON lines                           csv_table  comma-separated values
     ocsf       Open Cybersecurity Schema Framework  cef        Common Event Format in syslog lines
     otlp       OpenTelemetry logs                   navigator  a layer for the ATT&CK Navigator
+    steps      one object a step of the agent
     sqlite     a database with views                parquet    columns, typed and compressed
 """
 

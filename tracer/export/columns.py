@@ -115,6 +115,8 @@ COLUMNS = (
     _column("rubicon.target", Kind.LABEL, "target"),
     _column("rubicon.evidence", Kind.LABEL, "evidence"),
     _column("rubicon.step", Kind.LABEL, "step"),
+    _column("gen_ai.tool.name", Kind.LABEL, "tool"),
+    _column("gen_ai.conversation.id", Kind.LABEL, "episode"),
 )
 WHOLE = Column("document", Kind.TEXT, _whole)  # the JSON line, so that a database leaves out nothing
 

@@ -39,6 +39,7 @@ from tracer.events import (
     Result,
     Rule,
     Spoken,
+    Step,
     Taken,
     Violation,
     capability_names,
@@ -155,6 +156,8 @@ def event_document(
         document["user"] = user
     if event.container is not None:
         _add_container(document, event.container)
+    if event.step is not None:
+        _add_step(document, event.step)
     if event.error:
         document["error"] = {"code": errno.errorcode.get(event.error, str(event.error))}
     _add_detail(document, event)
@@ -302,6 +305,22 @@ def _rubicon(event: Event, session: SessionFacts) -> dict[str, Any]:
             {"field": cut.field, "length_bytes": cut.length_bytes} for cut in event.truncated
         ]
     return rubicon
+
+
+def _add_step(document: dict[str, Any], step: Step) -> None:
+    """By ECS and OpenTelemetry's conventions for generative AI, where they have names."""
+    document["rubicon"]["step"] = valid_unicode(step.id)
+    facts: dict[str, Any] = {}
+    if step.tool or step.call_id:
+        facts["tool"] = {"name": valid_unicode(step.tool)} if step.tool else {}
+        if step.call_id:
+            facts["tool"]["call"] = {"id": valid_unicode(step.call_id)}
+    if step.episode:
+        facts["conversation"] = {"id": valid_unicode(step.episode)}
+    if facts:
+        document["gen_ai"] = facts
+    if step.trace_id:
+        document["trace"], document["span"] = {"id": step.trace_id}, {"id": step.span_id}
 
 
 def _add_container(document: dict[str, Any], container: Container) -> None:

@@ -38,6 +38,7 @@ FORMATS = {
     "cef": Format("cef", "Common Event Format in RFC 5424 syslog lines"),
     "sqlite": Format("sqlite", "a database with views", Into.FILE),
     "parquet": Format("parquet", "typed columns, for pandas, Polars, DuckDB, Spark", Into.FILE, "tables"),
+    "steps": Format("steps", "one object a step of the agent, with its events and whether they broke rules"),
     "attack-navigator": Format("navigator", "an ATT&CK Navigator layer of what broke rules"),
 }
 

@@ -8,6 +8,7 @@ and one that is away is asked again, longer and longer apart, for some two minut
 
 from __future__ import annotations
 
+import base64
 import gzip
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
@@ -62,9 +63,17 @@ _RETRIES = urllib3.Retry(
 
 def write(documents: Documents, out: TextIO) -> None:
     """One ExportLogsServiceRequest a line, as file receivers want. Errors of `out` pass through."""
-    out.writelines(
-        line_of(MessageToDict(request, use_integers_for_enums=True)) for request in requests(documents)
-    )
+    out.writelines(line_of(_as_json(request)) for request in requests(documents))
+
+
+def _as_json(request: ExportLogsServiceRequest) -> dict[str, Any]:
+    """As protobuf has it, but for the ids, which OTLP wants in hexadecimal digits."""
+    made: dict[str, Any] = MessageToDict(request, use_integers_for_enums=True)
+    for record in made["resourceLogs"][0]["scopeLogs"][0]["logRecords"]:
+        for name in ("traceId", "spanId"):
+            if name in record:
+                record[name] = base64.b64decode(record[name]).hex()
+    return made
 
 
 def send(documents: Documents, url: str, retries: urllib3.Retry = _RETRIES) -> None:
@@ -138,6 +147,8 @@ def _record(document: Document) -> LogRecord:
         event_name=f"rubicon.{'violation' if level else action}",
         body=AnyValue(string_value=document.get("message") or _sentence(document)),
         attributes=_attributes(dict(_flat(document))),
+        trace_id=bytes.fromhex(document.get("trace", {}).get("id", "")),
+        span_id=bytes.fromhex(document.get("span", {}).get("id", "")),
     )
 
 
@@ -156,7 +167,7 @@ def _sentence(document: Document) -> str:
 def _flat(document: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
     """The fields by their dotted names. Lists of objects stay lists."""
     for name, value in document.items():
-        if name == "@timestamp":
+        if name in ("@timestamp", "trace", "span"):
             continue
         if isinstance(value, Mapping):
             yield from _flat(value, f"{before}{name}.")

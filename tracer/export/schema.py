@@ -351,6 +351,32 @@ class RubiconFields(_JsonModel):
     summary: SummaryFields | None = None
 
 
+class ToolCall(_Model):
+    id: Name
+
+
+class Tool(_Model):
+    name: Name | None = None
+    call: ToolCall | None = None
+
+
+class Conversation(_Model):
+    id: Name
+
+
+class GenAi(_Model):
+    tool: Tool | None = None
+    conversation: Conversation | None = None
+
+
+class TraceId(_Model):
+    id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+
+
+class SpanId(_Model):
+    id: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+
+
 class Document(_Model):
     """One line of `rubicon export --format jsonl`."""
 
@@ -371,4 +397,7 @@ class Document(_Model):
     error: Error | None = None
     rule: RuleFields | None = None
     threat: Threat | None = None
+    gen_ai: GenAi | None = None
+    trace: TraceId | None = None
+    span: SpanId | None = None
     message: Name | None = None

@@ -8,6 +8,7 @@
 - `judge` follows the trace as any reader does, and appends what broke a rule.
 - `scopes` knows who is in which scope, and what it is called.
 - `guard` has connections refused that a policy does not allow.
+- `steps` takes in what the agent says of its steps.
 - `enforce` does what a rule wants done about a violation, or a person by the control socket.
 - `resolver` (a thread, when a policy allows domains by name) asks where they are, and has that recorded.
 - `anchor` (a thread, when it is asked for) hands the heads of the trace's chain to a command.
@@ -47,6 +48,7 @@ from tracer.session.outbox import Outbox
 from tracer.session.record import engine_facts
 from tracer.session.resolver import Resolver
 from tracer.session.scopes import Scopes
+from tracer.session.steps import Steps
 from tracer.session.watched import Watched
 from tracer.targets import Target
 from tracer.targets.selection import Selection
@@ -167,6 +169,7 @@ class Session:
             on_state=self._writer_changed,
         )
         self._control: Server | None = None
+        self._steps: Steps | None = None
         self._enforcer = Enforcer(
             self._scopes,
             kept or trace.with_name(trace.name + kept_file.SUFFIX),
@@ -245,6 +248,7 @@ class Session:
         self._drain.start()
         self._judging.start()
         self._open_control()
+        self._open_steps()
         if self._resolver and not self._resolver.start():
             self.notice(
                 "names", "no answer yet for the domains of the policy: connections there may be reported"
@@ -267,6 +271,12 @@ class Session:
             self._control.start()
         except OSError as error:
             self.notice("control", f"no control socket beside the trace, so no commands: {error.strerror}")
+
+    def _open_steps(self) -> None:
+        try:
+            self._steps = Steps(self._writer.path, self._outbox.add)
+        except OSError as error:
+            self.notice("steps", f"no socket beside the trace to tell steps at: {error.strerror}")
 
     def _commands(self) -> dict[str, Command]:
         """What can be asked of a live session."""
@@ -340,8 +350,9 @@ class Session:
             self._following.stop()
         if self._resolver:
             self._resolver.stop()
-        if self._control:
-            self._control.close()
+        for server in (self._control, self._steps):
+            if server:
+                server.close()
         with self._keeping_error():
             self._enforcer.close()
         with self._keeping_error():

@@ -14,7 +14,7 @@ from typing import Any
 from tracer import __version__
 from tracer.capture import Source
 from tracer.capture.doctor import kernel_facts
-from tracer.control import control_path
+from tracer.control import control_path, steps_path
 from tracer.rules import RuleSet
 from tracer.targets import Target
 from tracer.targets.machine import cgroup_layout, runtimes
@@ -74,6 +74,7 @@ def engine_facts(source: Source, trace: Path) -> dict[str, Any]:
         **source.engine,
         "trace": _place(trace),
         "control": str(control_path(trace)),
+        "steps": str(steps_path(trace)),
         "folder": _place(Path(os.path.realpath(default_folder()))),
         "keys": _place(Path(os.path.realpath(default_keys_folder()))),
         "proc": _place(Path("/proc")),

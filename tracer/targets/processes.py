@@ -113,7 +113,12 @@ def namespaced() -> Iterator[tuple[int, str, float, int]]:
 def started(pid: int) -> float:
     """Seconds since the Unix epoch, to a hundredth. Raises OSError when it is gone."""
     boot = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
-    return boot + int(_stat(pid)[19]) * _TICK_NS / 1e9
+    return boot + started_ns(pid) / 1e9
+
+
+def started_ns(pid: int) -> int:
+    """Nanoseconds since boot, rounded down to a clock tick. Raises OSError when it is gone."""
+    return int(_stat(pid)[19]) * _TICK_NS
 
 
 def _namespaces(pid: str) -> tuple[str, str]:

@@ -97,6 +97,10 @@ def _container(reader: str) -> Reader:
     return lambda event, _: getattr(event.container, reader) if event.container else None
 
 
+def _step(name: str) -> Reader:
+    return lambda event, _: getattr(event.step, name) if event.step else None
+
+
 def _protocol(network: Network) -> Value:
     more = network.more
     return more.protocol if isinstance(more, Spoken) else "dns" if isinstance(more, Dns) else None
@@ -174,6 +178,9 @@ FIELDS: tuple[Field, ...] = (
     Field("rubicon.scope", ("scope",), _NUMBER, "scope", lambda e, _: e.scope),
     Field("rubicon.target", ("target",), _TEXT, "as you named it", lambda e, _: e.target),
     Field("rubicon.evidence", ("evidence",), _TEXT, "kernel, user", lambda e, _: e.evidence.value),
+    Field("rubicon.step", ("step",), _TEXT, "step of the agent", _step("id")),
+    Field("gen_ai.tool.name", ("tool",), _TEXT, "tool it called", _step("tool")),
+    Field("gen_ai.conversation.id", ("episode",), _TEXT, "what the step is of", _step("episode")),
     Field("rule.id", (), _TEXT, "what was broken", lambda _, vs: tuple(v.rule.id for v in vs)),
     Field("rule.name", ("rule",), _TEXT, "what was broken", lambda _, vs: tuple(v.rule.name for v in vs)),
     Field("rule.level", ("level",), _LEVEL, "how bad", lambda _, vs: tuple(v.rule.level.value for v in vs)),

@@ -1,0 +1,129 @@
+"""Which step an event belongs to: the one that started its process, however late it acts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.records import SECOND_NS, SESSION, execve, fork, opened
+from tracer.context import Context
+from tracer.context.steps import MARKS_KEPT
+from tracer.events import Event
+from tracer.records import Record
+
+AGENT = 100
+
+
+@pytest.fixture
+def context() -> Context:
+    made = Context(SESSION)
+    made.event(execve(AGENT, "/bin/agent", 10))
+    return made
+
+
+def begin(context: Context, step: str, time_ns: int, **facts: Any) -> None:
+    record = {"type": "step", "op": "begin", "step": step, "time_ns": time_ns}
+    assert context.learn([record | facts]) == 0
+
+
+def end(context: Context, step: str, time_ns: int, call_id: str = "") -> None:
+    record = {"type": "step", "op": "end", "step": step, "time_ns": time_ns, "call_id": call_id}
+    assert context.learn([record]) == 0
+
+
+def step_of(context: Context, record: Record) -> str | None:
+    event = context.event(record)
+    assert isinstance(event, Event)
+    return event.step and event.step.id
+
+
+def test_the_agent_acts_for_the_step_that_is_open(context: Context) -> None:
+    assert step_of(context, opened(AGENT, "/a", 20)) is None
+    begin(context, "1", 30)
+    assert step_of(context, opened(AGENT, "/a", 29)) is None, "drained late"
+    assert step_of(context, opened(AGENT, "/a", 30)) == "1"
+    end(context, "1", 40)
+    assert step_of(context, opened(AGENT, "/a", 39)) == "1"
+    assert step_of(context, opened(AGENT, "/a", 40)) is None
+
+
+def test_what_outlives_its_step_stays_of_it(context: Context) -> None:
+    begin(context, "1", 20)
+    assert step_of(context, fork(101, AGENT, 21)) == "1"
+    end(context, "1", 30)
+    begin(context, "2", 40)
+    assert step_of(context, opened(101, "/a", 41)) == "1"
+    assert step_of(context, fork(102, 101, 42)) == "1"
+    assert step_of(context, execve(102, "/bin/miner", 43)) == "1"
+    assert step_of(context, fork(103, AGENT, 44)) == "2"
+    end(context, "2", 50)
+    assert step_of(context, opened(102, "/a", 60)) == "1"
+
+
+def test_a_kept_shell_works_for_the_step_that_names_it(context: Context) -> None:
+    begin(context, "1", 20)
+    assert step_of(context, fork(101, AGENT, 21)) == "1"
+    end(context, "1", 30)
+    begin(context, "2", 40, pid=101, start_ns=101 * SECOND_NS)
+    assert step_of(context, fork(102, 101, 41)) == "2"
+    assert step_of(context, fork(103, 102, 42)) == "2"
+    assert step_of(context, fork(104, AGENT, 43)) is None, "not of that process"
+
+
+def test_steps_at_once_are_told_apart_by_their_commands(context: Context) -> None:
+    begin(context, "1", 20, command="make all")
+    begin(context, "2", 21, command="curl x")
+    assert step_of(context, fork(101, AGENT, 22)) == "2", "the newest, until it is known better"
+    assert step_of(context, execve(101, "/bin/sh", 23, "sh", "-c", "make all")) == "1"
+    assert step_of(context, fork(102, 101, 24)) == "1"
+    assert step_of(context, fork(103, AGENT, 25)) == "2"
+    assert step_of(context, execve(103, "/bin/sh", 26, "sh", "-c", "curl x")) == "2"
+    end(context, "2", 27)
+    assert step_of(context, opened(AGENT, "/a", 28)) == "1"
+
+
+def test_a_program_that_came_from_outside_is_of_the_open_step(context: Context) -> None:
+    begin(context, "1", 20)
+    assert step_of(context, execve(300, "/bin/sh", 21, parent_pid=299)) == "1"
+    end(context, "1", 30)
+    assert step_of(context, opened(300, "/a", 31)) == "1"
+
+
+def test_calls_end_by_their_id(context: Context) -> None:
+    begin(context, "1", 20, call_id="a", tool="Bash", episode="e", trace_id="ab" * 16, span_id="cd" * 8)
+    begin(context, "1", 21, call_id="b")
+    end(context, "1", 30, call_id="a")
+    event = context.event(opened(AGENT, "/a", 25))
+    assert event is not None
+    assert event.step is not None
+    assert event.step.call_id == "b"
+    assert [(step.call_id, step.tool, step.trace_id[:2]) for step in context.steps] == [
+        ("a", "Bash", "ab"),
+        ("b", "", ""),
+    ]
+
+
+def test_marks_have_a_bound(context: Context) -> None:
+    for number in range(3 * MARKS_KEPT):
+        begin(context, str(number), 20 + number)
+    assert step_of(context, opened(AGENT, "/a", 10**6)) == str(3 * MARKS_KEPT - 1)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"step": ""},
+        {"step": 7},
+        {"time_ns": "soon"},
+        {"op": None},
+        {"trace_id": "zz", "span_id": ""},
+        {"trace_id": "ab" * 16, "span_id": ""},
+        {"pid": 7},
+        {"tool": ["x"]},
+    ],
+)
+def test_a_forged_record_is_none(context: Context, wrong: dict[str, Any]) -> None:
+    record = {"type": "step", "op": "begin", "step": "1", "time_ns": 20}
+    assert context.learn([record | wrong]) == 1
+    assert step_of(context, opened(AGENT, "/a", 30)) is None

@@ -1,0 +1,133 @@
+"""Which step of the agent an event belongs to: what was told, and when, against who began what, and when.
+
+A process belongs to the step that started it, and its children with it, however long they live: what was left
+in the background in one step and goes astray in a later one is of the first. A process from before any step,
+the agent itself mostly, acts for the step that is open. Of several open ones it is
+
+    1. the one whose command the new program was started with,
+    2. the one that was told for the very process that forked (a shell that is kept for all steps),
+    3. the newest.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tracer.context.fields import number, text
+from tracer.context.images import TICK_NS
+from tracer.context.recent import Recent
+from tracer.errors import TraceError
+from tracer.events import Process, Step
+from tracer.records import Kind
+
+MARKS_KEPT = 512  # the newest, open ones among them
+PROCESSES_KEPT = 131_072  # as many as the tree has alive
+BEGUN_KEPT = 100_000
+_FORK, _EXEC = int(Kind.FORK), int(Kind.EXEC)
+_FOREVER = 1 << 64
+_TRACE_CONTEXT = re.compile(r"-|[0-9a-f]{32}-[0-9a-f]{16}")  # https://www.w3.org/TR/trace-context/
+
+_Key = tuple[int, int]  # pid, start in ticks since boot
+
+
+@dataclass(slots=True)
+class _Mark:
+    """Times in nanoseconds since boot; `root` is None when it is for all that is watched."""
+
+    step: Step
+    root: _Key | None
+    command: str
+    begin_ns: int
+    end_ns: int = _FOREVER
+
+    def covers(self, time_ns: int) -> bool:
+        return self.begin_ns <= time_ns < self.end_ns
+
+
+class Steps:
+    """`told` is false until a first step was: then nothing need be asked."""
+
+    def __init__(self) -> None:
+        self.told = False
+        self.begun: list[Step] = []
+        self._marks: list[_Mark] = []
+        self._of: Recent[_Key, Step] = Recent(PROCESSES_KEPT)
+
+    def learn(self, record: Mapping[str, Any]) -> None:
+        """A `step` context record. Raises TraceError when it is not one."""
+        step = _step(record)
+        time_ns = number(record, "time_ns")
+        if text(record, "op") == "end":
+            self._end(step, time_ns)
+            return
+        pid = number(record, "pid", 0)
+        root = (pid, number(record, "start_ns") // TICK_NS) if pid else None
+        self.told = True
+        self._marks.append(_Mark(step, root, text(record, "command", ""), time_ns))
+        del self._marks[:-MARKS_KEPT]
+        if len(self.begun) < BEGUN_KEPT:
+            self.begun.append(step)
+
+    def of(self, process: Process, kind: int, time_ns: int) -> Step | None:
+        """The step of an event of `process`; `kind` is that of its record."""
+        key = _key(process)
+        if kind == _FORK:
+            return self._keep(key, self._forked(process, time_ns))
+        if kind == _EXEC:
+            return self._keep(key, self._executed(process, key, time_ns))
+        return self._of.get(key) or self._open(process, time_ns)
+
+    def _forked(self, process: Process, time_ns: int) -> Step | None:
+        parent = process.parent
+        if parent is None:
+            return self._open(process, time_ns)
+        key = _key(parent)
+        own = next((mark.step for mark in self._covering(time_ns) if mark.root == key), None)
+        return own or self._of.get(key) or self._open(process, time_ns)
+
+    def _executed(self, process: Process, key: _Key, time_ns: int) -> Step | None:
+        command = process.command_line
+        named = (mark for mark in self._covering(time_ns) if mark.command and mark.command in command)
+        mark = next(named, None)
+        return mark.step if mark else self._of.get(key) or self._open(process, time_ns)
+
+    def _open(self, process: Process, time_ns: int) -> Step | None:
+        lineage: set[_Key] | None = None
+        for mark in self._covering(time_ns):
+            if mark.root is None:
+                return mark.step
+            if lineage is None:
+                lineage = {_key(each) for each in process.lineage()}
+            if mark.root in lineage:
+                return mark.step
+        return None
+
+    def _covering(self, time_ns: int) -> Iterator[_Mark]:
+        """The newest first."""
+        return (mark for mark in reversed(self._marks) if mark.covers(time_ns))
+
+    def _keep(self, key: _Key, step: Step | None) -> Step | None:
+        if step is not None:
+            self._of.put(key, step)
+        return step
+
+    def _end(self, step: Step, time_ns: int) -> None:
+        for mark in reversed(self._marks):
+            if (mark.step.id, mark.step.call_id, mark.end_ns) == (step.id, step.call_id, _FOREVER):
+                mark.end_ns = time_ns
+                return
+
+
+def _step(record: Mapping[str, Any]) -> Step:
+    names = ("tool", "episode", "call_id", "trace_id", "span_id")
+    step = Step(text(record, "step"), *(text(record, name, "") for name in names))
+    if not step.id or not _TRACE_CONTEXT.fullmatch(f"{step.trace_id}-{step.span_id}"):
+        raise TraceError("a step without an id, or with one of a trace that is none")
+    return step
+
+
+def _key(process: Process) -> _Key:
+    return process.pid, process.start_ns // TICK_NS
