@@ -5,18 +5,27 @@
 
 #include "scope.h"
 
+#define X32_SYSCALL_BIT 0x40000000	/* x32 shares most numbers with x86-64 */
+#define X32_FIRST_OWN 512	/* of the others, whose structures in memory are those of i386 */
+
 struct call {
 	u64 args[6];
 	s64 result;
 	u64 start_ns;
 	u32 scope;
-	u32 compat;
+	u32 compat;	/* structures in memory have pointers of 32 bits */
 };
 
 /* The result before a signal is handled, ERESTARTSYS to ERESTART_RESTARTBLOCK; the caller never sees it. */
 static __always_inline bool is_interrupted(s64 result)
 {
 	return result <= -512 && result >= -516;
+}
+
+/* The kernel looks at the lower half of the register alone (do_syscall_64); the other is the caller's to fill. */
+static __always_inline u32 call_number(struct pt_regs *regs)
+{
+	return FIELD(regs, orig_ax);
 }
 
 static __always_inline bool is_compat(void)
@@ -32,7 +41,7 @@ static __always_inline void call_read(struct call *c, struct pt_regs *regs, stru
 {
 	c->scope = member->scope;
 	c->start_ns = member->start_ns;
-	c->compat = compat;
+	c->compat = compat || call_number(regs) >= (X32_SYSCALL_BIT | X32_FIRST_OWN);
 	if (compat) {
 		c->args[0] = (u32)FIELD(regs, bx);
 		c->args[1] = (u32)FIELD(regs, cx);

@@ -692,7 +692,7 @@ int BPF_PROG(on_received, struct sock *sk, int result, int flags)
 		return 0;
 	regs = (void *)bpf_task_pt_regs(task);
 	compat = is_compat();
-	nr = FIELD(regs, orig_ax) & ~X32_SYSCALL_BIT;
+	nr = call_number(regs) & ~X32_SYSCALL_BIT;
 	if (nr != (compat ? READ_32 : READ_64) && nr != (compat ? READV_32 : READV_64))
 		return 0;
 	c = request_call(member->scope, member->start_ns);

@@ -5,8 +5,7 @@
 
 #include "call.h"
 
-#define SYSCALL_TABLE_SIZE 512
-#define X32_SYSCALL_BIT 0x40000000	/* x32 shares most numbers with x86-64 */
+#define SYSCALL_TABLE_SIZE 549
 #define ABSENT (SYSCALL_TABLE_SIZE - 1)	/* a number no call has */
 
 /* The order is that of the handlers in syscalls.bpf.c; the last groups are seen on the way in. */
@@ -208,17 +207,35 @@ enum act {
 	X(rt_sigqueueinfo,	129,	178,	BOUNDARY(RT_SIGQUEUEINFO))	\
 	X(rt_tgsigqueueinfo,	297,	335,	BOUNDARY(RT_TGSIGQUEUEINFO))
 
+/* The numbers that only x32 has. */
+#define SYSCALLS_X32(X)						\
+	X(writev,		516,	ACT_WRITEV)		\
+	X(recvfrom,		517,	ACT_RECVFROM)		\
+	X(sendmsg,		518,	ACT_SENDMSG)		\
+	X(recvmsg,		519,	ACT_RECVMSG)		\
+	X(execve,		520,	ACT_EXECVE)		\
+	X(ptrace,		521,	BOUNDARY(PTRACE))	\
+	X(rt_sigqueueinfo,	524,	BOUNDARY(RT_SIGQUEUEINFO))	\
+	X(pwritev,		535,	ACT_WRITEV)		\
+	X(rt_tgsigqueueinfo,	536,	BOUNDARY(RT_TGSIGQUEUEINFO))	\
+	X(recvmmsg,		537,	ACT_RECVMMSG)		\
+	X(sendmmsg,		538,	ACT_SENDMMSG)		\
+	X(process_vm_writev,	540,	BOUNDARY(PROCESS_VM_WRITEV))	\
+	X(execveat,		545,	ACT_EXECVEAT)		\
+	X(pwritev2,		547,	ACT_WRITEV)
+
 #pragma clang diagnostic push
 #pragma clang diagnostic ignored "-Winitializer-overrides"
 #define ENTRY_64(name, nr64, nr32, act) [nr64] = act,
 #define ENTRY_32(name, nr64, nr32, act) [nr32] = act,
-TABLE(u8, acts_64, SYSCALL_TABLE_SIZE, SYSCALLS(ENTRY_64) [ABSENT] = ACT_NONE);
+#define ENTRY_X32(name, nr, act) [nr] = act,
+TABLE(u8, acts_64, SYSCALL_TABLE_SIZE, SYSCALLS(ENTRY_64) SYSCALLS_X32(ENTRY_X32) [ABSENT] = ACT_NONE);
 TABLE(u8, acts_32, SYSCALL_TABLE_SIZE, SYSCALLS(ENTRY_32) [ABSENT] = ACT_NONE);
 #pragma clang diagnostic pop
 
 static __always_inline u32 act_of(struct pt_regs *regs, bool *compat)
 {
-	u64 nr = FIELD(regs, orig_ax) & ~X32_SYSCALL_BIT;
+	u64 nr = call_number(regs) & ~X32_SYSCALL_BIT;
 
 	if (nr >= SYSCALL_TABLE_SIZE)
 		return ACT_NONE;

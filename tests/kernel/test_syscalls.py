@@ -11,7 +11,7 @@ import pytest
 
 from tests.kernel.conftest import Triggers
 from tests.kernel.watching import PRELUDE, PYTHON, Watch, closed, opened, where, where_to
-from tracer.records import Kind
+from tracer.records import Act, Kind
 
 
 @pytest.fixture
@@ -20,6 +20,30 @@ def ports() -> tuple[int, int]:
     with socket.create_server(("127.0.0.1", 0), backlog=64) as server, socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         yield server.getsockname()[1], bound.getsockname()[1]
+
+
+@pytest.mark.short
+@pytest.mark.route("call by a number with more than 32 bits", Kind.OPEN)
+def test_the_upper_half_of_a_number_hides_no_call(watch: Watch, here: Path) -> None:
+    run = watch.trigger("numbers", "wide", cwd=here)
+    assert run.status == 0
+    assert opened(run.opens) == [(f"{here}/wide", 0)]
+    assert closed(run.closes) == [(f"{here}/wide", 5, 1)]
+    (unlink,) = run.paths()
+    assert (unlink.kind, where(unlink), unlink.result) == (Kind.UNLINK, f"{here}/wide", 0)
+
+
+@pytest.mark.route("x32: open, writev, exec that fails", Kind.OPEN, Kind.CLOSE)
+def test_x32(watch: Watch, here: Path) -> None:
+    run = watch.trigger("numbers", "x32", cwd=here)
+    if run.status == 77:
+        pytest.skip("this kernel has no x32")
+    assert run.status == 0
+    assert opened(run.opens) == [(f"{here}/x32", 0)]
+    assert closed(run.closes) == [(f"{here}/x32", 7, 1)]
+    (failed,) = run.failed_execs
+    assert (where(failed), failed.args, failed.result) == (f"{here}/missing", ("seven b",), -errno.ENOENT)
+    assert [each.act for each in run.boundaries] == [Act.PTRACE]
 
 
 @pytest.mark.short
