@@ -9,6 +9,7 @@
 
 #include "scope.h"
 #include "call.h"
+#include "kill.h"
 
 #define ACTING_BYTES 512	/* of a record with names of usual length; others go into a smaller map */
 #define ACTING_LONG_BYTES (sizeof(struct rb_path) + 4 * RB_PATH_MAX)
@@ -99,6 +100,7 @@ static __always_inline int acted_end(struct acted *a, s64 result)
 
 	a->head->time_ns = bpf_ktime_get_boot_ns();
 	a->head->result = result;
+	kill_marked(a->head, result);
 	if (a->usual)
 		error = bpf_ringbuf_output(&bulk, a->usual->record, bounded(a->usual->len, ACTING_BYTES), 0);
 	else if (a->more)

@@ -8,6 +8,7 @@
 #include "call.h"
 #include "flow.h"
 #include "acting.h"
+#include "kill.h"
 
 #define FD_SCAN_MAX 65536
 
@@ -140,6 +141,8 @@ static __noinline int emit_open(struct call *c, struct file *file, int fd, u32 o
 	r->head.flags = flags;
 	r->created = !(flags & RB_INHERITED) && BPF_CORE_READ(file, f_mode) & FMODE_CREATED;
 	r->path_len = put_file_path(s, file);
+	if (!(flags & RB_INHERITED))
+		kill_writer(s);
 	record_end(s, &bulk);
 	return 0;
 }
@@ -188,6 +191,8 @@ static __noinline int emit_open_by_name(struct call *c, int dirfd, u64 name, u32
 	bpf_probe_read_user(&first, 1, (void *)name);
 	r->path_len = put_base(s, dirfd, first == '/');
 	r->name_len = put_user_name(s, (void *)name);
+	if (r->created)
+		kill_writer(s);
 	record_end(s, &bulk);
 	return 0;
 }
@@ -560,6 +565,8 @@ __noinline int path_exit(struct call *c, struct path_call *p)
 	}
 	if (p->name2)
 		r->name2_len = put_user_name(s, (void *)p->name2);
+	if (c->result >= 0)
+		kill_writer(s);
 	record_end(s, &bulk);
 	return 0;
 }
@@ -583,6 +590,8 @@ __noinline int path_fd_exit(struct call *c, struct path_call *p)
 	r->inode = BPF_CORE_READ(file, f_inode, i_ino);
 	r->device = file_device(file);
 	r->path_len = put_file_path(s, file);
+	if (c->result >= 0)
+		kill_writer(s);
 	record_end(s, &bulk);
 	return 0;
 }

@@ -74,6 +74,7 @@ static __always_inline int act_on(void *ctx, u32 kind, struct places at)
 		r->name2_len = put_kernel_name(s, (void *)argument(ctx, at.text));
 	if (!at.path)	/* a name that is not taken yet looks like one that was removed */
 		r->head.flags &= ~RB_DELETED;
+	mark_writer(s);
 	return acting_end(s);
 }
 
@@ -157,6 +158,7 @@ int on_path_mknod(void *ctx)
 	r = open_begin(s, member);
 	r->path_len = walk_path(s, mount_in(argument(ctx, 1)), argument(ctx, 2));
 	r->head.flags &= ~RB_DELETED;
+	mark_writer(s);
 	return acting_end(s);
 }
 

@@ -105,7 +105,8 @@ static __always_inline u32 mount_namespace_of(struct task_struct *task)
 
 /*
  * It was moved or born into the scope from outside. Into a container that is its runtime, with the namespaces of the
- * machine; until it runs a program in another mount namespace, what it does is the work of building.
+ * machine; until it runs another program than itself, what it does is the work of building (as `setting_up` in user
+ * space).
  */
 static __always_inline void came_from_outside(struct task_struct *task, struct member *member)
 {
@@ -119,9 +120,24 @@ static __always_inline void came_from_outside(struct task_struct *task, struct m
 	member->built_from = mount_namespace_of(task);
 }
 
-static __always_inline void may_end_building(struct task_struct *task, struct member *member)
+/* runc copies itself and runs the copy, "runc init", before it enters any namespace (CVE-2019-5736). */
+static __always_inline bool ends_in_init(struct scratch *s, u32 args_len)
 {
-	if (!member->is_building || mount_namespace_of(task) == member->built_from)
+	u64 last = 0, size = 6;
+
+	if (args_len < size)
+		return false;
+	bpf_probe_read_kernel(&last, size, s->data + bounded(s->len - size, RECORD_MAX - 8));
+	return last == 0x74696e6900;	/* "\0init\0" */
+}
+
+/* Its arguments are the last in the buffer. */
+static __always_inline void may_end_building(struct task_struct *task, struct member *member, struct scratch *s,
+					     u32 args_len)
+{
+	if (!member->is_building)
+		return;
+	if (mount_namespace_of(task) == member->built_from && ends_in_init(s, args_len))
 		return;
 	member->is_building = 0;
 	own_all((u64)task, member->scope, NEW_ANY);

@@ -211,7 +211,6 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 
 	if (!member)
 		return 0;
-	may_end_building(task, member);
 	s = record_begin(sizeof(struct rb_exec));
 	if (!s)
 		return 0;
@@ -230,7 +229,8 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 	args = BPF_CORE_READ(task, mm, arg_start);
 	r->args_total = BPF_CORE_READ(task, mm, arg_end) - args;
 	r->args_len = put_args(s, args, r->args_total);
-	if (exec_guard == GUARD_KILL && !is_file_allowed(LIST_EXEC, exe, r->head.flags & RB_DELETED)) {
+	may_end_building(task, member, s, r->args_len);
+	if (exec_guard == GUARD_KILL && !member->is_building && !is_file_allowed(LIST_EXEC, exe, r->head.flags & RB_DELETED)) {
 		r->head.flags |= RB_KILLED;
 		kill_if(RB_KILLED);
 	}

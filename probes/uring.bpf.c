@@ -11,6 +11,7 @@
 #include "peer.h"
 #include "call.h"
 #include "flow.h"
+#include "kill.h"
 
 /* enum io_uring_op, include/uapi/linux/io_uring.h */
 #define OP_READV 1
@@ -230,12 +231,19 @@ static __always_inline void hand_over(struct rb_head *head, u64 len, u8 opcode)
 		count_loss(head->kind);
 }
 
+static __always_inline bool is_of_current(struct request *q)
+{
+	return q->pid == bpf_get_current_pid_tgid() >> 32;
+}
+
 static __always_inline void finish_kept(struct rb_head *head, struct request *q, s32 result, u16 flags)
 {
 	struct rb_connect *r = (void *)head;
 
 	head->time_ns = bpf_ktime_get_boot_ns();
 	head->result = result;
+	/* What another ends, as the sweep, is left to user space. */
+	kill_marked(head, is_of_current(q) ? result : -EINPROGRESS);
 	head->flags |= flags;
 	if ((is_open(q->opcode) || q->opcode == OP_ACCEPT) && result >= 0 && q->detail)
 		head->result = RB_NO_DESCRIPTOR;
@@ -314,6 +322,7 @@ __noinline int ask_path(u64 req, struct member *member, struct path_call *p)
 		r->path2_len = put_base(s, p->dirfd2, is_absolute((void *)p->name2));
 	if (p->name2)
 		r->name2_len = put_kernel_name(s, (void *)p->name2);
+	mark_writer(s);
 	return keep(req, &q, s);
 }
 
@@ -841,11 +850,6 @@ static __always_inline bool says(u64 key, struct request *q)
 		return false;
 	record = bpf_map_lookup_elem(&kept, &key);
 	return record && ((struct rb_head *)record->record)->kind == RB_HEAD;
-}
-
-static __always_inline bool is_of_current(struct request *q)
-{
-	return q->pid == bpf_get_current_pid_tgid() >> 32;
 }
 
 /*

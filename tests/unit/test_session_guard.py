@@ -22,6 +22,7 @@ class FakeGuard:
         self.mode: GuardMode | None = None
         self.listed: tuple[bytes, int, tuple[int, ...], bytes] | None = None
         self.program_mode: GuardMode | None = None
+        self.write_mode: GuardMode | None = None
         self._error = error
 
     def allow(self, key: bytes, value: bytes) -> None:
@@ -37,6 +38,9 @@ class FakeGuard:
 
     def programs(self, mode: GuardMode) -> None:
         self.program_mode = mode
+
+    def writes(self, mode: GuardMode) -> None:
+        self.write_mode = mode
 
 
 def opened(
@@ -114,18 +118,24 @@ def test_more_ports_than_the_table_holds(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("policy", "mode"),
+    ("policy", "programs", "writes"),
     [
-        ("process: {on_violation: kill, exec: [git, sh]}\n", GuardMode.KILL),
-        ("process: {on_violation: kill-scope, exec: ['/**']}\n", GuardMode.KILL),
-        ("process: {on_violation: freeze, exec: [git]}\n", None),
-        ("on_violation: kill\nfiles: {write: []}\n", None),
+        ("process: {on_violation: kill, exec: [git, sh]}\n", GuardMode.KILL, None),
+        ("process: {on_violation: kill-scope, exec: ['/**']}\n", GuardMode.KILL, None),
+        ("process: {on_violation: freeze, exec: [git]}\n", None, None),
+        ("on_violation: kill\nfiles: {write: []}\n", None, GuardMode.KILL),
+        (
+            "on_violation: kill\nfiles: {on_violation: alert, write: []}\nprocess: {exec: []}\n",
+            GuardMode.KILL,
+            None,
+        ),
     ],
 )
-def test_programs(tmp_path: Path, policy: str, mode: GuardMode | None) -> None:
+def test_paths(tmp_path: Path, policy: str, programs: GuardMode | None, writes: GuardMode | None) -> None:
     guard: Any = FakeGuard()
     guard_paths(rules_of(tmp_path, policy), guard, lambda *_: None)
-    assert (guard.program_mode, guard.listed is None) == (mode, mode is None)
+    assert (guard.program_mode, guard.write_mode) == (programs, writes)
+    assert (guard.listed is None) == (programs is writes is None)
     guard_paths(rules_of(tmp_path, policy), None, lambda *_: None)
 
 

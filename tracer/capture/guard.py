@@ -75,6 +75,10 @@ class Guard:
         """From now on whoever is watched becomes no program that is not in the list."""
         self._write("exec_guard", int(mode).to_bytes(4, "little"))
 
+    def writes(self, mode: GuardMode) -> None:
+        """From now on whoever is watched changes no file that is not in the list."""
+        self._write("write_guard", int(mode).to_bytes(4, "little"))
+
     def open(self, mode: GuardMode) -> None:
         """From now on whoever is watched connects only where the table says. Raises KernelError."""
         if self._cgroups is None:

@@ -25,7 +25,9 @@ freeze          hold the whole scope still, until `rubicon thaw`: each target of
 kill            end the process that did it, and no other: what it had started lives on. Who connects where no
                 entry of `network.connect` lets it is killed before it has connected, if all entries are
                 addresses; who becomes a program that is not in `process.exec`, before it has begun. In
-                all other cases it is killed some milliseconds after the act.
+                all other cases it is killed some milliseconds after the act. Who changes a file that is not
+                allowed is killed when that is done, before its call returns; some milliseconds later where
+                the name has ".." in it, the file was open before, or it is written through a mapping.
 kill-scope      end all that is in the scope; who did it at once where `kill` would
 deny            `network` only: the kernel refuses to connect or to send a datagram (EPERM), and to make
                 internet sockets that are neither TCP nor UDP. Unix sockets, and what was connected before the

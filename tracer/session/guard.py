@@ -85,16 +85,25 @@ def _addresses(
 
 
 def guard_paths(rules: RuleSet, guard: Guard | None, notice: Callable[[str, str], object]) -> None:
-    """Who becomes a program that is not allowed is killed by the kernel, when the policy wants that."""
-    if guard is None or rules.policy is None or _response(rules, "process.exec") not in _KILLING:
+    """Who becomes a program that is not allowed, or changes a file that is not, is killed by the kernel, when
+    the policy wants that."""
+    if guard is None or rules.policy is None:
+        return
+    programs, writes = (_response(rules, each) in _KILLING for each in ("process.exec", "files.write"))
+    if not (programs or writes):
         return
     try:
         table = path_table(rules.policy)
     except ValueError as error:
-        notice("guard", f"programs that are not allowed are killed after they began, not before: {error}")
+        notice(
+            "guard", f"who runs or changes what is not allowed is killed after the act, not at it: {error}"
+        )
         return
     guard.list_paths(table.classes, table.width, table.starts, table.cells.tobytes())
-    guard.programs(GuardMode.KILL)
+    if programs:
+        guard.programs(GuardMode.KILL)
+    if writes:
+        guard.writes(GuardMode.KILL)
 
 
 def _response(rules: RuleSet, wanted: str) -> Response:
