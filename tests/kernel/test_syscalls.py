@@ -23,7 +23,6 @@ def ports() -> tuple[int, int]:
 
 
 @pytest.mark.short
-@pytest.mark.route("call by a number with more than 32 bits", Kind.OPEN)
 def test_the_upper_half_of_a_number_hides_no_call(watch: Watch, here: Path) -> None:
     run = watch.trigger("numbers", "wide", cwd=here)
     assert run.status == 0
@@ -33,7 +32,6 @@ def test_the_upper_half_of_a_number_hides_no_call(watch: Watch, here: Path) -> N
     assert (unlink.kind, where(unlink), unlink.result) == (Kind.UNLINK, f"{here}/wide", 0)
 
 
-@pytest.mark.route("x32: open, writev, exec that fails", Kind.OPEN, Kind.CLOSE)
 def test_x32(watch: Watch, here: Path) -> None:
     run = watch.trigger("numbers", "x32", cwd=here)
     if run.status == 77:
