@@ -32,6 +32,7 @@ COMMANDS = (
     "export",
     "query",
     "steps",
+    "report",
     "mark",
     "hook",
     "rules",

@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
     if FORMATS[args.format].into is Into.FILE and output is None:
         raise UsageError(f"{args.format} is a file of its own: name it with -o")
     with open_trace(path) as trace:
-        _refuse_to_overwrite(path, output)
+        refuse_to_overwrite(path, output)
         documents = documents_of(trace, args)
         try:
             with shown_progress(lambda: trace.progress, to_terminal=output is None and not collector):
@@ -94,15 +94,12 @@ def run(args: argparse.Namespace) -> int:
 def documents_of(trace: RecordedTrace, args: argparse.Namespace) -> Documents:
     """What the options select. The summary counts that; losses and faults are those of the whole trace."""
 
-    def closing() -> Closing:
-        return Closing(trace.losses, _damage(trace), trace.unjudged, trace.bad_records)
-
     facts = session_facts(trace.session)
     return Documents(
         _selected(trace.items(), args, facts.start_ns),
         facts,
         only_violations=args.only == "violations",
-        closing=closing,
+        closing=lambda: closing_of(trace),
         taken=trace.take_actions,
         change=Redactor().of if args.redact else None,
     )
@@ -129,7 +126,7 @@ def _write(documents: Documents, name: str, output: Path | None, collector: str 
             file_writer(name)(documents, partial)
     else:
         writer = stream_writer(name)
-        with _output(output) as out:
+        with written(output) as out:
             writer(documents, out)
 
 
@@ -156,6 +153,11 @@ def _time(text: str) -> Callable[[int], int]:
     return lambda _start_ns: at_ns
 
 
+def closing_of(trace: RecordedTrace) -> Closing:
+    """Of a trace that was read to its end."""
+    return Closing(trace.losses, _damage(trace), trace.unjudged, trace.bad_records)
+
+
 def _damage(trace: RecordedTrace) -> str:
     if trace.damage:
         return trace.damage.message
@@ -171,13 +173,13 @@ def _faults(closing: Closing) -> Iterator[str]:
         yield f"records that cannot be read: {closing.bad_records}"
 
 
-def _refuse_to_overwrite(trace: Path, output: Path | None) -> None:
+def refuse_to_overwrite(trace: Path, output: Path | None) -> None:
     if output is not None and output.exists() and output.samefile(trace):
         raise UsageError(f"{_name(output)} is the trace itself")
 
 
 @contextmanager
-def _output(path: Path | None) -> Iterator[TextIO]:
+def written(path: Path | None) -> Iterator[TextIO]:
     """Stdout, or a file only its owner can read: arguments and paths may be secrets. Always UTF-8."""
     if path is None:
         if isinstance(sys.stdout, io.TextIOWrapper):

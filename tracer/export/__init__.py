@@ -11,6 +11,8 @@ constant memory. Imported by `tracer.cli` and `tracer.session`. Imports `tracer.
     arrow      ... as Arrow record batches
     formats    the table of all the formats
 
+    report     a page of HTML for an audit; `audit` gathers what it says
+
     jsonl      JSON lines                           csv_table  comma-separated values
     ocsf       Open Cybersecurity Schema Framework  cef        Common Event Format in syslog lines
     otlp       OpenTelemetry logs                   navigator  a layer for the ATT&CK Navigator
