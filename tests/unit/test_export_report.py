@@ -76,7 +76,7 @@ def made(found: Sequence[tuple[Event, Sequence[Violation]]], record: dict[str, A
 def test_it_says_what_happened_and_what_it_cannot_vouch_for() -> None:
     text = Page(made(items())).text
     for said in (
-        "1 critical violations",
+        "1 critical violation",
         "17 records were lost in the bulk ring",
         "integrity: intact",
         "Reverse tunnel",

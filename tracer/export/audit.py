@@ -97,7 +97,7 @@ class Timeline:
     """
 
     start_ns: int = 0
-    width_ns: int = 1_000_000_000
+    width_ns: int = 100_000_000
     bins: list[list[int]] = field(default_factory=list)
 
     def add(self, event: Event, violations: int) -> None:

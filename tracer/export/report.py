@@ -69,9 +69,7 @@ def write(
 def reasons(summary: Summary, integrity: Verdict) -> list[str]:
     """Why the verdict is what it is, and what it cannot vouch for: one sentence each."""
     found, closing = summary.violations, summary.closing
-    said = [
-        f"{found[level.value]:,} {level.value} violations" for level in reversed(Level) if found[level.value]
-    ]
+    said = [_counted(found[level.value], level) for level in reversed(Level) if found[level.value]]
     if not said:
         said.append("nothing that was seen broke a rule")
     said += [
@@ -85,6 +83,10 @@ def reasons(summary: Summary, integrity: Verdict) -> list[str]:
         said.append(f"the trace ends early: {closing.damage}")
     said.append(f"integrity: {integrity.message}")
     return said
+
+
+def _counted(count: int, level: Level) -> str:
+    return f"{count:,} {level.value} violation{'' if count == 1 else 's'}"
 
 
 def _finalize(value: Any) -> Any:
@@ -127,8 +129,14 @@ def _bars(timeline: Timeline) -> dict[str, Any]:
                 )
         if counts[-1]:
             marks.append((round((place + 0.45) * width, 1), counts[-1]))
-    seconds = timeline.width_ns // 1_000_000_000
-    return {"bars": bars, "marks": marks, "most": most, "seconds": seconds, "start_ns": timeline.start_ns}
+    seconds = timeline.width_ns / 1_000_000_000
+    return {
+        "bars": bars,
+        "marks": marks,
+        "most": most,
+        "seconds": f"{seconds:g}",
+        "start_ns": timeline.start_ns,
+    }
 
 
 def _sources(session: Mapping[str, Any]) -> list[tuple[str, str]]:
