@@ -182,15 +182,18 @@ def try_here(row: Row, pytest: Sequence[str]) -> Result:
     begin = time.monotonic()
     call_into(row.folder / "doctor.json", "-I", "tracer/cli/__main__.py", "doctor", "--json")
     report = f"--junitxml={row.folder / 'report.xml'}"
-    call_into(row.folder / "log", "-m", "pytest", "tests/kernel", report, *pytest)
+    call_into(
+        row.folder / "log", "-m", "pytest", "tests/kernel", report, *pytest, RUBICON_TEST_LOADER=row.loader
+    )
     (row.folder / "seconds").write_text(f"{time.monotonic() - begin:.0f}")
     return read_result(row, os.uname().release, ended=True)
 
 
-def call_into(file: Path, *arguments: str) -> None:
+def call_into(file: Path, *arguments: str, **environment: str) -> None:
     """Run Python with its output in a file; what went wrong is seen in that."""
+    argv = [ROOT / ".venv/bin/python", *arguments]
     with open(file, "wb") as output:
-        subprocess.run([ROOT / ".venv/bin/python", *arguments], cwd=ROOT, stdout=output, check=False)
+        subprocess.run(argv, cwd=ROOT, env=os.environ | environment, stdout=output, check=False)
 
 
 def make_empty(folder: Path) -> None:
