@@ -132,6 +132,21 @@ def test_what_can_be_asked_for(matrix: ModuleType) -> None:
             rows(wrong)
 
 
+def test_this_machine_takes_the_loader_of_each_row(
+    matrix: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaders = []
+
+    def run(argv: list[object], *, env: dict[str, str], **_: object) -> None:
+        if "pytest" in argv:
+            loaders.append(env["RUBICON_TEST_LOADER"])
+
+    monkeypatch.setattr(matrix.subprocess, "run", run)
+    for row in matrix.rows_of(["host"]):
+        matrix.try_here(row, ())
+    assert loaders == ["core", "bcc"]
+
+
 def test_all_of_a_machine_ends(matrix: ModuleType) -> None:
     program = "import subprocess, sys; subprocess.run(['sh', '-c', 'echo up; sleep 600; :'])"
     with subprocess.Popen([sys.executable, "-I", "-c", program], stdout=subprocess.PIPE) as machine:
