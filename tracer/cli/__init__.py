@@ -37,6 +37,7 @@ COMMANDS = (
     "hook",
     "rules",
     "policy",
+    "learn",
     "verify",
     "keys",
     "doctor",

@@ -11,6 +11,7 @@ Imported by `tracer.pipeline`, `tracer.session` and the commands. Imports only `
 event and the rules alone.
 
 `policy` says what a policy file may hold, `fields` which events and fields a Sigma rule can speak of.
+`learn` goes the other way: from events to a policy, which `generalise` makes short.
 `packs/` holds the detections that come with Rubicon, `profiles/` the policies to start from.
 """
 
