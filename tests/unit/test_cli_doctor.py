@@ -70,6 +70,12 @@ def test_every_answer_has_its_word() -> None:
     assert "  no   x32 calls: this kernel has none" in lines
 
 
+def test_whether_others_go_first_when_memory_runs_out() -> None:
+    assert "OOM score    as it is, without CAP_SYS_RESOURCE" in text()
+    privileged = replace(KERNEL, capabilities=(*KERNEL.capabilities, "CAP_SYS_RESOURCE"))
+    assert "OOM score    -999 while it watches" in text(replace(FOUND, kernel=privileged))
+
+
 def test_commands_can_be_copied() -> None:
     said = text()
     shown = said[said.index("Without root") :].split("\n\n")[0]

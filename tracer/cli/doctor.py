@@ -20,6 +20,11 @@ from tracer.text import printable, valid_unicode
 
 _COLUMNS = 80
 _INDENT = 13  # of what follows a label
+_LOW = "-999 while it watches: others go first when memory runs out"
+_NOT_LOW = (
+    "as it is, without CAP_SYS_RESOURCE: when memory runs out Rubicon may go before those it watches; "
+    "have them go first: rubicon run -- choom -n 500 -- CMD"
+)
 _LOCKDOWNS = {
     "": "not known: securityfs is not mounted or not readable",
     "confidentiality": "confidentiality: no probe may read the kernel's memory",
@@ -122,6 +127,7 @@ def _kernel(kernel: KernelFacts) -> Iterator[str]:
     yield from _labelled("privileges", " ".join(kernel.capabilities) or "none that matter here")
     if kernel.remedy:
         yield from _labelled("", f"to have what is missing: {kernel.remedy}")
+    yield from _labelled("OOM score", _LOW if "CAP_SYS_RESOURCE" in kernel.capabilities else _NOT_LOW)
     yield from _labelled("lockdown", _LOCKDOWNS.get(kernel.lockdown, kernel.lockdown))
 
 
