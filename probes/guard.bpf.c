@@ -4,43 +4,16 @@
  * hierarchy and act for members alone, so that neither leaving the cgroup nor a socket made elsewhere helps.
  * Anybody else pays one look-up for a connect.
  *
- * Without a list of everything there is nothing to be looked through: whoever is not in `allowed_peers` is refused.
+ * Without a list of everything there is nothing to be looked through: whoever is not in `allowed_peers`, and is no domain that was just resolved,
+ * is refused.
  */
 #include "scope.h"
 #include "guard.h"
 #include "peer.h"
+#include "peers.h"
 
-#define PORT_RANGES_MAX 16
 #define ALLOW 1
 #define REFUSE 0
-
-/* Family and address; `bits` counts those of both (a prefix of n bits: 8 + n). An IPv4 address is an IPv4 address,
- * also where it is written as an IPv6 one. */
-struct peer_key {
-	u32 bits;
-	u8 family;		/* 4 or 6 */
-	u8 address[16];
-	u8 reserved[3];
-};
-
-struct port_range {
-	u16 low;
-	u16 high;
-};
-
-/* The ports of the innermost prefix and of all around it. No range at all: any port. */
-struct allowed_ports {
-	u32 count;
-	struct port_range ranges[PORT_RANGES_MAX];
-};
-
-LOADED struct {
-	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 65536);
-	__type(key, struct peer_key);
-	__type(value, struct allowed_ports);
-} allowed_peers SEC(".maps");
 
 /* bpf_get_current_pid_tgid is for these programs since 6.10 only. */
 static __always_inline struct member *member_here(void)
@@ -48,20 +21,6 @@ static __always_inline struct member *member_here(void)
 	struct task_struct *task = (void *)bpf_get_current_task();
 
 	return member_of(BPF_CORE_READ(task, tgid));
-}
-
-/* getaddrinfo(3) connects UDP sockets to port 0 to learn its own address, and sends nothing (RFC 6724). */
-static __always_inline bool is_port_allowed(struct allowed_ports *allowed, u16 port, u32 protocol)
-{
-	if (!allowed->count || (!port && protocol == IPPROTO_UDP))
-		return true;
-	for (u32 i = 0; i < PORT_RANGES_MAX; i++) {
-		if (i >= allowed->count)
-			break;
-		if (allowed->ranges[i].low <= port && port <= allowed->ranges[i].high)
-			return true;
-	}
-	return false;
 }
 
 static __always_inline void remember(u64 sk, struct rb_peer *peer)
@@ -75,14 +34,12 @@ static __always_inline void remember(u64 sk, struct rb_peer *peer)
 
 static __always_inline int judge_peer(struct bpf_sock_addr *context, struct peer_key *key, struct rb_peer *peer)
 {
-	struct allowed_ports *allowed;
 	u32 protocol = context->protocol;
 	u64 sk = (u64)context->sk;
 
 	peer->dport = bpf_ntohs(context->user_port);
 	peer->protocol = protocol;
-	allowed = bpf_map_lookup_elem(&allowed_peers, key);
-	if (allowed && is_port_allowed(allowed, peer->dport, protocol))
+	if (is_peer_allowed(key, peer->dport, protocol))
 		return ALLOW;
 	remember(sk, peer);
 	return REFUSE;

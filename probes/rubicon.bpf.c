@@ -6,6 +6,7 @@
 #include "file.bpf.c"
 #include "uring.bpf.c"
 #include "guard.bpf.c"
+#include "resolved.bpf.c"
 #include "process.bpf.c"
 #include "container.bpf.c"
 #include "found.bpf.c"

@@ -316,7 +316,11 @@ class Answer:
 
 @dataclass(slots=True, eq=False)
 class Dns:
-    """A question, or an answer with the question it repeats. Names have no last dot; the root is "."."""
+    """A question, or an answer with the question it repeats. Names have no last dot; the root is ".".
+
+    `resolved` has the addresses that the name has by it, when the answer counts: it was asked for on the same
+    socket, and not of a resolver that is watched itself.
+    """
 
     id: int
     is_answer: bool
@@ -325,6 +329,7 @@ class Dns:
     question_class: str
     answers: tuple[Answer, ...]
     response_code: str
+    resolved: tuple[str, ...] = ()
 
 
 @dataclass(slots=True, eq=False)

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.kernel.resolver import ASK, RESOLVER, Resolver
+
 from .conftest import Spawn
 from .driver import Document, Rubicon, until
 
@@ -128,6 +130,25 @@ def test_a_cgroup_and_its_neighbour(rubicon: Rubicon, spawn: Spawn, cgroup: Path
     killed.process.kill()
     killed.end()
     until(lambda: answers() == (b"ok\n", b"ok\n"), "the kernel to take the programs away")
+
+
+def test_the_first_connect_to_a_domain_that_was_just_asked_for(rubicon: Rubicon, port: int) -> None:
+    """Never too early, whatever the engine is doing then; and an address that nobody has told is refused."""
+    code = """
+for i in range(1, 18):
+    ask(f"a{i}|example|org", number=i)
+    print(tried(f"127.9.0.{i}", int(sys.argv[1])))
+print(tried("127.9.0.99", int(sys.argv[1])))
+"""
+    with (
+        closing(Resolver()),
+        closing(socket.create_server(("0.0.0.0", 0))) as listener,
+    ):
+        there = str(listener.getsockname()[1])
+        rules = policy(rubicon, f'["{RESOLVER}:53", "*.example.org:{there}"]')
+        status, out, err = run(rubicon, rules, "python3", "-c", f"import errno, sys\n{ASK}{code}", there)
+    assert (status, out.split()) == (0, ["ok"] * 17 + ["EPERM"]), err
+    assert err.count("Connection not allowed:") == 1
 
 
 def test_two_sessions_each_refuse_their_own(rubicon: Rubicon, spawn: Spawn, port: int) -> None:

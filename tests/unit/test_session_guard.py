@@ -19,6 +19,10 @@ class FakeGuard:
 
     def __init__(self, error: KernelError | None = None) -> None:
         self.table: dict[bytes, bytes] = {}
+        self.taken: dict[bytes, bytes] = {}
+        self.domains: dict[tuple[str, bool], list[int]] = {}
+        self.ports: dict[int, bytes] = {}
+        self.answers = False
         self.mode: GuardMode | None = None
         self.listed: tuple[bytes, int, tuple[int, ...], bytes] | None = None
         self.program_mode: GuardMode | None = None
@@ -28,10 +32,19 @@ class FakeGuard:
     def allow(self, key: bytes, value: bytes) -> None:
         self.table[key] = value
 
-    def open(self, mode: GuardMode) -> None:
+    def open(self, mode: GuardMode, *, domains: bool = False) -> None:
         if self._error:
             raise self._error
-        self.mode = mode
+        self.mode, self.answers = mode, domains
+
+    def take(self, key: bytes, value: bytes) -> None:
+        self.taken[key] = value
+
+    def allow_domain(self, name: str, entries: list[int], *, below: bool) -> None:
+        self.domains[name, below] = entries
+
+    def domain_ports(self, entry: int, value: bytes) -> None:
+        self.ports[entry] = value
 
     def list_paths(self, classes: bytes, width: int, starts: tuple[int, ...], cells: bytes) -> None:
         self.listed = classes, width, starts, cells
@@ -57,9 +70,9 @@ def key(address: str) -> bytes:
     return bytes([40, 0, 0, 0, 4, *map(int, address.split(".")), *bytes(15)])
 
 
-def answer(name: str, *addresses: str, is_answer: bool = True) -> Event:
+def answer(name: str, *addresses: str, counts: bool = True) -> Event:
     answers = tuple(Answer(name, "A", "IN", 60, each) for each in addresses)
-    dns = Dns(1, is_answer, name, "A", "IN", answers, "NOERROR")
+    dns = Dns(1, True, name, "A", "IN", answers, "NOERROR", addresses if counts else ())
     detail = Network(NetworkType.IPV4, "udp", "192.0.2.53", 53, "", 0, "", "", more=dns)
     return event(Action.DNS, detail)
 
@@ -80,11 +93,26 @@ def test_a_name_is_allowed_where_it_is_learned_to_be(tmp_path: Path) -> None:
     egress.heard(answer("A.Example.org", "10.0.0.2"))
     egress.heard(answer("example.org", "10.0.0.3"))
     egress.heard(answer("other.net", "10.0.0.4"))
-    egress.heard(answer("b.example.org", "10.0.0.5", is_answer=False))
+    egress.heard(answer("b.example.org", "10.0.0.5", counts=False))
     egress.heard(connected("10.0.0.6", 443))
     assert set(guard.table) == {key("10.0.0.1"), key("10.0.0.2")}
     assert guard.table[key("10.0.0.1")][:8] == bytes([1, 0, 0, 0, 443 & 255, 443 >> 8, 443 & 255, 443 >> 8])
     assert guard.table[key("10.0.0.2")][:4] == bytes(4)  # any port
+
+
+def test_domains_are_told_to_the_kernel(tmp_path: Path) -> None:
+    """With their ports, and what they cannot make allowed; not where nothing is allowed by name."""
+    connect = '["pypi.org:443", "10.0.0.0/8", "*.example.org", "pypi.org:80,8080", "!10.1.0.0/16"]'
+    guard, _, _ = opened(tmp_path, connect)
+    assert guard.domains == {("pypi.org", False): [1, 4], ("example.org", True): [3]}
+    assert {entry: value[:4] for entry, value in guard.ports.items()} == {
+        1: bytes([1, 0, 0, 0]),
+        3: bytes(4),
+        4: bytes([2, 0, 0, 0]),
+    }
+    assert (len(guard.taken), guard.answers) == (1, True)
+    guard, _, _ = opened(tmp_path, "[10.0.0.0/8]")
+    assert (guard.domains, guard.taken, guard.answers) == ({}, {}, False)
 
 
 @pytest.mark.parametrize(("response", "mode"), [("alert", None), ("freeze", None), ("kill", GuardMode.KILL)])

@@ -64,6 +64,11 @@ class Allowed:
         return _key(subnet), _value(subnet, _without(allowed, taken))
 
 
+def ports_value(ports: Ports) -> bytes:
+    """Raises ValueError when the kernel's table does not hold so many ranges."""
+    return _value("an entry", _merged([ports]) if ports else _ANY)
+
+
 def _contains(outer: Subnet, inner: Subnet) -> bool:
     if isinstance(outer, IPv4Network):
         return isinstance(inner, IPv4Network) and inner.subnet_of(outer)
@@ -97,9 +102,9 @@ def _key(subnet: Subnet) -> bytes:
     return _KEY.pack(8 + subnet.prefixlen, subnet.version, subnet.network_address.packed)
 
 
-def _value(subnet: Subnet, ports: Ports) -> bytes:
+def _value(who: Subnet | str, ports: Ports) -> bytes:
     if len(ports) > RANGES_MAX:
-        raise ValueError(f"{subnet} has {len(ports)} ranges of ports, the kernel's table holds {RANGES_MAX}")
+        raise ValueError(f"{who} has {len(ports)} ranges of ports, the kernel's table holds {RANGES_MAX}")
     numbers = [number for each in ports for number in each]
     numbers += [0] * (2 * RANGES_MAX - len(numbers))
     return struct.pack(f"=I{2 * RANGES_MAX}H", len(ports), *numbers)

@@ -128,7 +128,7 @@ class BccProbes:
             for each in self._unit.programs:
                 if each.name in self._left_out:
                     continue
-                if each.kind != "cgroup":
+                if not each.kind.startswith("cgroup"):
                     self._programs[each.name] = loader.load(each.name, RAW_TRACEPOINT)
                 elif guarding:
                     self._programs[each.name] = loader.load(each.name, CGROUP[each.target])

@@ -46,6 +46,7 @@ _BTF_NAMES = {
     "iter": "bpf_iter_{}",
     "lsm": "bpf_lsm_{}",
     "cgroup": "bpf_sock_addr_kern",  # of a kernel built with CONFIG_CGROUP_BPF
+    "cgroup_skb": "bpf_sock_addr_kern",
     "fentry": "{}",
     "fexit": "{}",
     "fmod_ret": "{}",

@@ -12,7 +12,11 @@ from typing import Protocol
 
 from tracer.errors import KernelError
 
-PROGRAMS = ("guard_connect4", "guard_connect6", "guard_sendmsg4", "guard_sendmsg6", "guard_socket")
+_EGRESS = ("guard_connect4", "guard_connect6", "guard_sendmsg4", "guard_sendmsg6", "guard_socket")
+_ANSWERS = ("on_dns_sent", "on_dns_received")
+PROGRAMS = (*_EGRESS, *_ANSWERS)
+_DOMAIN_NAME_BYTES = 256  # DNS_NAME_MAX in resolved.bpf.c
+_DOMAIN_ENTRIES_MAX = 4  # in peers.h
 
 
 PATH_CELLS_MAX = 1 << 20
@@ -62,6 +66,26 @@ class Guard:
         """An entry of the table (tracer.actions.deny). Raises KernelError when there is no room."""
         self._allowed.update(key, value)
 
+    def take(self, key: bytes, value: bytes) -> None:
+        """Likewise, an address that no domain makes allowed."""
+        self._loaded.map("taken_peers").update(key, value)
+
+    def allow_domain(self, name: str, entries: Sequence[int], *, below: bool) -> None:
+        """A name, or `below` any below it: allowed where a resolver says, at the ports of these entries.
+
+        Names that are too long and entries too many are left out: those learns user space alone.
+        """
+        text = name.encode()
+        if len(text) >= _DOMAIN_NAME_BYTES:
+            return
+        numbers = [*entries[:_DOMAIN_ENTRIES_MAX], *[0] * _DOMAIN_ENTRIES_MAX][:_DOMAIN_ENTRIES_MAX]
+        key = text.ljust(_DOMAIN_NAME_BYTES, b"\0") + struct.pack("=I", below)
+        self._loaded.map("allowed_domains").update(key, struct.pack(f"={_DOMAIN_ENTRIES_MAX}I", *numbers))
+
+    def domain_ports(self, entry: int, value: bytes) -> None:
+        """Of an entry, from 1 on (tracer.actions.deny)."""
+        self._loaded.map("domain_ports").update(struct.pack("=I", entry), value)
+
     def list_paths(self, classes: bytes, width: int, starts: Sequence[int], cells: bytes) -> None:
         """What `programs` and `writes` go by: an automaton as in `tracer.rules.automaton`, its lists in the
         order of `enum path_list`.
@@ -79,14 +103,16 @@ class Guard:
         """From now on whoever is watched changes no file that is not in the list."""
         self._write("write_guard", int(mode).to_bytes(4, "little"))
 
-    def open(self, mode: GuardMode) -> None:
-        """From now on whoever is watched connects only where the table says. Raises KernelError."""
+    def open(self, mode: GuardMode, *, domains: bool = False) -> None:
+        """From now on whoever is watched connects only where the table says, or an answer about one of the
+        `domains` does. Raises KernelError.
+        """
         if self._cgroups is None:
             raise KernelError("to refuse connections needs a cgroup v2 hierarchy, and none is mounted here")
         self._write("network_guard", int(mode).to_bytes(4, "little"))
         descriptor = os.open(self._cgroups, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            for program in PROGRAMS:
+            for program in PROGRAMS if domains else _EGRESS:
                 self._loaded.attach_cgroup(program, descriptor)
         finally:
             os.close(descriptor)

@@ -16,6 +16,8 @@ from tracer.errors import KernelError
 # enum bpf_prog_type and enum bpf_attach_type, by the section a program would have in an object
 RAW_TRACEPOINT = (17, 0)
 CGROUP = {
+    "ingress": (8, 0),
+    "egress": (8, 1),
     "sock_create": (9, 2),
     "connect4": (18, 10),
     "connect6": (18, 11),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 from ipaddress import ip_address
 
 from tracer.context import dns
@@ -57,7 +58,8 @@ class Talk:
             if not message.is_answer:
                 self._questions.put(key, True)
         elif self._questions.get(key) and not self._is_own(record):
-            self._domains.resolved(message.name.lower(), dns.resolved(message), record.pid)
+            message = replace(message, resolved=dns.resolved(message))
+            self._domains.resolved(message.name.lower(), message.resolved, record.pid)
         return message
 
     def bound(self, record: ConnectRecord) -> None:

@@ -32,7 +32,8 @@ kill-scope      end all that is in the scope; who did it at once where `kill` wo
 deny            `network` only: the kernel refuses to connect or to send a datagram (EPERM), and to make
                 internet sockets that are neither TCP nor UDP. Unix sockets, and what was connected before the
                 attach, are not refused. A domain is allowed at the addresses that the engine was told before
-                the start, and that the sandbox is told later: then its first connect may come too early.
+                the start, and that the sandbox is told later: by plain UDP at once, before it can connect; a
+                connect at once after an answer over TCP may come too early.
 
 files.write     `tracer.rules.globs`; every name an act creates, changes or removes must be allowed. A pattern
                 that begins with "!" takes away what others allow, wherever it stands. Terminals, and devices

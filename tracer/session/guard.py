@@ -2,7 +2,7 @@
 
 Paths, of programs and of files, are one automaton. Of connections, what is allowed by address is there from
 the start; what is allowed by name is added as it is learned where the name is: from the engine's own resolver
-before the command starts, and from answers the sandbox gets.
+before the command starts, and from answers the sandbox gets; the kernel reads those, too, and is quicker.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from tracer.actions.deny import Allowed, Ports, Subnet
+from tracer.actions.deny import Allowed, Ports, Subnet, ports_value
 from tracer.capture.guard import Guard, GuardMode
 from tracer.errors import KernelError, UsageError
 from tracer.events import Action, Dns, Event, Network, Response
@@ -25,9 +25,9 @@ _KILLING = (Response.KILL, Response.KILL_SCOPE)
 class Egress:
     """The table of one session. `learn` and `heard` may be called from any thread."""
 
-    def __init__(self, endpoints: Sequence[Endpoint], put: Callable[[bytes, bytes], object]) -> None:
+    def __init__(self, endpoints: Sequence[Endpoint], guard: Guard) -> None:
         """Raises UsageError when the kernel cannot hold what is allowed."""
-        self._put = put
+        self._put = guard.allow
         self._by_name: dict[str, list[Ports]] = {}
         self._by_parent: list[tuple[str, Ports]] = []
         for each in endpoints:
@@ -37,10 +37,26 @@ class Egress:
                 self._by_parent.append((each.parent, each.ports))
         try:
             self._allowed = Allowed(*_addresses(endpoints))
+            self._tell_domains(endpoints, guard)
         except ValueError as error:
             raise UsageError(f"network.connect: {error}") from None
         for key, value in self._allowed.entries():
-            put(key, value)
+            guard.allow(key, value)
+
+    def _tell_domains(self, endpoints: Sequence[Endpoint], guard: Guard) -> None:
+        """So that the kernel allows an address the moment that a resolver tells it."""
+        _allowed, taken = _addresses(endpoints)
+        if not self.has_names:
+            return
+        for key, value in Allowed(taken).entries():
+            guard.take(key, value)
+        entries: dict[tuple[str, bool], list[int]] = {}
+        for number, each in enumerate(endpoints, 1):
+            if name := each.domain or each.parent:
+                guard.domain_ports(number, ports_value(each.ports))
+                entries.setdefault((name.removeprefix("."), bool(each.parent)), []).append(number)
+        for (name, below), numbers in entries.items():
+            guard.allow_domain(name, numbers, below=below)
 
     @property
     def has_names(self) -> bool:
@@ -57,9 +73,8 @@ class Egress:
         if event.action is not Action.DNS or not isinstance(detail, Network):
             return
         dns = detail.more
-        if isinstance(dns, Dns) and dns.is_answer:
-            addresses = (each.data for each in dns.answers if each.type in ("A", "AAAA"))
-            self._resolved(dns.name, addresses)
+        if isinstance(dns, Dns):
+            self._resolved(dns.name, dns.resolved)
 
     def _resolved(self, domain: str, addresses: Iterable[str]) -> None:
         name = domain.lower().rstrip(".")
@@ -128,11 +143,11 @@ def guarded_egress(
             raise KernelError("connections cannot be refused: these probes were loaded without what does it")
         return None
     endpoints = [each for each in rules.policy.network.connect or () if not each.unix]
-    egress = Egress(endpoints, guard.allow)
+    egress = Egress(endpoints, guard)
     if response in _KILLING and egress.has_names:
         return None
     try:
-        guard.open(GuardMode.KILL if response in _KILLING else GuardMode.DENY)
+        guard.open(GuardMode.KILL if response in _KILLING else GuardMode.DENY, domains=egress.has_names)
     except KernelError as error:
         if response is Response.DENY:
             raise
