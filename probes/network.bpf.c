@@ -195,6 +195,28 @@ static __always_inline u32 put_unix_name(struct scratch *s, u64 address, u32 add
 	return n;
 }
 
+/* The same, from the kernel's copy of the address; what follows that is not the caller's. */
+static __always_inline u32 put_unix_name_held(struct scratch *s, u64 address, u32 address_len)
+{
+	u64 len = s->len;
+	u64 size = bounded(address_len - 2, SUN_PATH_BYTES);
+	char first = 0;
+	long n;
+
+	if (address_len <= 2 || len > STRINGS_MAX - RB_PATH_MAX)
+		return 0;
+	bpf_probe_read_kernel(&first, 1, (void *)address);
+	if (!first)
+		return put_kernel_bytes(s, (void *)address, size);
+	n = bpf_probe_read_kernel_str(s->data + len, size + 1, (void *)address) - 1;
+	if (n < 0 || n > SUN_PATH_BYTES) {
+		record_flag(s, RB_UNREADABLE);
+		return 0;
+	}
+	s->len = len + n;
+	return n;
+}
+
 #define ADDRESS_MAX 128		/* struct sockaddr_storage */
 
 /* The address as given, of a family that is neither internet nor unix. */

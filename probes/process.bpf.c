@@ -335,6 +335,7 @@ int BPF_PROG(on_exit, struct task_struct *task)
 	left = *member;
 	files_exit(&left);
 	bpf_map_delete_elem(&connecting, &tid);
+	bpf_map_delete_elem(&crossings, &tid);
 	/*
 	 * The kernel has counted this thread out already: none left means the process is over. Two last
 	 * threads may both see that; the one that removes the member reports it.

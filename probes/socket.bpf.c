@@ -297,16 +297,9 @@ static __always_inline long read_address_bytes(struct message *m, void *to, u32 
 /* As put_unix_name and put_raw_address do. */
 static __always_inline u32 put_address_held(struct scratch *s, struct message *m, u32 family)
 {
-	char first = 0;
-
-	if (family != AF_UNIX)
-		return put_kernel_bytes(s, (void *)m->address, bounded(m->address_len, ADDRESS_MAX));
-	if (m->address_len <= 2)
-		return 0;
-	bpf_probe_read_kernel(&first, 1, (void *)m->address + 2);
-	if (first)
-		return put_kernel_name(s, (void *)m->address + 2);
-	return put_kernel_bytes(s, (void *)m->address + 2, bounded(m->address_len - 2, SUN_PATH_BYTES));
+	if (family == AF_UNIX)
+		return put_unix_name_held(s, m->address + 2, m->address_len);
+	return put_kernel_bytes(s, (void *)m->address, bounded(m->address_len, ADDRESS_MAX));
 }
 
 static __noinline u32 put_address_given(struct scratch *s, struct message *m, u32 family)

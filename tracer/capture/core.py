@@ -54,6 +54,9 @@ UNSEEN = {
     "how much is written through a shared mapping; that there is one is seen": "nothing: it takes no call",
     "what io_uring sends from buffers the kernel picks, DNS answers there": "reading its rings of buffers",
     "names asked for over TLS or HTTPS": "nothing: they are encrypted",
+    "an open or a connect under way at the very moment of an attach, told twice or not": (
+        "rubicon run, which starts what it watches"
+    ),
 }
 
 UNSEEN_WITHOUT_RECEIVED = {
