@@ -17,26 +17,31 @@ BEGIN, END = "<!-- routes: written by scripts/matrix --write -->", "<!-- routes:
 # From bad to good. A test that is skipped says nothing, if another of that route ran.
 FAILED, NOT_SEEN, BY_WORDS, SEEN = "test failed", "not seen", "seen, caller's words", "seen"
 NO_SUCH_CALL, NOT_RUN = "no such call here", "not run"
+Columns = Mapping[str, Mapping[str, str]]
 _MARK = re.compile(r'mark\.route\(\s*"([^"]+)"')
 LOADERS = ("core", "bcc", "headers")
 ORDER = (FAILED, NOT_SEEN, BY_WORDS, SEEN, NO_SUCH_CALL)
 
 
 def columns(results: Path) -> dict[str, dict[str, str]]:
-    """What was found of each route, by kernel, tier and loader ("6.1 B bcc"); the newest kernel first."""
+    """What was found of each route, by kernel, tier and loader ("6.1 B bcc")."""
     found = {}
     for folder in results.iterdir() if results.is_dir() else ():
         with suppress(OSError, ValueError, KeyError, ET.ParseError):
             report = ET.parse(folder / "report.xml")
             doctor = json.loads((folder / "doctor.json").read_text())
             _version, tier, loader = folder.name.split("-")
-            major, minor, *_ = map(int, doctor["kernel"]["release"].split(".")[:2])
+            kernel = ".".join(doctor["kernel"]["release"].split(".")[:2])
             tier = doctor["tier"] if tier == "best" else tier
-            found[-major, -minor, tier, LOADERS.index(loader)] = routes(report)
-    return {
-        f"{-major}.{-minor} {tier} {LOADERS[loader]}".removesuffix(f" {LOADERS[0]}"): column
-        for (major, minor, tier, loader), column in sorted(found.items())
-    }
+            found[f"{kernel} {tier} {loader}".removesuffix(f" {LOADERS[0]}")] = routes(report)
+    return found
+
+
+def place(column: str) -> tuple[int, int, str, int]:
+    """The newest kernel first."""
+    kernel, tier, *loader = column.split()
+    major, minor = map(int, kernel.split("."))
+    return -major, -minor, tier, LOADERS.index(*loader or LOADERS[:1])
 
 
 def routes(report: ET.ElementTree[ET.Element]) -> dict[str, str]:
@@ -63,12 +68,25 @@ def marked(tests: Path) -> set[str]:
     return {name for test in tests.glob("test_*.py") for name in _MARK.findall(test.read_text())}
 
 
-def table(found: Mapping[str, Mapping[str, str]], names: Iterable[str]) -> Iterator[str]:
+def table(found: Columns, names: Iterable[str]) -> Iterator[str]:
     """In Markdown; a route a line, in the order of the alphabet."""
-    yield f"| route | {' | '.join(found)} |"
-    yield "|---" * (len(found) + 1) + "|"
+    heads = sorted(found, key=place)
+    yield f"| route | {' | '.join(heads)} |"
+    yield "|---" * (len(heads) + 1) + "|"
     for route in sorted(names):
-        yield f"| {route} | {' | '.join(column.get(route, NOT_RUN) for column in found.values())} |"
+        yield f"| {route} | {' | '.join(found[each].get(route, NOT_RUN) for each in heads)} |"
+
+
+def renewed(old: Columns, new: Columns) -> dict[str, dict[str, str]]:
+    """What the new reports say nothing of stays."""
+    return {each: {**old.get(each, {}), **new.get(each, {})} for each in (*old, *new)}
+
+
+def written(readme: Path) -> dict[str, dict[str, str]]:
+    """The columns of the table that is there."""
+    lines = readme.read_text().partition(BEGIN)[2].partition(END)[0].splitlines()
+    head, *rows = ([each.strip() for each in line.strip("|").split("|")] for line in lines if "| " in line)
+    return {column: {row[0]: row[number] for row in rows} for number, column in enumerate(head[1:], start=1)}
 
 
 def write(readme: Path, lines: Sequence[str]) -> None:

@@ -70,6 +70,24 @@ def test_only_the_table_is_written_anew(matrix_routes: ModuleType, tmp_path: Pat
         matrix_routes.write(readme, [])
 
 
+def test_what_was_not_run_again_stays(matrix_routes: ModuleType, tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text(f"above\n{matrix_routes.BEGIN}\n{matrix_routes.END}\nbelow\n")
+    names = {"name: link", "name: rename"}
+    first = {"6.1 A": dict.fromkeys(names, "seen"), "6.12 B bcc": dict.fromkeys(names, "test failed")}
+    matrix_routes.write(readme, list(matrix_routes.table(first, names)))
+    old = matrix_routes.written(readme)
+    assert old == first
+    assert list(
+        matrix_routes.table(matrix_routes.renewed(old, {"6.12 B bcc": {"name: link": "seen"}}), names)
+    ) == [
+        "| route | 6.12 B bcc | 6.1 A |",
+        "|---|---|---|",
+        "| name: link | seen | seen |",
+        "| name: rename | test failed | seen |",
+    ]
+
+
 def test_the_readme_has_every_route_that_tests_prove(matrix_routes: ModuleType) -> None:
     marked = matrix_routes.marked(ROOT / "tests/kernel")
     _before, _begin, rest = (ROOT / "probes/README.md").read_text().partition(matrix_routes.BEGIN)
