@@ -36,6 +36,12 @@ static __always_inline int map_update(void *map, const void *key, const void *va
 	return bpf_map_update_elem(map, key, value, flags);
 }
 
+/*
+ * First in a loop that may end early: it counts up to a constant, as written. Clang would turn it around, say into a count
+ * down to 0, and until 6.7 the verifier does not see the end of that.
+ */
+#define counts_up(i) barrier_var(i)
+
 struct losses {
 	u64 count[RB_LOSS_COUNT];
 };

@@ -76,6 +76,7 @@ static __always_inline bool is_in(struct allowed_ports *ports, u16 port)
 	if (!ports->count)
 		return true;
 	for (u32 i = 0; i < PORT_RANGES_MAX; i++) {
+		counts_up(i);
 		if (i >= ports->count)
 			break;
 		if (ports->ranges[i].low <= port && port <= ports->ranges[i].high)

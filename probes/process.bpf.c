@@ -443,6 +443,7 @@ static __always_inline bool is_wanted(struct task_struct *task)
 	if (!wanted.pid)
 		return false;
 	for (u32 i = 0; i < PID_NS_LEVEL_MAX && i <= level; i++) {
+		counts_up(i);
 		bpf_core_read(&upid, sizeof(upid), &pid->numbers[i]);
 		if ((u32)upid.nr != wanted.pid)
 			continue;

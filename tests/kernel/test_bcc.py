@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
+from tests.kernel.conftest import LOADER
 from tracer.capture import compiled
 from tracer.capture.bccsource import UNSEEN_BY_BCC, BccSource
 from tracer.capture.compiled import run_compiler, why_not
@@ -36,6 +38,7 @@ def test_the_same_records_by_both_loaders() -> None:
 
 
 @pytest.mark.short
+@pytest.mark.skipif(os.environ.get(LOADER) != "bcc", reason="this machine looks at headers with BCC alone")
 @pytest.mark.skipif(find_headers() is None, reason="this machine has no headers of its kernel")
 @pytest.mark.skipif(not KERNEL_BTF.exists(), reason="this kernel has no BTF to hold its headers against")
 def test_the_same_places_from_headers() -> None:
