@@ -122,7 +122,6 @@ def test_a_datagram_by_plain_send(watch: Watch, here: Path, ports: Ports) -> Non
     assert (send.peer.dport, send.data, send.result) == (ports.datagrams, b"hello", 5)
 
 
-@pytest.mark.short
 @pytest.mark.parametrize("receive", ["receive", "receiveread"])
 def test_received(watch: Watch, here: Path, receive: str) -> None:
     """What a UDP socket gets is counted, too."""
