@@ -102,6 +102,10 @@ class Limits:
     def left(self) -> float:
         return self.budget - (time.monotonic() - self.begin)
 
+    def share(self, kernels: int) -> Limits:
+        """What the next of so many kernels may take of the time that is left."""
+        return Limits(self.row, self.left / kernels, time.monotonic())
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/matrix", description="The kernel tier on other kernels.")
@@ -129,8 +133,9 @@ def main() -> int:
     limits = Limits(args.minutes * 60, budget * 60, time.monotonic())
     pytest = [*(SHORT if args.short else ()), *args.pytest]
     results = []
-    for _version, group in groupby(rows, lambda row: row.version):
-        results += try_rows(tuple(group), limits, pytest, asked=bool(args.wanted))
+    kernels = [tuple(group) for _version, group in groupby(rows, lambda row: row.version)]
+    for number, group in enumerate(kernels):
+        results += try_rows(group, limits.share(len(kernels) - number), pytest, asked=bool(args.wanted))
     print("\n".join(table(results)))
     if args.write:
         names = matrix_routes.marked(ROOT / "tests/kernel")

@@ -117,6 +117,13 @@ def test_what_there_was_no_time_for(matrix: ModuleType, read: Callable[..., Any]
     assert [(each.fine, each.why) for each in results] == [(True, (f"not run: {matrix.TOO_LATE}",))] * 5
 
 
+def test_each_kernel_has_its_share_of_the_time(matrix: ModuleType) -> None:
+    limits = matrix.Limits(60.0, 900.0, time.monotonic() - 300.0)
+    assert 299.0 < limits.share(2).left <= 300.0
+    assert limits.share(2).row == 60.0
+    assert matrix.Limits(60.0, 1.0, time.monotonic() - 3.0).share(2).left < 0
+
+
 def test_what_can_be_asked_for(matrix: ModuleType) -> None:
     def rows(*wanted: str) -> list[str]:
         return [f"{each.version}/{each.tier}/{each.loader}" for each in matrix.rows_of(wanted)]
