@@ -28,10 +28,7 @@ from tracer.errors import KernelError
 
 SOURCES = Path(__file__).resolve().parents[2] / "probes"
 _INCLUDED_FIRST = ("compiler-version.h", "kconfig.h", "compiler_types.h")
-_ARCHITECTURES = {
-    "x86_64": "x86",
-    "aarch64": "arm64",
-}  # by what uname(2) says; SRCARCH in the kernel's Makefile
+_ARCHITECTURES = {"x86_64": "x86", "aarch64": "arm64"}  # SRCARCH in the kernel's Makefile
 _FLAGS = (
     *("-nostdinc", "-std=gnu11", "-fshort-wchar", "-fms-extensions", "-w", "-O1", "-g"),
     *("-D__KERNEL__", '-DKBUILD_MODNAME="rubicon"'),
@@ -103,6 +100,8 @@ def _clang(given: bytes, *arguments: str) -> bytes:
         )
     except OSError:
         raise KernelError(f"clang is missing: {headers_remedy()}") from None
+    except subprocess.TimeoutExpired:
+        raise KernelError(f"clang had not read the kernel's headers in {_SECONDS_MAX} seconds") from None
     if done.returncode:
         said = reason(done.stderr.decode("utf-8", "replace"), headers_remedy())
         raise KernelError(f"the kernel's headers do not tell where it keeps what: {said}")
