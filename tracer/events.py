@@ -9,7 +9,7 @@ frozen because a frozen dataclass costs more than a microsecond to build, and th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -624,6 +624,15 @@ class Violation:
     event: Event
     matched: tuple[Match, ...]
     summary: str
+
+
+class RulesFailedError(Exception):
+    """Some rules failed on an event; `found` are the violations of the others."""
+
+    def __init__(self, rules: Sequence[Rule], found: Sequence[Violation]) -> None:
+        super().__init__(", ".join(rule.name for rule in rules))
+        self.rules = tuple(rules)
+        self.found = tuple(found)
 
 
 class Result(StrEnum):

@@ -25,7 +25,7 @@ from tracer.context import Context
 from tracer.context.fields import number, text
 from tracer.context.images import entity_id
 from tracer.errors import TraceError
-from tracer.events import Event, Rule, Step, Taken, Violation
+from tracer.events import Event, Rule, RulesFailedError, Step, Taken, Violation
 from tracer.records import Record
 from tracer.rulings import actions_in, read_matched, read_rule
 from tracer.trace import Block, Damage, Reader, ring_records
@@ -43,7 +43,7 @@ _time_ns = attrgetter("time_ns")
 class Pipeline:
     """Feed it every block of a trace, from the first, in order.
 
-    `failed_judgements` counts the events on which a rule failed: they have no verdict.
+    `failed_judgements` counts the events on which a rule failed: their verdict is not whole.
     `decoder` replaces the one that the session record's layout calls for, in tests. Raises AbiMismatch when
     the records are of another version, TraceError when the session record cannot be used.
     """
@@ -79,6 +79,9 @@ class Pipeline:
             return ()
         try:
             return self._judge(event)
+        except RulesFailedError as error:
+            self.failed_judgements += 1
+            return error.found
         except Exception:  # noqa: BLE001  a rule that fails is counted; the verdict is then incomplete
             self.failed_judgements += 1
             return ()
@@ -131,7 +134,12 @@ def protected(session: Mapping[str, Any], judge: Judge) -> Judge:
 
     def judge_both(event: Event) -> tuple[Violation, ...]:
         attack = protect(event)
-        return judge(event) if attack is None else (attack, *judge(event))
+        if attack is None:
+            return judge(event)
+        try:
+            return (attack, *judge(event))
+        except RulesFailedError as error:
+            raise RulesFailedError(error.rules, (attack, *error.found)) from None
 
     return judge_both
 

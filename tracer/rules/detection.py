@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -33,7 +33,7 @@ from tracer.rules.fields import LOG_SOURCES, Facts, LogSource
 from tracer.rules.header import Header, Skipped, parse_header, rule_of
 from tracer.rules.items import NotHereError, compile_item
 from tracer.rules.lines import LINES
-from tracer.rules.nodes import Node
+from tracer.rules.nodes import Node, Test
 from tracer.rules.variables import Variables
 from tracer.rules.yamlfile import Document, Place, by_line
 
@@ -44,6 +44,10 @@ _SECTION_KEYS = ("condition", "timeframe", "rules")
 
 
 _Key = Annotated[str | None, BeforeValidator(lambda key: key or None)]
+
+
+Items = dict[tuple[str, str | None, str], Node]
+"""Compiled lines of detections, by log source, key and values."""
 
 
 class LogSourceKeys(BaseModel):
@@ -76,16 +80,19 @@ class Detection:
     name: str
     logsource: LogSourceKeys
     source: LogSource
-    test: Callable[[Facts], bool]
     node: Node
     phrase: str
     file: Path
     line: int
 
+    @property
+    def test(self) -> Test:
+        return self.node.test
+
     def filtered(self, exception: Node) -> Detection:
         """The same rule for events that pass `exception` as well."""
         node = nodes.all_of((self.node, exception))
-        return replace(self, node=node, test=node.test)
+        return replace(self, node=node)
 
     def violation(self, event: Event, facts: Facts) -> Violation:
         """For an event that passed `test`."""
@@ -95,8 +102,13 @@ class Detection:
         )
 
 
-def compile_detection(document: Document, placeholders: Variables = _NO_PLACEHOLDERS) -> Detection | Skipped:
-    """`placeholders` are what `%name%` stands for. Raises RuleFileError with every problem of the rule."""
+def compile_detection(
+    document: Document, placeholders: Variables = _NO_PLACEHOLDERS, items: Items | None = None
+) -> Detection | Skipped:
+    """`placeholders` are what `%name%` stands for, `items` the lines that rules share.
+
+    Raises RuleFileError with every problem of the rule.
+    """
     header = parse_header(document, _Header)
     reason = _not_ours(header.logsource)
     line = document.line(())
@@ -104,7 +116,9 @@ def compile_detection(document: Document, placeholders: Variables = _NO_PLACEHOL
         return Skipped(document.file, line, header.title, reason)
     source = _source_of(header.logsource)
     try:
-        node = compile_section(document, source, header.detection, "detection", placeholders)
+        node = compile_section(
+            document, source, header.detection, "detection", placeholders=placeholders, items=items
+        )
     except NotHereError as error:
         return Skipped(document.file, line, header.title, str(error))
     if node is nodes.NEVER:
@@ -116,7 +130,6 @@ def compile_detection(document: Document, placeholders: Variables = _NO_PLACEHOL
         header.name or "",
         header.logsource,
         source,
-        node.test,
         node,
         header.rubicon.summary,
         document.file,
@@ -129,13 +142,15 @@ def compile_section(
     source: LogSource,
     section: Mapping[str, Any],
     key: str,
+    *,
     placeholders: Variables = _NO_PLACEHOLDERS,
+    items: Items | None = None,
 ) -> Node:
     """Definitions and their condition, which stand in the document under `key`.
 
     Raises RuleFileError, and NotHereError when nothing is wrong but it cannot be judged here.
     """
-    compiler = _Compiler(document, source, placeholders)
+    compiler = _Compiler(document, source, placeholders, {} if items is None else items)
     node = compiler.compile(section, (key,))
     if compiler.problems:
         raise RuleFileError(by_line(compiler.problems))
@@ -178,9 +193,10 @@ def _absent_fields(value: Any, source: LogSource) -> set[str]:
 class _Compiler:
     """Turns a section, `detection` or `filter`, into a node, and collects what is wrong with it."""
 
-    def __init__(self, document: Document, source: LogSource, placeholders: Variables) -> None:
+    def __init__(self, document: Document, source: LogSource, placeholders: Variables, items: Items) -> None:
         self.document = document
         self.source = source
+        self.items = items
         self.placeholders = placeholders
         self.problems: list[Problem] = []
         self.not_here = ""
@@ -221,15 +237,24 @@ class _Compiler:
 
     def _item(self, key: str | None, values: Any, place: Place) -> Node:
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of expressions that mean something else in a later Python
-                return compile_item(self.source, key, values, self.placeholders)
+            return self._shared_item(key, values)
         except NotHereError as error:
             self.not_here = self.not_here or str(error)
             return nodes.NEVER
         except Exception as error:  # noqa: BLE001 - what pySigma makes of a bad rule is any exception
             self._report(place, _message(error))
             return nodes.NEVER
+
+    def _shared_item(self, key: str | None, values: Any) -> Node:
+        """The same line of another rule is the same node: of one event it is tested once."""
+        name = (self.source.category, key, repr(values))
+        node = self.items.get(name)
+        if node is None:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of expressions that mean something else in a later Python
+                node = compile_item(self.source, key, values, self.placeholders)
+            self.items[name] = node = nodes.shared(node)
+        return node
 
     def _condition(self, text: Any, place: Place) -> Node:
         if not isinstance(text, str) or not text.strip():

@@ -9,18 +9,20 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
 
-from tracer.events import Action, Event, Rule, Violation
+from tracer.events import Action, Event, Rule, RulesFailedError, Violation
+from tracer.rules.correlation import Feed
 from tracer.rules.detection import Detection
 from tracer.rules.fields import Facts, LogSource
 from tracer.rules.header import Skipped
 from tracer.rules.inheritance import Effective
 from tracer.rules.nodes import Test
 from tracer.rules.policing import PolicyCheck, policy_checks, policy_rules
+from tracer.rules.search import Search
 from tracer.rules.variables import Given
 from tracer.rules.wiring import Wiring
 
@@ -66,55 +68,70 @@ class Meter:
         return measured
 
 
-class _Plan:
-    """What to ask of the events of one action: at most one of the log sources takes an event in.
+@dataclass(slots=True)
+class _Asked:
+    """The detections of a log source: of each its test, whether it speaks for itself, and the correlations
+    it is a part of."""
 
-    Of each detection: its test, whether it speaks for itself, and the correlations it is a part of.
-    """
+    applies: Callable[[Event], bool]
+    search: Search
+    rules: Sequence[tuple[Test, Detection, bool, Sequence[Feed]]]
 
-    __slots__ = ("check", "sources")
-
-    def __init__(
-        self,
-        check: PolicyCheck | None,
-        sources: Mapping[LogSource, Sequence[Detection]],
+    @classmethod
+    def make(
+        cls,
+        source: LogSource,
+        detections: Sequence[Detection],
         wiring: Wiring,
         meters: Mapping[Detection, Meter] | None,
-    ) -> None:
-        self.check = check
-        self.sources = tuple(
+    ) -> _Asked:
+        rules = [
             (
-                source.applies,
-                tuple(
-                    (
-                        meters[each].around(each.test) if meters else each.test,
-                        each,
-                        each not in wiring.silent,
-                        wiring.feeds.get(each, ()),
-                    )
-                    for each in detections
-                ),
+                meters[each].around(each.test) if meters else each.test,
+                each,
+                each not in wiring.silent,
+                wiring.feeds.get(each, ()),
             )
-            for source, detections in sources.items()
-        )
+            for each in detections
+        ]
+        return cls(source.applies, Search([each.node.anchors for each in detections]), rules)
+
+    def judge(self, event: Event, found: list[Violation], failed: list[Detection]) -> None:
+        """A rule that fails is among `failed` then, and the others are asked all the same."""
+        facts = Facts(event)
+        for number in self.search.candidates(facts):
+            test, detection, speaks, feeds = self.rules[number]
+            try:
+                if not test(facts):
+                    continue
+                if speaks:
+                    found.append(detection.violation(event, facts))
+                for feed in feeds:
+                    found += feed.take(event, facts)
+            except Exception:  # noqa: BLE001  told when all were asked
+                failed.append(detection)
+
+
+class _Plan:
+    """What to ask of the events of one action: the policy, then detections, source by source."""
+
+    __slots__ = ("_asked", "_check")
+
+    def __init__(self, check: PolicyCheck | None, asked: Sequence[_Asked]) -> None:
+        self._check = check
+        self._asked = tuple(asked)
 
     def judge(self, event: Event) -> tuple[Violation, ...]:
-        found: list[Violation] | None = None
-        if self.check is not None and (violation := self.check(event)) is not None:
-            found = [violation]
-        for applies, detections in self.sources:
-            if not applies(event):
-                continue
-            facts = Facts(event)
-            for test, detection, speaks, feeds in detections:
-                if test(facts):
-                    if found is None:
-                        found = []
-                    if speaks:
-                        found.append(detection.violation(event, facts))
-                    for feed in feeds:
-                        found += feed.take(event, facts)
-        return tuple(found) if found else ()
+        found: list[Violation] = []
+        failed: list[Detection] = []
+        if self._check is not None and (violation := self._check(event)) is not None:
+            found.append(violation)
+        for asked in self._asked:
+            if asked.applies(event):
+                asked.judge(event, found, failed)
+        if failed:
+            raise RulesFailedError([each.rule for each in failed], found)
+        return tuple(found)
 
 
 class RuleSet:
@@ -169,7 +186,10 @@ class RuleSet:
         return sum(each.forgotten for each in self._correlators)
 
     def judge(self, event: Event) -> tuple[Violation, ...]:
-        """The violations of one event, most often none; what was there at the attach is judged as well."""
+        """The violations of one event, most often none; what was there at the attach is judged as well.
+
+        Raises RulesFailedError, with what the others found, when a rule failed.
+        """
         plan = self._plans.get(event.action)
         return plan.judge(event) if plan is not None else ()
 
@@ -197,9 +217,10 @@ def _entries(of_policy: Iterable[Rule], wiring: Wiring) -> Iterator[Entry]:
 def _plans(
     checks: Mapping[Action, PolicyCheck], wiring: Wiring, meters: Mapping[Detection, Meter] | None = None
 ) -> dict[Action, _Plan]:
-    asked: dict[Action, dict[LogSource, Sequence[Detection]]] = {action: {} for action in checks}
+    asked: dict[Action, list[_Asked]] = {action: [] for action in checks}
     for source in dict.fromkeys(detection.source for detection in wiring.detections):
         fitting = [detection for detection in wiring.detections if detection.source is source]
+        made = _Asked.make(source, fitting, wiring, meters)
         for action in source.actions:
-            asked.setdefault(action, {})[source] = fitting
-    return {action: _Plan(checks.get(action), sources, wiring, meters) for action, sources in asked.items()}
+            asked.setdefault(action, []).append(made)
+    return {action: _Plan(checks.get(action), several) for action, several in asked.items()}

@@ -59,7 +59,9 @@ class Filter:
     def apply(self, detection: Detection) -> Detection:
         """Raises RuleFileError when the filter asks for what events of the rule's log source do not have."""
         try:
-            node = compile_section(self.document, detection.source, self.section, "filter", self.placeholders)
+            node = compile_section(
+                self.document, detection.source, self.section, "filter", placeholders=self.placeholders
+            )
         except NotHereError as error:
             raise RuleFileError([self.document.problem(("filter",), str(error))]) from None
         return detection.filtered(node)

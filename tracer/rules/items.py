@@ -165,7 +165,7 @@ def _alternatives_node(source: LogSource, field: Field, values: Iterable[SigmaTy
             found.append(_special_node(source, field, value))
     for alternatives, reader in ((folded, field.folded), (plain, field.text)):
         if (test := alternatives.test()) is not None:
-            found.append(nodes.text_node(field, reader, test, alternatives.cost))
+            found.append(nodes.text_node(field, reader, test, alternatives.cost, alternatives.literals))
     return nodes.any_of(found)
 
 
@@ -242,6 +242,8 @@ def _keyword_node(source: LogSource, value: SigmaType) -> Node:
     assert test is not None  # each of the branches above added one
     fields = [source.fields[name] for name in source.keywords]
     return nodes.any_of(
-        nodes.text_node(field, field.text if cased else field.folded, test, alternatives.cost)
+        nodes.text_node(
+            field, field.text if cased else field.folded, test, alternatives.cost, alternatives.literals
+        )
         for field in fields
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 from tracer.errors import Problem, RuleFileError, UsageError
 from tracer.rules.collection import expanded
 from tracer.rules.correlation import Correlation, compile_correlation
-from tracer.rules.detection import Detection, compile_detection
+from tracer.rules.detection import Detection, Items, compile_detection
 from tracer.rules.engine import RuleSet, Source
 from tracer.rules.filters import Filter, apply_filters, compile_filter
 from tracer.rules.header import Skipped
@@ -77,6 +77,7 @@ class _Loading:
     seen: set[str] = field(default_factory=set)
     by_id: dict[str, Detection | Correlation] = field(default_factory=dict)
     not_here: dict[str, Skipped] = field(default_factory=dict)
+    items: Items = field(default_factory=dict)
 
     def documents(self, path: Path, name: str) -> list[Document]:
         """What is in a file, which goes among the sources. Raises RuleFileError."""
@@ -150,7 +151,7 @@ class _Loading:
         elif "correlation" in keys:
             self._add(document, compile_correlation(document))
         else:
-            self._add(document, compile_detection(document, self.given.fixed))
+            self._add(document, compile_detection(document, self.given.fixed, self.items))
 
     def _add(self, document: Document, made: Detection | Correlation | Skipped) -> None:
         if isinstance(made, Skipped):

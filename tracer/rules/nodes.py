@@ -1,30 +1,34 @@
 """The condition of a detection as a tree of closures: what decides, and what explains.
 
-`test` runs for every event and only says yes or no. `explain` runs after a yes and names the fields that made
-it so: of an `or` the branch that matched, of a `not` nothing.
+`test` only says yes or no. `explain` runs after a yes and names the fields that made it so: of an `or` the
+branch that matched, of a `not` nothing. `anchors` are what must be somewhere in the event for a yes to be
+possible: the engine looks for those of all rules at once and asks only the rules of which it found one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tracer.events import Match
 from tracer.rules.fields import Facts, Field, Kind, Reader
 from tracer.rules.values import COST_TEXT, TextTest
 
 Test = Callable[[Facts], bool]
+Anchors = frozenset[tuple[Reader, str]]
+"""Texts in lower case, of which at least one is in what its reader gives, in lower case."""
 
 _COST_OF_FILTER = 100  # a `not` rejects few events: what a rule looks for comes before its exceptions
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Node:
-    """`cost` is how long `test` takes, in units of one comparison."""
+    """`cost` is how long `test` takes, in units of one comparison; `anchors` None: there are none."""
 
     test: Test
     explain: Callable[[Facts], list[Match]]
     cost: int
+    anchors: Anchors | None = None
 
 
 ALWAYS = Node(lambda _facts: True, lambda _facts: [], 0)
@@ -41,6 +45,7 @@ def all_of(nodes: Iterable[Node]) -> Node:
         _all([node.test for node in sorted(nodes, key=lambda node: node.cost)]),
         lambda facts: [match for node in nodes for match in node.explain(facts)],
         sum(node.cost for node in nodes),
+        max((node.anchors for node in nodes if node.anchors), key=_worth, default=None),
     )
 
 
@@ -54,7 +59,18 @@ def any_of(nodes: Iterable[Node]) -> Node:
         _any([node.test for node in sorted(nodes, key=lambda node: node.cost)]),
         lambda facts: next((node.explain(facts) for node in nodes if node.test(facts)), []),
         sum(node.cost for node in nodes),
+        _united([node.anchors for node in nodes]),
     )
+
+
+def _worth(anchors: Anchors) -> tuple[int, int]:
+    """Long texts are rare, and few are found less often than many."""
+    return min(len(text) for _, text in anchors), -len(anchors)
+
+
+def _united(several: Sequence[Anchors | None]) -> Anchors | None:
+    found = [each for each in several if each]
+    return frozenset().union(*found) if len(found) == len(several) else None
 
 
 def negated(node: Node) -> Node:
@@ -66,19 +82,25 @@ def negated(node: Node) -> Node:
     return Node(lambda facts: not test(facts), lambda _facts: [], node.cost + _COST_OF_FILTER)
 
 
-def text_node(field: Field, reader: Reader, test: TextTest, cost: int) -> Node:
-    """The field, read by `reader`, is there and passes `test`; of a list one of its texts does."""
+def text_node(
+    field: Field, reader: Reader, test: TextTest, cost: int, literals: frozenset[str] | None = None
+) -> Node:
+    """The field, read by `reader`, is there and passes `test`; of a list one of its texts does.
+
+    `literals`: one of these is in every text that passes, in lower case.
+    """
+    anchors = frozenset((field.text, literal) for literal in literals) if literals else None
     if field.kind is Kind.LIST:
-        return _list_node(field, reader, test, cost)
+        return _list_node(field, reader, test, cost, anchors)
 
     def matches(facts: Facts) -> bool:
         text = facts[reader]
         return text is not None and test(text)
 
-    return Node(matches, lambda facts: [Match(field.name, facts[field.text])], cost)
+    return Node(matches, lambda facts: [Match(field.name, facts[field.text])], cost, anchors)
 
 
-def _list_node(field: Field, reader: Reader, test: TextTest, cost: int) -> Node:
+def _list_node(field: Field, reader: Reader, test: TextTest, cost: int, anchors: Anchors | None) -> Node:
     def matches(facts: Facts) -> bool:
         for text in facts[reader]:  # noqa: SIM110 - a generator takes twice as long
             if test(text):
@@ -89,7 +111,17 @@ def _list_node(field: Field, reader: Reader, test: TextTest, cost: int) -> Node:
         pairs = zip(facts[field.text], facts[reader], strict=True)
         return [Match(field.name, text) for text, read in pairs if test(read)]
 
-    return Node(matches, explain, cost * 8)
+    return Node(matches, explain, cost * 8, anchors)
+
+
+def shared(node: Node) -> Node:
+    """The same for several rules: of one event it is tested once."""
+    test = node.test
+    return (
+        node
+        if node in (ALWAYS, NEVER) or node.cost <= COST_TEXT
+        else replace(node, test=lambda facts: bool(facts[test]))
+    )
 
 
 def present_node(field: Field) -> Node:

@@ -83,27 +83,45 @@ class Alternatives:
     inner: list[str] = field(default_factory=list)
     others: list[TextTest] = field(default_factory=list)
     cost: int = 0
+    _literals: set[str] = field(default_factory=set)
+    _unknown: bool = False
 
-    def add_test(self, test: TextTest, cost: int) -> None:
+    def add_test(self, test: TextTest, cost: int, literal: str = "") -> None:
+        """`literal` is in every text that passes."""
         self.others.append(test)
         self.cost += cost
+        self._add_literal(literal)
+
+    def _add_literal(self, literal: str) -> None:
+        # Case is folded letter by letter in ASCII only: a sigma's depends on what follows it.
+        self._unknown = self._unknown or not literal or not literal.isascii()
+        self._literals.add(literal.lower())
+
+    @property
+    def literals(self) -> frozenset[str] | None:
+        """Texts of which one is, in lower case, in every text that passes; None when that is not known."""
+        return None if self._unknown or not self._literals else frozenset(self._literals)
 
     def add_parts(self, parts: Sequence[Part]) -> None:
         """Add a string with its wildcards: text, `*` and `?` in a row."""
         segments = _segments(parts)
         plain = ["".join(segment) for segment in segments if all(isinstance(part, str) for part in segment)]  # type: ignore[arg-type]
+        literal = max((part for part in parts if isinstance(part, str)), key=len, default="")
         if len(plain) < len(segments):
-            self.add_test(wildcard_test(parts), COST_WILDCARD)
-        elif len(plain) == 1:
+            self.add_test(wildcard_test(parts), COST_WILDCARD, literal)
+            return
+        if len(plain) > 3 or (len(plain) == 3 and (plain[0] or plain[2])) or (len(plain) == 2 and all(plain)):
+            self.add_test(wildcard_test(parts), COST_WILDCARD, literal)
+            return
+        self._add_literal(literal)
+        if len(plain) == 1:
             self.exact.add(plain[0])
             self.cost = max(self.cost, COST_TEXT)
-        elif len(plain) == 2 and not (plain[0] and plain[1]):
+        elif len(plain) == 2:
             self._add_end(plain[0], plain[1])
-        elif len(plain) == 3 and not plain[0] and not plain[2]:
+        else:
             self.inner.append(plain[1])
             self.cost += COST_SEARCH
-        else:
-            self.add_test(wildcard_test(parts), COST_WILDCARD)
 
     def _add_end(self, prefix: str, suffix: str) -> None:
         if prefix:

@@ -24,6 +24,7 @@ from tracer.events import Event
 from tracer.rules.detection import Detection, compile_detection
 from tracer.rules.fields import LOG_SOURCES, Facts
 from tracer.rules.header import Skipped
+from tracer.rules.search import Search
 from tracer.rules.yamlfile import parse
 
 TEXTS = ("Image", "CommandLine", "CurrentDirectory", "User", "ParentImage", "ParentCommandLine")
@@ -75,7 +76,12 @@ def by_us(rule: Mapping[str, Any], events: Sequence[Event]) -> list[bool]:
     if isinstance(made, Skipped):
         assert made.reason == "can never match"
         return [False] * len(events)
-    return [made.test(Facts(event)) for event in events]
+    found = [made.test(Facts(event)) for event in events]
+    search = Search([made.node.anchors])
+    assert all(
+        not hit or list(search.candidates(Facts(event))) for hit, event in zip(found, events, strict=True)
+    )
+    return found
 
 
 def compiled(rule: Mapping[str, Any]) -> Detection | Skipped:
