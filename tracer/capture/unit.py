@@ -24,7 +24,8 @@ _MAP_FIELD = re.compile(r"__(?:uint|type)\((\w+), (.+)\);")
 _VARIABLE = re.compile(r"^LOADED (?:const )?volatile (?:struct )?\w+ (\w+);", re.MULTILINE)
 _TABLE = re.compile(r"^TABLE\(\w+, (\w+), ([^,]+),", re.MULTILINE)
 _PROGRAM = re.compile(
-    r"^SEC\(\"(tp_btf|raw_tp|cgroup)/(\w+)\"\)\nint (?:BPF_PROG\((\w+)|(\w+)\((.*?)\)$)", re.MULTILINE
+    r"^SEC\(\"(tp_btf|raw_tp|cgroup(?:_skb)?)/(\w+)\"\)\nint (?:BPF_PROG\((\w+)|(\w+)\((.*?)\)$)",
+    re.MULTILINE,
 )
 _FUNCTION = re.compile(r"^__noinline \w+ (\w+)\((.*?)\)\n\{", re.MULTILINE | re.DOTALL)
 _LEFT_OUT = re.compile(r"^#ifndef RUBICON_BCC\n#include \"(.*?)\"", re.MULTILINE)
@@ -53,7 +54,7 @@ VALUE(rubicon_last)
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """`kind` is tp_btf, cgroup, or raw_tp for what user space runs; `parameters` as in its definition."""
+    """`kind` is tp_btf, cgroup, cgroup_skb, or raw_tp for what user space runs; `parameters` as defined."""
 
     name: str
     kind: str
