@@ -3,7 +3,7 @@
     policy file -> inheritance, variables
                 -> policy, globs, endpoints -> policing ---\\
                                                             engine.RuleSet.judge(event) -> violations
-    Sigma files -> detection, items, values -> nodes ------/
+    Sigma files -> detection, items, values -> nodes ------/ search: which rules an event may match
                 -> correlation, windows (over several events), filters (exceptions), wired by `wiring`
 
 Imported by `tracer.pipeline`, `tracer.session` and the commands. Imports only `tracer.events` and
