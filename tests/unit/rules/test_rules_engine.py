@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.rules.made import broken, file, ran, rules_of, sigma_rule
+from tracer.errors import RuleFileError
 from tracer.events import RulesFailedError
 from tracer.rules import RuleSet, load_rules
 from tracer.rules.detection import Detection
@@ -143,3 +144,20 @@ def test_an_expression_that_is_too_large(tmp_path: Path) -> None:
     rule = titled("T", "  s: {CommandLine|re: '((a{1000}){1000}){1000}'}\n  condition: s")
     (skipped,) = rules_of(tmp_path, "", rule).skipped
     assert "cannot be matched in bounded time" in skipped.reason
+
+
+def test_aliases_in_a_rule_may_repeat_but_not_explode(tmp_path: Path) -> None:
+    fine = "  s: {Image|endswith: &l [/ssh, /scp]}\n  t: {ParentImage|endswith: *l}\n  condition: s and not t"
+    assert broken(rules_of(tmp_path, "", titled("T", fine)).judge(SSH)) == ["T"]
+    lists = "".join(f"  a{n}: &a{n} [*a{n - 1}, *a{n - 1}, *a{n - 1}]\n" for n in range(1, 40))
+    with pytest.raises(RuleFileError, match="aliases expand to too much"):
+        rules_of(tmp_path, "", titled("T", f"  a0: &a0 [x, x]\n{lists}  condition: a39"))
+
+
+def test_files_that_change_after_they_were_read(tmp_path: Path) -> None:
+    """What is in force is what was read, until it is read again."""
+    rules = rules_of(tmp_path, "", titled("T", "  s: {Image|endswith: /ssh}\n  condition: s"))
+    (tmp_path / "rule0.yml").write_text("not a rule: [")
+    assert broken(rules.judge(SSH)) == ["T"]
+    (tmp_path / "rule0.yml").unlink()
+    assert broken(rules.judge(SSH)) == ["T"]
