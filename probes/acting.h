@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * What a call acts on, by the kernel's own hand (tier A). Hooks inside the call (names.bpf.c) see the directory and
- * the name that the kernel has found, and put the record by; when the call returns, its result is added. A call that
- * fails before it gets there leaves nothing here, and is reported by the caller's words.
+ * What a call acts on, by the kernel's own hand. Hooks inside the call (names.bpf.c on tier A, and lsm.bpf.c where it
+ * refuses) see the directory and the name that the kernel has found, and put the record by; when the call returns, its
+ * result is added. A call that fails before it gets there leaves nothing here, and is reported by the caller's words.
  */
 #ifndef RUBICON_ACTING_H
 #define RUBICON_ACTING_H
@@ -25,22 +25,36 @@ struct acting_long {
 	u8 record[ACTING_LONG_BYTES];
 };
 
-/* By thread. Whom there is no room for is reported by the caller's words. */
+/* By thread, or request_key(). Whom there is no room for is reported by the caller's words. */
 LOADED struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1024);
-	__type(key, u32);
+	__type(key, u64);
 	__type(value, struct acting);
 } acting SEC(".maps");
 
 LOADED struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 64);
-	__type(key, u32);
+	__type(key, u64);
 	__type(value, struct acting_long);
 } acting_long SEC(".maps");
 
 LOADED const volatile bool has_hooks_inside;	/* set before load: tier A */
+LOADED volatile bool refuses_acts;		/* set once lsm.bpf.c is attached */
+
+static __always_inline bool may_have_acted(void)
+{
+	return has_hooks_inside || refuses_acts;
+}
+
+#define REQUESTS_AT_ONCE 8
+
+/* One of a process's requests of io_uring of a kind: whoever acts for a request knows no more of it. */
+static __always_inline u64 request_key(u32 tgid, u32 kind, u32 number)
+{
+	return 1ULL << 63 | (u64)number << 48 | (u64)kind << 32 | tgid;
+}
 
 /* --- inside the call ------------------------------------------------------------------------ */
 
@@ -60,17 +74,30 @@ static __always_inline struct scratch *acting_begin(u32 size)
 	return s;
 }
 
-static __always_inline int acting_end(struct scratch *s)
+static __always_inline int acting_end(struct scratch *s, u64 actor)
 {
-	u32 tid = bpf_get_current_pid_tgid();
-	bool mine = s->busy == tid;
+	bool mine = s->busy == (u32)bpf_get_current_pid_tgid();
 
 	if (mine && s->len <= ACTING_BYTES)
-		bpf_map_update_elem(&acting, &tid, &s->len, BPF_ANY);
+		bpf_map_update_elem(&acting, &actor, &s->len, BPF_ANY);
 	else if (mine && s->len <= ACTING_LONG_BYTES)
-		bpf_map_update_elem(&acting_long, &tid, &s->len, BPF_ANY);
+		bpf_map_update_elem(&acting_long, &actor, &s->len, BPF_ANY);
 	s->busy = 0;
 	return 0;
+}
+
+/* Read as a number, which functions verified on their own can take; counted from 1. */
+static __always_inline u64 argument(void *ctx, u32 place)
+{
+	u64 value = 0;
+
+	bpf_probe_read_kernel(&value, sizeof(value), (u64 *)ctx + place - 1);
+	return value;
+}
+
+static __always_inline u64 mount_in(u64 path)
+{
+	return (u64)BPF_CORE_READ((struct path *)path, mnt);
 }
 
 /* --- when it returns ------------------------------------------------------------------------ */
@@ -81,13 +108,13 @@ struct acted {
 	struct rb_head *head;	/* in one of them; NULL when there is none of that kind */
 };
 
-static __always_inline struct acted acted_by(u32 tid, u32 kind)
+static __always_inline struct acted acted_by(u64 actor, u32 kind)
 {
-	struct acted a = { .usual = bpf_map_lookup_elem(&acting, &tid) };
+	struct acted a = { .usual = bpf_map_lookup_elem(&acting, &actor) };
 
 	if (a.usual)
 		a.head = (void *)a.usual->record;
-	else if ((a.more = bpf_map_lookup_elem(&acting_long, &tid)))
+	else if ((a.more = bpf_map_lookup_elem(&acting_long, &actor)))
 		a.head = (void *)a.more->record;
 	if (a.head && a.head->kind != kind)
 		a.head = NULL;
@@ -101,6 +128,8 @@ static __always_inline int acted_end(struct acted *a, s64 result)
 	a->head->time_ns = bpf_ktime_get_boot_ns();
 	a->head->result = result;
 	kill_marked(a->head, result);
+	if (result != -EPERM)
+		a->head->flags &= ~RB_REFUSED;
 	if (a->usual)
 		error = bpf_ringbuf_output(&bulk, a->usual->record, bounded(a->usual->len, ACTING_BYTES), 0);
 	else if (a->more)
@@ -112,13 +141,31 @@ static __always_inline int acted_end(struct acted *a, s64 result)
 	return true;
 }
 
-/* Takes back what was put by: the call has returned, or is begun again. */
-static __always_inline void acting_forget(void)
+/* Whether the call under way was refused by lsm.bpf.c. */
+static __always_inline bool was_refused(u32 kind)
 {
-	u32 tid = bpf_get_current_pid_tgid();
+	struct acted a = acted_by((u32)bpf_get_current_pid_tgid(), kind);
 
-	if (bpf_map_delete_elem(&acting, &tid))
-		bpf_map_delete_elem(&acting_long, &tid);
+	return a.head && a.head->flags & RB_REFUSED;
+}
+
+/* A refused request of io_uring; its key in `actor`. */
+static __always_inline struct acted request_refused(u32 tgid, u32 kind, u64 *actor)
+{
+	struct acted a = {};
+
+	for (u32 i = 0; i < REQUESTS_AT_ONCE && !a.head; i++) {
+		*actor = request_key(tgid, kind, i);
+		a = acted_by(*actor, kind);
+	}
+	return a;
+}
+
+/* Takes back what was put by: the call has returned, or is begun again. */
+static __always_inline void acting_forget(u64 actor)
+{
+	if (bpf_map_delete_elem(&acting, &actor))
+		bpf_map_delete_elem(&acting_long, &actor);
 }
 
 #endif

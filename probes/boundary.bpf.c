@@ -9,6 +9,7 @@
 #include "path.h"
 #include "target.h"
 #include "call.h"
+#include "acting.h"
 
 #define BPF_PROG_NAME_OFFSET 48		/* in union bpf_attr, of BPF_PROG_LOAD */
 #define PARAMS_FLAGS_OFFSET 8		/* in struct io_uring_params */
@@ -58,6 +59,8 @@ __noinline int boundary_fill(struct scratch *s, u32 act, u32 scope, u64 start_ns
 	r = (void *)s->data;
 	__builtin_memset(r, 0, sizeof(*r));
 	record_head(&r->head, RB_BOUNDARY, scope, start_ns, result);
+	if (refuses_acts && result == -EPERM && was_refused(RB_BOUNDARY))
+		r->head.flags = RB_REFUSED;
 	r->act = act;
 	r->user_ns_level = BPF_CORE_READ(task, cred, user_ns, level);
 	read_credentials(&r->new);

@@ -164,7 +164,7 @@ static __always_inline s64 result_by_name(struct call *c, u32 mode)
 
 static __noinline int open_acted(struct call *c, u32 open_flags, u32 mode)
 {
-	struct acted a = acted_by(bpf_get_current_pid_tgid(), RB_OPEN);
+	struct acted a = acted_by((u32)bpf_get_current_pid_tgid(), RB_OPEN);
 
 	if (!a.head)
 		return false;
@@ -178,7 +178,7 @@ static __noinline int emit_open_by_name(struct call *c, int dirfd, u64 name, u32
 	struct scratch *s;
 	char first = 0;
 
-	if (has_hooks_inside && open_acted(c, open_flags, mode))
+	if (may_have_acted() && open_acted(c, open_flags, mode))
 		return 0;
 	s = record_begin(sizeof(struct rb_open));
 	if (!s)
@@ -527,7 +527,7 @@ static __always_inline struct rb_path *path_begin(struct call *c, struct path_ca
 
 static __noinline int path_acted(struct call *c, struct path_call *p)
 {
-	struct acted a = acted_by(bpf_get_current_pid_tgid(), p->kind);
+	struct acted a = acted_by((u32)bpf_get_current_pid_tgid(), p->kind);
 	struct rb_path *r = (void *)a.head;
 
 	if (!r)
@@ -549,7 +549,7 @@ __noinline int path_exit(struct call *c, struct path_call *p)
 
 	if (!c || !p)
 		return 0;
-	if (has_hooks_inside && path_acted(c, p))
+	if (may_have_acted() && path_acted(c, p))
 		return 0;
 	s = record_begin(sizeof(struct rb_path));
 	if (!s)
@@ -583,6 +583,8 @@ __noinline int path_fd_exit(struct call *c, struct path_call *p)
 	file = file_of(p->dirfd);
 	if (!file)
 		return 0;	/* EBADF */
+	if (refuses_acts && path_acted(c, p))
+		return 0;
 	s = record_begin(sizeof(struct rb_path));
 	if (!s)
 		return 0;

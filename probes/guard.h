@@ -21,6 +21,7 @@ enum guard_mode {
 LOADED volatile u32 network_guard;
 LOADED volatile u32 exec_guard;		/* process.exec, by LIST_EXEC of allowed.h */
 LOADED volatile u32 write_guard;	/* files.write, by LIST_WRITE */
+LOADED volatile u32 mount_guard;	/* files.mounts, where nobody may; GUARD_DENY or off */
 
 /* A connect or a message that was refused: the peer as the kernel had it, and what else is to come of it. */
 struct refusal {

@@ -24,20 +24,6 @@ static __always_inline struct member *member_in_call(u32 first, u32 last)
 	return act >= first && act <= last ? member : NULL;
 }
 
-/* Read as a number, which functions verified on their own can take; counted from 1. */
-static __always_inline u64 argument(void *ctx, u32 place)
-{
-	u64 value = 0;
-
-	bpf_probe_read_kernel(&value, sizeof(value), (u64 *)ctx + place - 1);
-	return value;
-}
-
-static __always_inline u64 mount_in(u64 path)
-{
-	return (u64)BPF_CORE_READ((struct path *)path, mnt);
-}
-
 /* Which argument of the function is what; 0 is none. */
 struct places {
 	u32 dir;	/* struct path of the directory */
@@ -75,7 +61,7 @@ static __always_inline int act_on(void *ctx, u32 kind, struct places at)
 	if (!at.path)	/* a name that is not taken yet looks like one that was removed */
 		r->head.flags &= ~RB_DELETED;
 	mark_writer(s);
-	return acting_end(s);
+	return acting_end(s, (u32)bpf_get_current_pid_tgid());
 }
 
 SEC("fentry/security_path_unlink")
@@ -159,7 +145,7 @@ int on_path_mknod(void *ctx)
 	r->path_len = walk_path(s, mount_in(argument(ctx, 1)), argument(ctx, 2));
 	r->head.flags &= ~RB_DELETED;
 	mark_writer(s);
-	return acting_end(s);
+	return acting_end(s, (u32)bpf_get_current_pid_tgid());
 }
 
 /*
@@ -178,7 +164,7 @@ int on_open_failed(u64 *ctx)
 	if (argument(ctx, 4) < (u64)-ERRNO_MAX || !may_write(BPF_CORE_READ(how, open_flag)))
 		return 0;
 	member = member_in_call(ACT_OPEN, ACT_LAST_OPEN);
-	if (!member)
+	if (!member || was_refused(RB_OPEN))	/* lsm.bpf.c knows more of it */
 		return 0;
 	s = acting_begin(sizeof(struct rb_open));
 	if (!s)
@@ -187,5 +173,5 @@ int on_open_failed(u64 *ctx)
 	name = BPF_CORE_READ((struct filename *)argument(ctx, 2), name);
 	r->path_len = put_base(s, argument(ctx, 1), is_absolute(name));
 	r->name_len = put_kernel_name(s, name);
-	return acting_end(s);
+	return acting_end(s, (u32)bpf_get_current_pid_tgid());
 }

@@ -110,6 +110,12 @@ static __always_inline bool is_unlinked(struct dentry *dentry)
 	return !BPF_CORE_READ(dentry, d_hash.pprev) && BPF_CORE_READ(dentry, d_parent) != dentry;
 }
 
+/* Of a file that is no root of a mount: no directory has it, any more or ever. */
+static __always_inline bool has_no_directory(struct dentry *dentry)
+{
+	return BPF_CORE_READ(dentry, d_parent) == dentry || is_unlinked(dentry);
+}
+
 /* Not static for the verifier's sake; see cgroup_scope(). */
 __noinline u32 walk_path(struct scratch *s, u64 vfsmount, u64 dentry_at)
 {

@@ -8,6 +8,7 @@
 #include "guard.h"
 #include "peer.h"
 #include "call.h"
+#include "acting.h"
 
 #define PAGE_BYTES 4096
 #define ARGV_MAX 512		/* arguments read of an exec that failed */
@@ -272,7 +273,29 @@ static long argv_step(u32 index, struct argv_walk *w)
 	return n == RB_ARGS_MAX / 2;	/* it did not fit; this leaves the vector incomplete */
 }
 
-/* An exec that failed; the kernel keeps nothing of it, so all is read from the caller. */
+/* The path of the program, when it was refused; the kernel had it. Returns its length. */
+static __noinline u32 put_refused(struct scratch *s)
+{
+	struct acted a = {};
+	u64 at, len;
+
+	if (refuses_acts)
+		a = acted_by((u32)bpf_get_current_pid_tgid(), RB_EXEC_FAILED);
+	if (!a.head || !s)
+		return 0;
+	record_flag(s, RB_REFUSED | (a.head->flags & RB_PATH_CUT));
+	((struct rb_head *)s->data)->cut_bytes = a.head->cut_bytes;
+	at = s->len;
+	len = bounded(((struct rb_exec_failed *)a.head)->path_len, RB_PATH_MAX);
+	if (at > STRINGS_MAX - RB_PATH_MAX)
+		return 0;
+	if (bpf_probe_read_kernel(s->data + at, len, (void *)((u64)a.head + sizeof(struct rb_exec_failed))))
+		return 0;
+	s->len = at + len;
+	return len;
+}
+
+/* An exec that failed; the kernel keeps nothing of it, so but for its own refusal all is read from the caller. */
 __noinline int exec_failed(struct call *c, u64 name, u64 argv, int dirfd)
 {
 	struct argv_walk w = { .argv = argv };
@@ -288,9 +311,13 @@ __noinline int exec_failed(struct call *c, u64 name, u64 argv, int dirfd)
 	r = (void *)s->data;
 	record_head(&r->head, RB_EXEC_FAILED, c->scope, c->start_ns, c->result);
 	record_flag(s, RB_USER_EVIDENCE);
-	bpf_probe_read_user(&first, 1, (void *)name);
-	r->path_len = put_base(s, dirfd, first == '/');
-	r->name_len = put_user_name(s, (void *)name);
+	r->path_len = c->result == -EPERM ? put_refused(s) : 0;
+	r->name_len = 0;
+	if (!r->path_len) {
+		bpf_probe_read_user(&first, 1, (void *)name);
+		r->path_len = put_base(s, dirfd, first == '/');
+		r->name_len = put_user_name(s, (void *)name);
+	}
 	w.slot = s->slot;
 	w.begin = s->len;
 	w.compat = c->compat;

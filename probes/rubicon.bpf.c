@@ -14,6 +14,9 @@
 #ifndef RUBICON_BCC
 #include "names.bpf.c"	/* hooks inside the calls want types */
 #endif
+#ifndef RUBICON_BCC
+#include "lsm.bpf.c"	/* security modules are asked by trampolines */
+#endif
 
 struct rb_layout *rb_layout;	/* never used: it puts the type into the BTF */
 

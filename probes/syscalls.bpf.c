@@ -253,6 +253,8 @@ static __always_inline int call_exit(struct call *c, u32 act)
 /* Whether a hook inside the call may have put a record by. */
 static __always_inline bool may_be_acting(struct call *c, u32 act)
 {
+	if (refuses_acts && c->result < 0)
+		return true;
 	return (act >= ACT_FIRST_BY_NAME && act <= ACT_LAST_BY_NAME) || (act <= ACT_LAST_OPEN && c->result < 0);
 }
 
@@ -277,12 +279,16 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long result)
 		c->args[0] = clone3_flags(c->args[0]);
 		act = BOUNDARY(CLONE);
 	}
-	if (act >= ACT_BOUNDARY)
-		return boundary_exit(c, act - ACT_BOUNDARY);
+	if (act >= ACT_BOUNDARY) {
+		boundary_exit(c, act - ACT_BOUNDARY);
+		if (refuses_acts && c->result < 0)
+			acting_forget((u32)bpf_get_current_pid_tgid());
+		return 0;
+	}
 	/* Interrupted: nothing was done; when the kernel tries again, that is traced. */
 	if (!is_interrupted(c->result) || act >= ACT_CONNECT)
 		call_exit(c, act);
-	if (has_hooks_inside && may_be_acting(c, act))
-		acting_forget();
+	if (may_have_acted() && may_be_acting(c, act))
+		acting_forget((u32)bpf_get_current_pid_tgid());
 	return 0;
 }

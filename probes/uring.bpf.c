@@ -12,6 +12,7 @@
 #include "call.h"
 #include "flow.h"
 #include "kill.h"
+#include "acting.h"
 
 /* enum io_uring_op, include/uapi/linux/io_uring.h */
 #define OP_READV 1
@@ -252,12 +253,33 @@ static __always_inline void finish_kept(struct rb_head *head, struct request *q,
 }
 
 /* The record as it was kept, with the result. */
+/* What lsm.bpf.c has put by of it: the file and its names as the kernel found them. */
+static __noinline int emit_refused(u64 key, struct request *q)
+{
+	struct kept *usual = bpf_map_lookup_elem(&kept, &key);
+	struct kept_long *more = usual ? NULL : bpf_map_lookup_elem(&kept_long, &key);
+	struct rb_head *head = usual ? (void *)usual->record : more ? (void *)more->record : NULL;
+	struct acted a;
+	u64 actor;
+
+	if (!head || !q)
+		return false;
+	a = request_refused(q->pid, head->kind, &actor);
+	if (!a.head)
+		return false;
+	acted_end(&a, -EPERM);
+	acting_forget(actor);
+	return true;
+}
+
 __noinline int emit_kept(u64 key, struct request *q, s32 result, u32 flags)
 {
 	struct kept_long *more;
 	struct kept *usual;
 
 	if (!q)
+		return 0;
+	if (refuses_acts && result == -EPERM && emit_refused(key, q))
 		return 0;
 	if (q->kept > KEPT_BYTES) {
 		more = bpf_map_lookup_elem(&kept_long, &key);

@@ -7,7 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from ipaddress import ip_network
 from pathlib import Path
@@ -16,13 +16,11 @@ from typing import Any
 import pytest
 
 from tests.kernel.conftest import Triggers, new_source
-from tests.kernel.watching import PYTHON, Watch, flags
+from tests.kernel.watching import PYTHON, Watch, flags, list_paths
 from tracer.actions.deny import Allowed, Ports
 from tracer.capture.guard import PROGRAMS, Guard, GuardMode
 from tracer.errors import KernelError
 from tracer.records import Flag, Kind
-from tracer.rules.allowed import path_list, program_list
-from tracer.rules.automaton import compile_automaton
 from tracer.targets.cgroups import mount_point
 
 Guarded = Callable[..., Watch]
@@ -214,7 +212,7 @@ def test_it_is_not_loaded_when_nobody_wants_it() -> None:
     guarding.close()
     assert plain.guard is None
     programs, more = (each.engine["bpf"]["programs"] for each in (plain, guarding))
-    assert len(programs) + len(PROGRAMS) == len(more)
+    assert len(programs) + len(PROGRAMS) + len(guarding.probes.hooks) == len(more)
 
 
 def test_no_hierarchy_to_attach_it_to() -> None:
@@ -228,11 +226,6 @@ def test_no_hierarchy_to_attach_it_to() -> None:
 
 
 # ---- programs
-
-
-def list_paths(guard: Guard, programs: Sequence[str] = (), writes: Sequence[str] = ()) -> None:
-    table = compile_automaton([path_list(writes), program_list(programs, writes)])
-    guard.list_paths(table.classes, table.width, table.starts, table.cells.tobytes())
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tracer.capture import Drained, RecordDecoder, Wanted
+from tracer.capture.guard import Guard
 from tracer.capture.probes import ProbeSource
 from tracer.records import (
     BoundaryRecord,
@@ -30,6 +31,8 @@ from tracer.records import (
     PayloadRecord,
     Record,
 )
+from tracer.rules.allowed import path_list, program_list
+from tracer.rules.automaton import compile_automaton
 from tracer.trace import ring_records
 
 TRIGGERS = Path(__file__).parent / "triggers"
@@ -228,6 +231,12 @@ class Gated:
         self._process.wait(SECONDS_MAX)
         if self._process.stdout:
             self._process.stdout.close()
+
+
+def list_paths(guard: Guard, programs: Sequence[str] = (), writes: Sequence[str] = ()) -> None:
+    """What may be run and what may be written, as the patterns of a policy."""
+    table = compile_automaton([path_list(writes), program_list(programs, writes)])
+    guard.list_paths(table.classes, table.width, table.starts, table.cells.tobytes())
 
 
 def python(code: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import socket
 import sys
@@ -165,3 +166,26 @@ def test_two_sessions_each_refuse_their_own(rubicon: Rubicon, spawn: Spawn, port
         process.stdin.write(b"\n")  # type: ignore[union-attr]
         process.stdin.flush()  # type: ignore[union-attr]
         assert process.stdout.readline() == expected  # type: ignore[union-attr]
+
+
+def test_programs_and_files_as_far_as_the_kernel_refuses_them(rubicon: Rubicon) -> None:
+    """Where it asks no BPF programs, that is said once at the start, and each violation says it, too."""
+    doctor = json.loads(rubicon.do("doctor", "--json").stdout)
+    can, why_not = doctor["refusals"]["yes"], doctor["refusals"]["why"]
+    rules, made = rubicon.folder / "policy.yaml", rubicon.folder / "made"
+    rules.write_text("on_violation: deny\nfiles: {write: []}\nprocess: {exec: [sh, dash]}\n")
+    line = f"(: >{made}) 2>/dev/null; echo $?; /usr/bin/true; echo $?"
+    _, out, err = run(rubicon, rules, "/bin/sh", "-c", line)
+    told = [each["rubicon"]["action"] for each in actions(rubicon.export())]
+    assert len(told) == 2
+    assert made.exists() is not can
+    if can:
+        assert out == "2\n126\n"
+        assert "refused sh[" in err
+        assert {(each["result"], each["in_kernel"]) for each in told} == {("done", True)}
+        return
+    assert out == "0\n0\n"
+    notice = f"process.exec and files.write and files.mounts: only reported, not refused: {why_not}"
+    assert err.count(notice) == 1
+    assert err.count(f"was not refused: {why_not}") == 2
+    assert {each["result"] for each in told} == {"failed"}

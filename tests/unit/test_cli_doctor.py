@@ -37,6 +37,7 @@ FOUND = Examination(
     programs=(Answer("fentry", None, "not looked at: " + "needs the privileges to load probes " * 4),),
     calls=(Answer("x32 calls", False, "this kernel has none"),),
     unseen=(Unseen("writes through shared mappings", "a hook"), Unseen("something else", "")),
+    refusals=Answer("refusing programs", False, "not built in"),
 )
 CGROUPS = Cgroups("hybrid", ("/sys/fs/cgroup/unified",), tuple(f"/sys/fs/cgroup/{n:010}" for n in range(13)))
 RUNTIMES = (Runtime("docker", ("/run/\x1b[31mdocker.sock",), ()), Runtime("podman", (), ("/usr/bin/podman",)))

@@ -27,6 +27,7 @@ class FakeGuard:
         self.listed: tuple[bytes, int, tuple[int, ...], bytes] | None = None
         self.program_mode: GuardMode | None = None
         self.write_mode: GuardMode | None = None
+        self.refused: dict[str, bool] = {}
         self._error = error
 
     def allow(self, key: bytes, value: bytes) -> None:
@@ -51,6 +52,14 @@ class FakeGuard:
 
     def programs(self, mode: GuardMode) -> None:
         self.program_mode = mode
+
+    def protect(self) -> None:
+        if self._error:
+            raise self._error
+
+    def refuse(self, **wanted: bool) -> None:
+        self.protect()
+        self.refused = wanted
 
     def writes(self, mode: GuardMode) -> None:
         self.write_mode = mode
@@ -165,6 +174,43 @@ def test_paths(tmp_path: Path, policy: str, programs: GuardMode | None, writes: 
     assert (guard.program_mode, guard.write_mode) == (programs, writes)
     assert (guard.listed is None) == (programs is writes is None)
     guard_paths(rules_of(tmp_path, policy), None, lambda *_: None)
+
+
+@pytest.mark.parametrize(
+    ("policy", "wanted"),
+    [
+        ("process: {on_violation: deny, exec: []}\n", (True, False, False)),
+        ("files: {on_violation: deny, write: []}\n", (False, True, True)),
+        ("files: {on_violation: deny, write: [], mounts: [bwrap]}\n", (False, True, False)),
+        ("on_violation: deny\nfiles: {write: []}\nprocess: {exec: []}\n", (True, True, True)),
+        ("network: {on_violation: deny, connect: []}\n", ()),
+    ],
+)
+def test_what_is_refused_by_path(tmp_path: Path, policy: str, wanted: tuple[bool, ...]) -> None:
+    guard: Any = FakeGuard()
+    said: list[str] = []
+    why_not = guard_paths(rules_of(tmp_path, policy), guard, lambda _code, text: said.append(text))
+    assert (tuple(guard.refused.values()), why_not, said) == (wanted, "", [])
+    assert (guard.listed is None) == (not wanted)
+
+
+def test_where_the_kernel_asks_no_programs(tmp_path: Path) -> None:
+    """It is said in one line; what is to be killed is killed all the same."""
+    guard: Any = FakeGuard(KernelError("no hooks here"))
+    said: list[str] = []
+    policy = "files: {on_violation: deny, write: []}\nprocess: {on_violation: kill, exec: []}\n"
+    assert guard_paths(rules_of(tmp_path, policy), guard, lambda _code, text: said.append(text)) == (
+        "no hooks here"
+    )
+    assert said == ["files.write and files.mounts: only reported, not refused: no hooks here"]
+    assert (guard.refused, guard.program_mode) == ({}, GuardMode.KILL)
+
+
+def test_too_much_for_the_table_to_refuse(tmp_path: Path) -> None:
+    policy = "process: {on_violation: deny, exec: ['/*a????????????????????']}\n"
+    guard: Any = FakeGuard()
+    with pytest.raises(UsageError, match=r"process\.exec: the patterns are more"):
+        guard_paths(rules_of(tmp_path, policy), guard, lambda *_: None)
 
 
 def test_programs_that_are_too_much_for_the_table_are_killed_later(tmp_path: Path) -> None:

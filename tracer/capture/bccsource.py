@@ -57,6 +57,8 @@ class BccProbes:
         self._programs: dict[str, int] = {}
         self._links: list[int] = []
         self.attached: list[str] = []
+        self.hooks: tuple[str, ...] = ()
+        self.no_hooks = "the BCC loader has no programs for it"
         self.abi: dict[str, Any] = layout_from(self._unit, self._answers)
         self.cpus = possible_cpus()
         try:
@@ -152,6 +154,12 @@ class BccProbes:
                 return
         if program.name not in OPTIONAL_PROGRAMS:
             raise KernelError(f"this kernel has no tracepoint {program.target}")
+
+    def attach(self, program: str) -> None:
+        raise KernelError(f"{program}: {self.no_hooks}")
+
+    def variable_now(self, name: str) -> bytes:
+        return self.variable(name)
 
     def attach_cgroup(self, program: str, descriptor: int) -> None:
         (target,) = [each.target for each in self._unit.programs if each.name == program]

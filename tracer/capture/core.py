@@ -11,7 +11,7 @@ from tracer.capture.btf import Btf
 from tracer.capture.layout import layout_of, losses_of
 from tracer.capture.libbpf import Map, Object
 from tracer.capture.probes import ProbeSource
-from tracer.capture.trials import try_inner
+from tracer.capture.trials import try_inner, try_lsm
 from tracer.errors import KernelError
 
 OBJECT = Path(__file__).resolve().parents[2] / "probes" / "build" / "rubicon.bpf.o"
@@ -108,6 +108,10 @@ class CoreProbes:
         *,
         guarding: bool,
     ) -> None:
+        self.hooks: list[str] = []
+        self.no_hooks = "the probes were loaded without what refuses"
+        self._hooks_refused = ""
+
         def start(*, listen: bool) -> None:
             self._object = Object(path, kernel_btf)
             try:
@@ -119,7 +123,13 @@ class CoreProbes:
         try:
             start(listen=False)
         except KernelError:
-            start(listen=True)  # once more, to hear why
+            try:
+                start(listen=True)  # once more, to hear why
+            except KernelError as error:
+                if not self.hooks:
+                    raise
+                self._hooks_refused = str(error)  # perhaps it is these
+                start(listen=True)
 
     def _load(
         self,
@@ -135,7 +145,7 @@ class CoreProbes:
         self.tier = tier or best_tier(names)
         self.cpus = self._object.possible_cpus
         self._object.map("losses").resize(self.cpus)
-        self._object.map("scratches").resize((2 if self.tier == "A" else 1) * self.cpus + 1)
+        self._object.map("scratches").resize((2 if self.tier == "A" or guarding else 1) * self.cpus + 1)
         if ring_bytes:
             for name, size in zip(("critical", "bulk"), ring_bytes, strict=True):
                 self._object.map(name).resize(size)
@@ -147,10 +157,7 @@ class CoreProbes:
         self._set_constant(btf, "has_hooks_inside", self.tier == "A")
         programs = [*self._choose_inner(), *PROGRAMS, *self._choose_optional(names)]
         self.unseen = unseen(self.tier, programs)
-        if guarding:
-            self._object.map("path_cells").resize(guard.CELL_ELEMENTS)
-        for program in () if guarding else guard.PROGRAMS:
-            self._object.leave_out(program)
+        self._choose_guards(names, guarding=guarding)
         self._object.load(listen=listen)
         self._object.run("introduce")
         self._bss = self._object.map(".bss")
@@ -165,6 +172,17 @@ class CoreProbes:
         for program in INNER_PROGRAMS:
             self._object.leave_out(program)
         return []
+
+    def _choose_guards(self, names: bytes, *, guarding: bool) -> None:
+        """What can refuse, if that is wanted, as far as this kernel takes it."""
+        if guarding:
+            self._object.map("path_cells").resize(guard.CELL_ELEMENTS)
+            self.hooks, self.no_hooks = guard.choose_hooks(
+                lambda name: is_named(names, name), lambda: self._hooks_refused or try_lsm().why
+            )
+        for program in [*guard.PROGRAMS, *guard.HOOKS]:
+            if not guarding or (program in guard.HOOKS and program not in self.hooks):
+                self._object.leave_out(program)
 
     def _choose_optional(self, names: bytes) -> list[str]:
         """The optional programs this kernel has a place for: each tracepoint has a type in its BTF."""
@@ -197,11 +215,18 @@ class CoreProbes:
         self._bss_bytes[offset : offset + size] = value
         self._bss.update(bytes(4), bytes(self._bss_bytes))
 
+    def variable_now(self, name: str) -> bytes:
+        offset, size = self._variables[name]
+        return self._bss.value(bytes(4), len(self._bss_bytes))[offset : offset + size]
+
     def look(self, program: str) -> int:
         return len(self._object.iterate(program))
 
     def run(self, program: str) -> None:
         self._object.run(program)
+
+    def attach(self, program: str) -> None:
+        self._object.attach(program)
 
     def attach_cgroup(self, program: str, descriptor: int) -> None:
         self._object.attach_cgroup(program, descriptor)

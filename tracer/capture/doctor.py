@@ -11,7 +11,7 @@ import errno
 import os
 import shutil
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -52,6 +52,7 @@ _BTF_NAMES = {
     "fmod_ret": "{}",
 }
 _OPENS = UNSEEN | UNSEEN_FROM_OUTSIDE | UNSEEN_WITHOUT_RECEIVED
+_REFUSALS = "refusing programs and changes to files (on_violation: deny)"
 _KPROBES = "sys/bus/event_source/devices/kprobe"
 _GZIP = 31  # the window bits by which zlib takes a gzip file
 _LOCKDOWN = "sys/kernel/security/lockdown"
@@ -112,6 +113,7 @@ class Examination:
     offsets         what tells where the kernel keeps what: BTF or headers; "" when they cannot be loaded
     programs        the kinds that tier A is made of
     calls           other tables of system calls
+    refusals        whether `on_violation: deny` can be done for programs and files
     """
 
     kernel: KernelFacts
@@ -125,6 +127,7 @@ class Examination:
     programs: tuple[Answer, ...]
     calls: tuple[Answer, ...]
     unseen: tuple[Unseen, ...]
+    refusals: Answer
 
 
 def kernel_facts(environment: Mapping[str, str] = os.environ, root: Path = Path("/")) -> KernelFacts:
@@ -148,11 +151,16 @@ def kernel_facts(environment: Mapping[str, str] = os.environ, root: Path = Path(
     )
 
 
+def _open_guarding(loader: str, environment: Mapping[str, str]) -> Source:
+    return open_source(loader, environment, guarding=True)
+
+
 def examine(
     environment: Mapping[str, str] = os.environ,
     opened: Callable[[str, Mapping[str, str]], Source] = open_source,
+    guarding: Callable[[str, Mapping[str, str]], Source] = _open_guarding,
 ) -> Examination:
-    """Everything, tries among it. `opened` loads the probes."""
+    """Everything, tries among it. `opened` loads the probes, `guarding` with them what refuses."""
     kernel = kernel_facts(environment)
     problem, loader, tier = "", "", ""
     unseen: tuple[str, ...] = tuple(UNSEEN)
@@ -175,7 +183,25 @@ def examine(
         programs=programs,
         calls=try_calls(kernel.machine),
         unseen=tuple(Unseen(each, _OPENS.get(each, "")) for each in unseen),
+        refusals=_refusals(programs, lambda: guarding("auto", environment)),
     )
+
+
+def _refusals(programs: Iterable[Answer], guarding: Callable[[], Source]) -> Answer:
+    """Whether the kernel asks LSM programs; for an instant this process is protected by them."""
+    (lsm,) = (each for each in programs if each.name == "lsm")
+    if not lsm.yes:
+        return replace(lsm, name=_REFUSALS)
+    try:
+        source = guarding()
+        try:
+            assert source.guard
+            source.guard.protect()
+        finally:
+            source.close()
+    except RubiconError as error:
+        return Answer(_REFUSALS, False, str(error))
+    return Answer(_REFUSALS, True)
 
 
 def loaders(kernel: KernelFacts) -> tuple[Answer, ...]:

@@ -17,8 +17,31 @@ _ANSWERS = ("on_dns_sent", "on_dns_received")
 PROGRAMS = (*_EGRESS, *_ANSWERS)
 _DOMAIN_NAME_BYTES = 256  # DNS_NAME_MAX in resolved.bpf.c
 _DOMAIN_ENTRIES_MAX = 4  # in peers.h
-
-
+# LSM programs of probes/lsm.bpf.c, and the hooks they are on.
+HOOKS = {
+    "refuse_exec": "bprm_creds_from_file",
+    "refuse_open": "file_open",
+    "refuse_mknod": "path_mknod",
+    "refuse_unlink": "path_unlink",
+    "refuse_rmdir": "path_rmdir",
+    "refuse_mkdir": "path_mkdir",
+    "refuse_symlink": "path_symlink",
+    "refuse_rename": "path_rename",
+    "refuse_link": "path_link",
+    "refuse_truncate": "path_truncate",
+    "refuse_ftruncate": "file_truncate",
+    "refuse_chmod": "path_chmod",
+    "refuse_chown": "path_chown",
+    "refuse_mount": "sb_mount",
+    "refuse_umount": "sb_umount",
+    "refuse_pivot_root": "sb_pivotroot",
+    "refuse_move_mount": "move_mount",
+    "refuse_chroot": "path_chroot",
+    "refuse_signal": "task_kill",
+    "refuse_ptrace": "ptrace_access_check",
+}
+_FOR_THE_ENGINE = ("refuse_signal", "refuse_ptrace")
+OPTIONAL_HOOKS = frozenset({"refuse_ftruncate"})
 PATH_CELLS_MAX = 1 << 20
 """Of the table of paths (probes/allowed.h); 2 bytes each."""
 CELL_ELEMENTS = PATH_CELLS_MAX // 4
@@ -38,6 +61,22 @@ class Loaded(Protocol):
     def map(self, name: str) -> Table: ...
 
     def attach_cgroup(self, program: str, descriptor: int) -> None: ...
+
+    def attach(self, program: str) -> None: ...
+
+    def variable_now(self, name: str) -> bytes:
+        """As the kernel has it."""
+        ...
+
+    @property
+    def hooks(self) -> Sequence[str]:
+        """The LSM programs that were loaded."""
+        ...
+
+    @property
+    def no_hooks(self) -> str:
+        """Why there are none."""
+        ...
 
 
 class GuardMode(IntEnum):
@@ -61,6 +100,7 @@ class Guard:
         self._cgroups = cgroups
         self._write = write
         self._allowed = loaded.map("allowed_peers")
+        self._is_asked = False
 
     def allow(self, key: bytes, value: bytes) -> None:
         """An entry of the table (tracer.actions.deny). Raises KernelError when there is no room."""
@@ -87,20 +127,51 @@ class Guard:
         self._loaded.map("domain_ports").update(struct.pack("=I", entry), value)
 
     def list_paths(self, classes: bytes, width: int, starts: Sequence[int], cells: bytes) -> None:
-        """What `programs` and `writes` go by: an automaton as in `tracer.rules.automaton`, its lists in the
-        order of `enum path_list`.
+        """What `programs`, `writes` and `refuse` go by: an automaton of `tracer.rules.automaton`, its lists
+        in the order of `enum path_list`.
         """
         with mmap.mmap(self._loaded.map("path_cells").fd, 2 * PATH_CELLS_MAX) as memory:
             memory[: len(cells)] = cells
         head = classes + struct.pack(f"=I{len(starts)}I4x", width, *starts)
         self._loaded.map("path_table").update(bytes(4), head)
 
+    def protect(self) -> None:
+        """From now on whoever is watched can neither signal this process nor look into it. Raises KernelError
+        where the kernel asks no LSM programs.
+
+        It may have taken them and not ask them (no "bpf" in `lsm=`). That shows when we send ourselves a
+        signal that is none.
+        """
+        if not self._loaded.hooks:
+            raise KernelError(self._loaded.no_hooks)
+        for program in _FOR_THE_ENGINE:
+            self._loaded.attach(program)
+        os.kill(os.getpid(), 0)
+        if self._loaded.variable_now("was_asked") == bytes(1):
+            raise KernelError('the kernel asks no BPF programs: boot it with "bpf" in its list lsm=')
+        self._write("refuses_acts", b"\1")
+        self._is_asked = True
+
+    def refuse(self, *, programs: bool, writes: bool, mounts: bool) -> None:
+        """From now on whoever is watched becomes no program, and changes no file, that is not in the lists,
+        and makes no path lead elsewhere; each as wanted. Raises KernelError as `protect` does."""
+        if not self._is_asked:
+            self.protect()
+        for program in self._loaded.hooks:
+            if program not in _FOR_THE_ENGINE:
+                self._loaded.attach(program)
+        for name, wanted in (("exec_guard", programs), ("write_guard", writes), ("mount_guard", mounts)):
+            if wanted:
+                self._write(name, int(GuardMode.DENY).to_bytes(4, "little"))
+
     def programs(self, mode: GuardMode) -> None:
-        """From now on whoever is watched becomes no program that is not in the list."""
+        """GuardMode.KILL: from now on whoever is watched dies when it becomes a program that is not in the
+        list."""
         self._write("exec_guard", int(mode).to_bytes(4, "little"))
 
     def writes(self, mode: GuardMode) -> None:
-        """From now on whoever is watched changes no file that is not in the list."""
+        """GuardMode.KILL: from now on whoever is watched dies when it changes a file that is not in the
+        list."""
         self._write("write_guard", int(mode).to_bytes(4, "little"))
 
     def open(self, mode: GuardMode, *, domains: bool = False) -> None:
@@ -116,3 +187,17 @@ class Guard:
                 self._loaded.attach_cgroup(program, descriptor)
         finally:
             os.close(descriptor)
+
+
+def choose_hooks(has: Callable[[str], bool], trial: Callable[[], str]) -> tuple[list[str], str]:
+    """The LSM programs that this kernel takes, and why it takes none. `has` says whether its type information
+    has a name; `trial` why it takes no LSM program, "" when it does."""
+    if not has("bpf_lsm_file_open"):
+        return [], "this kernel is built without BPF programs as a security module (CONFIG_BPF_LSM)"
+    if not has("bpf_lsm_path_unlink"):
+        return [], "this kernel is built without hooks for paths (CONFIG_SECURITY_PATH)"
+    if why := trial():
+        return [], why
+    found = [program for program, hook in HOOKS.items() if has(f"bpf_lsm_{hook}")]
+    missing = HOOKS.keys() - OPTIONAL_HOOKS - set(found)
+    return ([], f"this kernel has no hook {HOOKS[min(missing)]}") if missing else (found, "")

@@ -7,7 +7,7 @@ import os
 import select
 import struct
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
@@ -71,6 +71,16 @@ class Probes(Protocol):
     def run(self, program: str) -> None: ...
 
     def attach_cgroup(self, program: str, descriptor: int) -> None: ...
+
+    def attach(self, program: str) -> None: ...
+
+    def variable_now(self, name: str) -> bytes: ...
+
+    @property
+    def hooks(self) -> Sequence[str]: ...
+
+    @property
+    def no_hooks(self) -> str: ...
 
     def ids(self) -> dict[str, list[int]]: ...
 

@@ -74,6 +74,11 @@ def try_inner(trial: Callable[[int, int, str], None] = try_program) -> Answer:
     return _try("fexit", trial, *_PROGRAMS["fexit"])
 
 
+def try_lsm(trial: Callable[[int, int, str], None] = try_program) -> Answer:
+    """Whether BPF programs are taken as a security module; not whether they are asked."""
+    return _try("lsm", trial, *_PROGRAMS["lsm"])
+
+
 def _try(name: str, trial: Callable[[int, int, str], None], *how: int | str) -> Answer:
     try:
         trial(*how)  # type: ignore[arg-type]

@@ -90,7 +90,7 @@ def describe(found: Examination, cgroups: Cgroups, containers: tuple[Runtime, ..
     yield from _answers(_hook_answer(each) for each in found.hooks)
     yield ""
     yield "Kinds of programs and ways into the kernel"
-    yield from _answers((*found.programs, *found.kernel.mechanisms, *found.calls))
+    yield from _answers((*found.programs, found.refusals, *found.kernel.mechanisms, *found.calls))
     yield ""
     yield "Cannot be seen here"
     for each in found.unseen:

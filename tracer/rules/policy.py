@@ -29,11 +29,15 @@ kill            end the process that did it, and no other: what it had started l
                 allowed is killed when that is done, before its call returns; some milliseconds later where
                 the name has ".." in it, the file was open before, or it is written through a mapping.
 kill-scope      end all that is in the scope; who did it at once where `kill` would
-deny            `network` only: the kernel refuses to connect or to send a datagram (EPERM), and to make
-                internet sockets that are neither TCP nor UDP. Unix sockets, and what was connected before the
-                attach, are not refused. A domain is allowed at the addresses that the engine was told before
-                the start, and that the sandbox is told later: by plain UDP at once, before it can connect; a
-                connect at once after an answer over TCP may come too early.
+deny            the kernel refuses it with EPERM, and nothing has happened. `network`: to connect or to send a
+                datagram, and to make internet sockets that are neither TCP nor UDP. Unix sockets, and what is
+                connected before the attach, are not refused. A domain is allowed at the addresses that the
+                engine was told before the start, and that the sandbox is told later: by plain UDP at once,
+                before it can connect; a connect at once after an answer over TCP may come too early.
+                `process` and `files`: where the kernel asks BPF programs as a security module (`rubicon
+                doctor`); elsewhere they are only reported. Not refused are writes to what was open before the
+                attach, and of `files.mounts` setns, fsmount and open_tree, and, where that list has entries,
+                all.
 
 files.write     `tracer.rules.globs`; every name an act creates, changes or removes must be allowed. A pattern
                 that begins with "!" takes away what others allow, wherever it stands. Terminals, and devices
@@ -57,7 +61,7 @@ process.exec    paths as in `files.write`, or a name without a slash, which allo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -186,24 +190,7 @@ def policy_of(keys: Mapping[str, Any], document: Document) -> Policy:
     Raises RuleFileError, told of `document`, for what is wrong in the whole.
     """
     policy = Policy.model_validate(dict(keys))
-    if problems := [document.problem(place, _NO_DENY) for place in _denied(policy)]:
-        raise RuleFileError(problems)
     if policy.is_empty:
         message = "judges nothing: it has no list of what is allowed"
         raise RuleFileError([document.problem((), message)])
     return policy
-
-
-_NO_DENY = '"deny" is for network only: files and process can be alert, freeze, kill or kill-scope'
-
-
-def _denied(policy: Policy) -> Iterator[tuple[str, ...]]:
-    """Where something is to be refused that cannot be."""
-    for name, section, entries in (
-        ("files", policy.files, policy.files.write),
-        ("process", policy.process, policy.process.exec),
-    ):
-        if section.on_violation is Response.DENY:
-            yield (name, "on_violation")
-        elif entries is not None and section.on_violation is None and policy.on_violation is Response.DENY:
-            yield ("on_violation",)

@@ -243,7 +243,7 @@ class Session:
         if self._anchor:
             self._anchor.start()
         if self._enforce:
-            guard_paths(self._rules, self._source.guard, self.notice)
+            self._enforcer.cannot_refuse = guard_paths(self._rules, self._source.guard, self.notice)
             self._egress = guarded_egress(self._rules, self._source.guard, self.notice)
         self._drain.start()
         self._judging.start()

@@ -15,7 +15,20 @@ from tracer.actions.kept import Kept
 from tracer.actions.kill import kill_process, kill_scope
 from tracer.actions.tasks import Task
 from tracer.errors import UsageError
-from tracer.events import Event, Network, NetworkType, Process, Response, Result, Subject, Taken, Violation
+from tracer.events import (
+    Event,
+    Exec,
+    File,
+    Network,
+    NetworkType,
+    Outcome,
+    Process,
+    Response,
+    Result,
+    Subject,
+    Taken,
+    Violation,
+)
 from tracer.rulings import action_record
 from tracer.session.scopes import ALL, Scopes
 from tracer.targets.processes import sees_all_pids
@@ -54,6 +67,9 @@ class Enforcer:
         self._boot_offset_ns = boot_offset_ns
         self._lock = threading.Lock()
         self._closed = False
+        self.cannot_refuse = (
+            ""  # why the kernel does not refuse programs and changes to files, if it does not
+        )
         self._done: dict[tuple[Response, str, object], None] = {}
 
     def now_ns(self) -> int:
@@ -86,14 +102,14 @@ class Enforcer:
         """A probe was there first."""
         process, detail = violation.event.process, violation.event.detail
         message = f"{'refused' if answer is Response.DENY else 'killed'} {process.name}[{process.pid}]"
-        if answer is Response.DENY and isinstance(detail, Network):
-            message += f" the way to {detail.destination_ip} port {detail.destination_port}"
+        if answer is Response.DENY:
+            message += _what(detail)
         self._report(violation, Result.DONE, message, response=answer, in_kernel=True)
 
     def _act(self, violation: Violation, response: Response) -> None:
         try:
             if response is Response.DENY:
-                result, message = Result.FAILED, f"was not refused: {_why_not(violation.event)}"
+                result, message = Result.FAILED, f"was not refused: {self._why_not(violation.event)}"
             elif not sees_all_pids():
                 raise OSError("pids here are not those of the kernel: Rubicon is in a pid namespace")
             else:
@@ -102,6 +118,18 @@ class Enforcer:
             self._forget(violation, response)
             result, message = Result.FAILED, f"cannot {response.value}: {error}"
         self._report(violation, result, message)
+
+    def _why_not(self, event: Event) -> str:
+        """Why the kernel let pass what the policy does not allow."""
+        detail = event.detail
+        if event.snapshot or (isinstance(detail, File) and detail.inherited):
+            return f"it was {'connected' if isinstance(detail, Network) else 'open'} before the attach"
+        if isinstance(detail, Network):
+            unix = detail.type is NetworkType.UNIX
+            return "unix sockets cannot be" if unix else "its address is allowed under another name"
+        if event.outcome is Outcome.FAILURE:
+            return "it failed by itself"
+        return self.cannot_refuse or "the kernel has no place to refuse it"
 
     def _do(self, event: Event, response: Response) -> _Outcome:
         if response is Response.FREEZE:
@@ -269,14 +297,14 @@ class Enforcer:
             self._on_action(taken)
 
 
-def _why_not(event: Event) -> str:
-    """Why the kernel let a connection pass that the policy does not allow."""
-    detail = event.detail
-    if event.snapshot:
-        return "it was connected before the attach"
-    if isinstance(detail, Network) and detail.type is NetworkType.UNIX:
-        return "unix sockets cannot be"
-    return "its address is allowed under another name"
+def _what(detail: object) -> str:
+    """What was refused."""
+    if isinstance(detail, Network):
+        return f" the way to {detail.destination_ip} port {detail.destination_port}"
+    if isinstance(detail, File | Exec):
+        both = f" and {detail.original_path}" if isinstance(detail, File) and detail.original_path else ""
+        return f" {'to run ' if isinstance(detail, Exec) else ''}{detail.path}{both}"
+    return ""
 
 
 _WORDS = {

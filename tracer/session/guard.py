@@ -99,26 +99,55 @@ def _addresses(
     return allowed, taken
 
 
-def guard_paths(rules: RuleSet, guard: Guard | None, notice: Callable[[str, str], object]) -> None:
-    """Who becomes a program that is not allowed, or changes a file that is not, is killed by the kernel, when
-    the policy wants that."""
-    if guard is None or rules.policy is None:
-        return
-    programs, writes = (_response(rules, each) in _KILLING for each in ("process.exec", "files.write"))
-    if not (programs or writes):
-        return
+def guard_paths(rules: RuleSet, guard: Guard | None, notice: Callable[[str, str], object]) -> str:
+    """Programs, and changes to files, that are not allowed are refused by the kernel, or who does it is
+    killed, as the policy wants it. The engine is kept from those it watches, where that can be.
+
+    Returns why nothing can be refused; "" when it can. Raises UsageError when something is to be refused and
+    the policy is too much for the kernel's table.
+    """
+    if guard is None:
+        return "these probes were loaded without what does it"
+    why_not = _protected(guard)
+    if rules.policy is None:
+        return why_not
+    wanted = {key: _response(rules, key) for key in ("process.exec", "files.write", "files.mounts")}
+    refused = [key for key, response in wanted.items() if response is Response.DENY]
+    killing = [key for key in ("process.exec", "files.write") if wanted[key] in _KILLING]
+    if not (refused or killing):
+        return why_not
     try:
         table = path_table(rules.policy)
     except ValueError as error:
+        if refused:
+            raise UsageError(f"{', '.join(refused)}: {error}") from None
         notice(
             "guard", f"who runs or changes what is not allowed is killed after the act, not at it: {error}"
         )
-        return
+        return why_not
     guard.list_paths(table.classes, table.width, table.starts, table.cells.tobytes())
-    if programs:
+    if "process.exec" in killing:
         guard.programs(GuardMode.KILL)
-    if writes:
+    if "files.write" in killing:
         guard.writes(GuardMode.KILL)
+    if refused and why_not:
+        notice("guard", f"{' and '.join(refused)}: only reported, not refused: {why_not}")
+    elif refused:
+        guard.refuse(
+            programs="process.exec" in refused,
+            writes="files.write" in refused,
+            mounts="files.mounts" in refused and not rules.policy.mounts,
+        )
+    return why_not
+
+
+def _protected(guard: Guard) -> str:
+    """Why it is not."""
+    try:
+        guard.protect()
+    except KernelError as error:
+        return str(error)
+    return ""
 
 
 def _response(rules: RuleSet, wanted: str) -> Response:

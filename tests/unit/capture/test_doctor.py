@@ -7,12 +7,14 @@ import gzip
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tracer.capture import Source, core, doctor, trials
 from tracer.capture.core import INNER_PROGRAMS, UNSEEN, UNSEEN_FROM_OUTSIDE, best_tier, check_floor
 from tracer.capture.doctor import NOT_ALLOWED, examine, kernel_facts
+from tracer.capture.guard import HOOKS, choose_hooks
 from tracer.capture.preflight import BTF_VARIABLE
 from tracer.capture.trials import Answer
 from tracer.errors import KernelError
@@ -92,6 +94,7 @@ class Loaded:
     """A source, as far as it is asked."""
 
     loader, tier, unseen = "core", "B", tuple(UNSEEN)
+    guard: Any = None
     closed = False
 
     def close(self) -> None:
@@ -129,7 +132,7 @@ def test_hooks_are_held_against_the_kernels_names(tmp_path: Path, unprivileged: 
 def test_a_place_is_no_use_where_such_programs_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answers = (Answer("fentry", False, "refused"), Answer("fexit", True))
+    answers = (Answer("fentry", False, "refused"), Answer("fexit", True), Answer("lsm", False))
     monkeypatch.setattr(doctor, "_programs", lambda _: answers)
     environment = named(tmp_path / "btf", "security_path_rename", "do_filp_open")
     hooks = {each.hook: (each.yes, each.why) for each in examine(environment, opening(Loaded())).hooks}
@@ -174,6 +177,58 @@ def test_probes_that_cannot_be_loaded(tmp_path: Path, unprivileged: None) -> Non
 def test_kinds_of_programs_are_not_tried_without_privileges(tmp_path: Path, unprivileged: None) -> None:
     found = examine(named(tmp_path / "btf"), opening(Loaded()))
     assert {(each.yes, each.why) for each in found.programs} == {(None, NOT_ALLOWED)}
+
+
+class Protecting:
+    """A guard that can do it, or says why not."""
+
+    def __init__(self, why_not: str) -> None:
+        self.why_not = why_not
+
+    def protect(self) -> None:
+        if self.why_not:
+            raise KernelError(self.why_not)
+
+
+@pytest.mark.parametrize(
+    ("lsm", "why_not", "yes", "why"),
+    [
+        (Answer("lsm", True), "", True, ""),
+        (Answer("lsm", True), "no hooks", False, "no hooks"),
+        (Answer("lsm", False, "not built in"), "", False, "not built in"),
+        (Answer("lsm", None, "not looked at"), "", None, "not looked at"),
+    ],
+)
+def test_what_can_be_refused(  # noqa: PLR0917  a case, and what pytest gives
+    lsm: Answer, why_not: str, yes: bool | None, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "_programs", lambda _: (Answer("fentry", True), lsm))
+    guarding = Loaded()
+    guarding.guard = Protecting(why_not)
+    found = examine(named(tmp_path / "btf"), opening(Loaded()), opening(guarding))
+    assert (found.refusals.yes, found.refusals.why) == (yes, why)
+    assert guarding.closed is (lsm.yes is True)
+
+
+def has(*names: str) -> Callable[[str], bool]:
+    return lambda name: name in names
+
+
+def test_hooks_that_refuse() -> None:
+    every = [f"bpf_lsm_{hook}" for hook in HOOKS.values()]
+    assert choose_hooks(has(*every), lambda: "") == (list(HOOKS), "")
+    without = [each for each in every if each != "bpf_lsm_file_truncate"]  # before v6.2
+    assert choose_hooks(has(*without), lambda: "")[0] == [
+        each for each in HOOKS if each != "refuse_ftruncate"
+    ]
+    for names, said, why in (
+        ([], "", "CONFIG_BPF_LSM"),
+        (["bpf_lsm_file_open"], "", "CONFIG_SECURITY_PATH"),
+        (every, "Operation not permitted", "Operation not permitted"),
+        ([each for each in every if each != "bpf_lsm_move_mount"], "", "no hook move_mount"),
+    ):
+        hooks, why_not = choose_hooks(has(*names), lambda said=said: said)
+        assert (hooks, why in why_not) == ([], True)
 
 
 def test_every_route_says_what_would_open_it() -> None:

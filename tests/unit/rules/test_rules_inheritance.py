@@ -98,12 +98,6 @@ def test_mistakes_of_all_files_come_together(tmp_path: Path) -> None:
     ]
 
 
-def test_what_is_wrong_only_in_the_whole(tmp_path: Path) -> None:
-    assert problems(tmp_path, "extends: base.yaml\n\non_violation: deny\n", base=BASE)[0].startswith(
-        'policy.yaml:3: on_violation: "deny" is for network only'
-    )
-
-
 # --- variables --------------------------------------------------------------------------------------------
 
 

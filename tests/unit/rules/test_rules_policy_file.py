@@ -171,16 +171,11 @@ def test_what_is_to_be_done(tmp_path: Path) -> None:
     }
 
 
-def test_what_cannot_be_refused(tmp_path: Path) -> None:
-    only = '"deny" is for network only: files and process can be alert, freeze, kill or kill-scope'
-    assert problems(tmp_path, "process:\n  on_violation: deny\n  exec: []\n") == [
-        f"policy.yaml:2: process.on_violation: {only}"
-    ]
-    assert problems(tmp_path, "on_violation: deny\nnetwork: {connect: []}\nfiles: {write: []}\n") == [
-        f"policy.yaml:1: on_violation: {only}"
-    ]
-    network = "on_violation: deny\nnetwork: {connect: []}\nfiles: {on_violation: kill, write: []}\n"
-    rules_of(tmp_path, network)
+def test_all_sections_can_refuse(tmp_path: Path) -> None:
+    every = "on_violation: deny\nnetwork: {connect: []}\nfiles: {write: []}\nprocess: {exec: []}\n"
+    assert {rule.response for rule in rules_of(tmp_path, every).rules if rule.id.count(".")} == {
+        Response.DENY
+    }
 
 
 def test_a_person_thaws_no_policy_does(tmp_path: Path) -> None:
