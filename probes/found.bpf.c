@@ -2,7 +2,8 @@
 /*
  * What is open already when the watch begins: connections, sockets that listen, and files that can be written.
  * A pass over all descriptors, which user space repeats until one finds nothing more: a child that is made
- * meanwhile may be the last to hold what its parent closes.
+ * meanwhile may be the last to hold what its parent closes. Who comes into a watched cgroup later is looked at
+ * as it comes.
  */
 #include "scope.h"
 #include "path.h"
@@ -16,6 +17,7 @@ struct holder {
 	u32 pid;
 	u32 scope;
 	u32 fd;
+	u32 slot;	/* of the scratch buffer */
 };
 
 static __always_inline void found_head(struct rb_head *head, u16 kind, struct holder *h, s64 result)
@@ -36,7 +38,7 @@ __noinline int emit_found_file(struct holder *h, u64 file_at)
 
 	if (!h)
 		return 0;
-	s = record_begin_at(user_slot, sizeof(struct rb_open));
+	s = record_begin_at(h->slot, sizeof(struct rb_open));
 	if (!s)
 		return 0;
 	r = (void *)s->data;
@@ -133,7 +135,7 @@ __noinline int emit_found_socket(struct holder *h, u64 file_at, u32 kind)
 
 	if (!h)
 		return 0;
-	s = record_begin_at(user_slot, sizeof(struct rb_connect));
+	s = record_begin_at(h->slot, sizeof(struct rb_connect));
 	if (!s)
 		return 0;
 	r = (void *)s->data;
@@ -182,19 +184,60 @@ static __noinline int found_socket(struct holder *h, struct file *file)
 	return emit_found_socket(h, (u64)file, kind);
 }
 
-static __always_inline int find(struct task_struct *task, struct file *file, u32 fd)
+static __always_inline int find(struct task_struct *task, struct member *member, struct file *file, u32 fd, u32 slot)
 {
-	struct holder holder = {};
-	struct member *member;
+	struct holder holder = {
+		.start_ns = member->start_ns,
+		.pid = BPF_CORE_READ(task, tgid),
+		.scope = member->scope,
+		.fd = fd,
+		.slot = slot,
+	};
 
-	member = member_of(BPF_CORE_READ(task, tgid));
-	if (!member || !look_now || member->look != look_now)
-		return 0;
-	holder.start_ns = member->start_ns;
-	holder.scope = member->scope;
-	holder.pid = BPF_CORE_READ(task, tgid);
-	holder.fd = fd;
 	return file_type(file) == S_IFSOCK ? found_socket(&holder, file) : found_file(&holder, file);
+}
+
+static __always_inline bool is_looked_at(struct member *member)
+{
+	return member && look_now && member->look == look_now;
+}
+
+struct descriptors {
+	struct task_struct *task;
+	struct fdtable *fdt;
+	u32 max;
+	u32 slot;
+	u32 found;
+};
+
+static long descriptor_step(u32 fd, struct descriptors *d)
+{
+	struct task_struct *task = d->task;	/* by itself: not each step on the way is a struct of the kernel's */
+	struct member *member = member_of(BPF_CORE_READ(task, tgid));
+	struct fdtable *fdt = d->fdt;
+	struct file *file;
+
+	if (fd >= d->max || !member)
+		return 1;
+	file = file_in(fdt, fd);
+	if (file && find(task, member, file, fd, d->slot))
+		d->found++;
+	return 0;
+}
+
+static __always_inline u32 look_at_table(struct task_struct *task, u32 slot)
+{
+	struct fdtable *fdt = BPF_CORE_READ(task, files, fdt);
+	struct descriptors d = { .task = task, .fdt = fdt, .max = BPF_CORE_READ(fdt, max_fds), .slot = slot };
+
+	bpf_loop(FD_SCAN_MAX, descriptor_step, &d, 0);
+	return d.found;
+}
+
+/* Not static for the verifier's sake; see cgroup_scope(). */
+__noinline int look_at_newcomer(u64 task_at)
+{
+	return look_at_table((void *)task_at, bpf_get_smp_processor_id());
 }
 
 #ifndef RUBICON_BCC
@@ -204,48 +247,28 @@ SEC("iter/task_file")
 int look_at_files(struct bpf_iter__task_file *ctx)
 {
 	struct task_struct *task = ctx->task;
+	struct member *member;
 	struct file *file = NULL;
 
 	/* As a number: a pointer that the verifier follows cannot be handed to functions that it looks at alone. */
 	bpf_probe_read_kernel(&file, sizeof(file), &ctx->file);
-	if (task && file && find(task, file, ctx->fd))
+	if (!task || !file)
+		return 0;
+	member = member_of(BPF_CORE_READ(task, tgid));
+	if (is_looked_at(member) && find(task, member, file, ctx->fd, user_slot))
 		bpf_seq_write(ctx->meta->seq, "+", 1);
 	return 0;
 }
 
 #else
 
-struct descriptors {
-	struct task_struct *task;
-	struct fdtable *fdt;
-	u32 max;
-	u32 found;
-};
-
-static long descriptor_step(u32 fd, struct descriptors *d)
-{
-	struct file *file;
-
-	if (fd >= d->max)
-		return 1;
-	file = file_in(d->fdt, fd);
-	if (file && find(d->task, file, fd))
-		d->found++;
-	return 0;
-}
-
 /* The table of the first thread: a thread with a table of its own is not looked at. */
 static long holder_step(u32 index, struct pass *pass)
 {
-	struct descriptors d = { .task = (void *)pass->at };
-	struct member *member = member_of(BPF_CORE_READ(d.task, tgid));
+	struct task_struct *task = (void *)pass->at;
 
-	if (member && member->look == look_now) {
-		d.fdt = BPF_CORE_READ(d.task, files, fdt);
-		d.max = BPF_CORE_READ(d.fdt, max_fds);
-		bpf_loop(FD_SCAN_MAX, descriptor_step, &d, 0);
-		pass->found += d.found;
-	}
+	if (is_looked_at(member_of(BPF_CORE_READ(task, tgid))))
+		pass->found += look_at_table(task, user_slot);
 	return pass_next(pass);
 }
 

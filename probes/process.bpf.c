@@ -2,6 +2,7 @@
 /* fork, exec, exit; joining a watched cgroup; and the processes that are there at the attach. */
 #include "scope.h"
 #include "namespaces.h"
+#include "called.h"
 #include "pass.h"
 #include "path.h"
 #include "allowed.h"
@@ -41,6 +42,16 @@ static __always_inline u64 cgroup_id(struct task_struct *task)
 	return BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
 }
 
+__noinline int look_at_newcomer(u64 task_at);	/* found.bpf.c */
+
+/* What a process brings along that comes from outside; the runtime of a container, which builds it, nothing. */
+static __always_inline void joined_from_outside(struct task_struct *task, struct member *member)
+{
+	came_from_outside(task, member);
+	if (!member->is_building)
+		look_at_newcomer((u64)BPF_CORE_READ(task, group_leader));
+}
+
 /* --- fork ---------------------------------------------------------------------------------- */
 
 static __always_inline void emit_fork(struct task_struct *parent, struct task_struct *child,
@@ -68,12 +79,17 @@ SEC("tp_btf/sched_process_fork")
 int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 {
 	struct member *maker = member_of(FIELD(parent, tgid)), *member;
+	bool enters = false;
 	long scope;
 
 	if (FIELD(child, pid) != FIELD(child, tgid))
 		return 0;
-	/* Without a member for a parent: born into a watched cgroup, or forked while the attach looks round. */
+	/* Without a member for a parent: born into a watched cgroup or namespace, or while the attach looks round. */
 	scope = maker ? maker->scope : scope_by_cgroup(child);
+	if (scope == NO_SCOPE) {
+		scope = scope_by_namespace(pid_namespace_of(child));
+		enters = true;
+	}
 	if (scope == NO_SCOPE)
 		return 0;
 	member = join(child, scope);
@@ -81,7 +97,10 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 		return 0;
 	emit_fork(parent, child, member, maker ? 0 : RB_JOINED);
 	if (!maker) {
-		came_from_outside(child, member);
+		if (enters)
+			own_all((u64)BPF_CORE_READ(child, group_leader), scope, NEW_ANY);
+		else
+			joined_from_outside(child, member);
 		return 0;
 	}
 	member->look = maker->look;
@@ -201,6 +220,22 @@ __noinline u32 put_args(struct scratch *s, u64 address, u32 total)
 	return done;
 }
 
+/* A stranger joins by what it is called, or by whose files it sees. */
+static __always_inline struct member *join_at_exec(struct task_struct *task)
+{
+	struct member *member;
+	long scope = scope_by_name(task);
+
+	if (scope == NO_SCOPE)
+		scope = scope_by_namespace(mount_namespace_of(task));
+	if (scope == NO_SCOPE)
+		return NULL;
+	member = join(task, scope);
+	if (member)
+		own_all((u64)task, scope, NEW_ANY);
+	return member;
+}
+
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
 {
@@ -208,8 +243,11 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 	struct file *exe;
 	struct scratch *s;
 	struct rb_exec *r;
+	bool joins = !member && (glob_count || has_namespaces);
 	u64 args;
 
+	if (joins)
+		member = join_at_exec((void *)BPF_CORE_READ(task, group_leader));
 	if (!member)
 		return 0;
 	s = record_begin(sizeof(struct rb_exec));
@@ -218,6 +256,8 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 	r = (void *)s->data;
 	__builtin_memset(r, 0, sizeof(*r));
 	record_head(&r->head, RB_EXEC, member->scope, member->start_ns, 0);
+	if (joins)
+		record_flag(s, RB_JOINED);
 	fill_identity(r, task);
 	r->old_tid = old_pid == FIELD(task, tgid) ? 0 : old_pid;
 	exe = BPF_CORE_READ(task, mm, exe_file);
@@ -236,6 +276,8 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 		kill_if(RB_KILLED);
 	}
 	record_end(s, &critical);
+	if (joins)
+		look_at_newcomer((u64)BPF_CORE_READ(task, group_leader));
 	return 0;
 }
 
@@ -436,8 +478,8 @@ int BPF_PROG(on_cgroup_attach, struct cgroup *to, const char *path, struct task_
 	member = join_running(task, scope);
 	if (!member)
 		return 0;
-	came_from_outside(task, member);
 	emit_snapshot(task, member, bpf_get_smp_processor_id(), RB_JOINED);
+	joined_from_outside(task, member);
 	return 0;
 }
 
@@ -481,7 +523,7 @@ static __always_inline bool is_wanted(struct task_struct *task)
 	return false;
 }
 
-/* Whoever is wanted, is in a watched cgroup, or has a member for a parent, joins. */
+/* Whoever is wanted, is in a watched cgroup, is called so, or has a member for a parent, joins. */
 static __always_inline bool take_in(struct task_struct *task)
 {
 	struct member *member, *parent;
@@ -494,6 +536,8 @@ static __always_inline bool take_in(struct task_struct *task)
 	asked = is_wanted(task);
 	if (!asked) {
 		scope = scope_by_cgroup(task);
+		if (scope == NO_SCOPE)
+			scope = scope_by_name(task);
 		parent = member_of(BPF_CORE_READ(task, real_parent, tgid));
 		if (scope == NO_SCOPE && parent)
 			scope = parent->scope;

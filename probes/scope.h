@@ -44,6 +44,25 @@ LOADED struct {
 LOADED volatile bool has_cgroup_scopes;
 LOADED volatile bool has_v1_scopes;
 
+/*
+ * Inode number of a container's mount or pid namespace -> who keeps it from being another's: the entry holds while
+ * that process, the container's first, is a member. Who comes in from outside without a move between cgroups
+ * (nsenter, or an exec of a runtime that has no cgroups to its containers) is found by these.
+ */
+struct namespace_holder {
+	u32 pid;
+	u32 scope;
+};
+
+LOADED struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 8192);
+	__type(key, u32);
+	__type(value, struct namespace_holder);
+} scope_namespaces SEC(".maps");
+
+LOADED volatile bool has_namespaces;
+
 /* Counts the attaches: whose open files are looked at in this one. */
 LOADED volatile u64 look_now;
 
@@ -198,6 +217,19 @@ static __always_inline long scope_by_cgroup(struct task_struct *task)
 	if (scope == NO_SCOPE && has_v1_scopes)
 		scope = cgroup_scope((u64)v1_cgroup(task), V1_CGROUP);
 	return scope;
+}
+
+/* The scope that a namespace is of, as far as a container's first process holds it; or NO_SCOPE. */
+static __always_inline long scope_by_namespace(u32 inode)
+{
+	struct namespace_holder *holder;
+	struct member *member;
+
+	if (!has_namespaces)
+		return NO_SCOPE;
+	holder = bpf_map_lookup_elem(&scope_namespaces, &inode);
+	member = holder ? member_of(holder->pid) : NULL;
+	return member && member->scope == holder->scope ? (long)holder->scope : NO_SCOPE;
 }
 
 #endif

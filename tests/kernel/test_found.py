@@ -350,6 +350,46 @@ def test_in_a_cgroup(watch: Watch, new_cgroup: NewCgroup, here: Path) -> None:
     assert len(found(records)) == 18 + 25
 
 
+WRITES = "os.write(int(sys.stdin.readline()), b'x')\n"
+
+
+def test_who_is_moved_into_a_cgroup_later(watch: Watch, new_cgroup: NewCgroup, here: Path) -> None:
+    """What it has open is told as it comes, once, and its first write is no second record."""
+    cgroup = new_cgroup("later")
+    code = FILES + TCP.replace("args[0]", "'AF_INET'")
+    assert watch.source.add_cgroup(cgroup.id, 1) == 0
+    with running(code + READY, here, lines=2) as (process, (_port, pid)):
+        (cgroup.path / "cgroup.procs").write_text(str(pid))
+        records = watch.records()
+        assert watch.source.add_cgroup(cgroup.id, 1) == 0
+        again = watch.records()
+        end(process)
+    (joined,) = [each for each in records if isinstance(each, ExecRecord)]
+    assert (joined.kind, joined.pid, flags(joined)) == (Kind.PROCESS, pid, Flag.JOINED)
+    assert len(files(records)) == 18
+    assert len(found(records)) == len(records) - 1 == 18 + 25
+    assert {each.pid for each in records} == {pid}
+    assert found(again) == []
+
+
+def test_who_builds_a_container_brings_nothing_along(watch: Watch, new_cgroup: NewCgroup, here: Path) -> None:
+    """It is the runtime: a file that it forgot to close is told when the container writes to it."""
+    cgroup = new_cgroup("built")
+    code = "log = open(os.path.join(args[0], 'log'), 'w')\nprint(log.fileno(), flush=True)\n"
+    code += "print(os.getpid(), flush=True)\n" + WRITES
+    watch.source.mark_container(1)
+    assert watch.source.add_cgroup(cgroup.id, 1) == 0
+    with running(code, here, lines=2) as (process, (descriptor, pid)):
+        (cgroup.path / "cgroup.procs").write_text(str(pid))
+        assert process.stdin
+        process.stdin.write(f"{descriptor}\n".encode())
+        end(process)
+        records = watch.records()
+    assert found(records) == []
+    (written,) = [each for each in records if isinstance(each, OpenRecord)]
+    assert (written.path, flags(written)) == (f"{here}/log", Flag.INHERITED)
+
+
 def test_a_command_that_is_started_for_the_watch_has_nothing_before(watch: Watch, here: Path) -> None:
     """What `rubicon run` hands on to it is reported when it is used."""
     with socket.create_server(("127.0.0.1", 0)) as server, open(here / "log", "w") as log:

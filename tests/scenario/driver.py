@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 MAIN = [sys.executable, "-I", str(ROOT / "tracer/cli/__main__.py")]
 PYTHON = os.path.realpath(sys.executable)
 PROGRAMS = Path(__file__).parent / "programs"
-SECONDS_MAX = 20  # for what hangs; nothing here takes more than a few seconds
+SECONDS_MAX = 60  # for what hangs; nothing here takes more than a few seconds on a quiet machine
 
 Document = dict[str, Any]
 T = TypeVar("T")

@@ -76,7 +76,6 @@ class Daemon:
             self._process = subprocess.Popen(
                 command, stdout=output, stderr=output, env=environment, start_new_session=True
             )
-        self.pid = self._process.pid
 
     def stop(self) -> None:
         self._process.send_signal(signal.SIGTERM)
@@ -142,9 +141,13 @@ class Docker:
 
 @dataclass
 class Podman:
-    """Podman with a place of its own for everything: a service, and `program`, the command."""
+    """Podman with a place of its own for everything: a service, and `program`, the command.
+
+    With a `user` it is rootless: it runs as that user, who may see the folder.
+    """
 
     folder: Path
+    user: int = 0
     daemons: list[Daemon] = field(default_factory=list)
 
     @property
@@ -157,17 +160,24 @@ class Podman:
 
     @property
     def environment(self) -> dict[str, str]:
-        return {"PATH": PATH, "HOME": str(self.folder), "CONTAINER_HOST": f"unix://{self.socket}"}
+        own = {"HOME": str(self.folder), "XDG_RUNTIME_DIR": str(self.folder / "user")}
+        return {"PATH": PATH, **own, "CONTAINER_HOST": f"unix://{self.socket}"}
 
     def start(self) -> None:
         self.program.parent.mkdir()
+        (self.folder / "user").mkdir(mode=0o700)
+        archive = make_image(self.folder)
+        for folder in (self.folder, self.folder / "user"):
+            os.chown(folder, self.user, self.user)
+        become = f"setpriv --reuid {self.user} --regid {self.user} --clear-groups --inh-caps=-all"
         options = f"--root {self.folder}/root --runroot {self.folder}/run --storage-driver vfs"
         self.program.write_text(
-            f"#!/bin/sh\nunset CONTAINER_HOST\nexec /usr/bin/podman {options} --runtime runc "
+            f"#!/bin/sh\nunset CONTAINER_HOST\n"
+            f"exec {become if self.user else ''} /usr/bin/podman {options} --runtime runc "
             '--cgroup-manager cgroupfs --events-backend file "$@"\n'
         )
         self.program.chmod(0o755)
-        self.do("import", make_image(self.folder), "box:1")
+        self.do("import", archive, "box:1")
         command: list[str | Path] = [self.program, "system", "service", "--time=0", f"unix://{self.socket}"]
         self.daemons.append(Daemon(command, self.folder / "service.log", self.environment))
         until(self.socket.is_socket, "podman to listen")
@@ -175,6 +185,7 @@ class Podman:
     def do(self, *argv: str | Path) -> str:
         done = subprocess.run(
             [self.program, *argv],
+            cwd=self.folder,
             env=self.environment,
             capture_output=True,
             text=True,
@@ -198,6 +209,8 @@ class Podman:
         self.remove_all()
         for daemon in self.daemons:
             daemon.stop()
+        if self.user:
+            self.do("system", "migrate")  # ends what keeps the user namespace
 
 
 @dataclass

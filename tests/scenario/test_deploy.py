@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
+import pytest
+
+from . import boxes
+from .attached import end
+from .boxes import Box
 from .conftest import Spawn
 from .driver import MAIN, PYTHON, ROOT, Rubicon, Started, until
 
@@ -17,19 +23,24 @@ def given() -> list[str]:
     return [each.removeprefix("CAP_").lower() for each in found[1].split()]
 
 
-def test_attach_with_the_rights_of_the_unit(spawn: Spawn, rubicon: Rubicon) -> None:
-    target = spawn("sh", stdin=subprocess.PIPE, cwd=rubicon.work)
+def attach(rubicon: Rubicon, word: str, environment: Mapping[str, str] | None = None) -> Started:
     bounds = ",".join(["-all", *(f"+{each}" for each in given())])
-    command = [*MAIN, "attach", "--no-tui", f"pid:{target.pid}", "--trace", rubicon.trace]
+    command = [*MAIN, "attach", "--no-tui", word, "--trace", rubicon.trace]
     started = Started(
         ["setpriv", "--no-new-privs", f"--bounding-set={bounds}", "--inh-caps=-all", *command],
         rubicon.folder,
         "attach",
         cwd=rubicon.work,
-        env=rubicon.environment,
+        env={**(environment or {}), **rubicon.environment},
     )
     rubicon.started.append(started)
-    started.says("watching pid:")
+    started.says(f"watching {word}")
+    return started
+
+
+def test_with_the_rights_of_the_unit(spawn: Spawn, rubicon: Rubicon) -> None:
+    target = spawn("sh", stdin=subprocess.PIPE, cwd=rubicon.work)
+    started = attach(rubicon, f"pid:{target.pid}")
     assert target.stdin
     target.stdin.write(f"{PYTHON} -I -c 'import os; os.kill({started.pid}, 10)'\n".encode())
     target.stdin.close()
@@ -37,3 +48,21 @@ def test_attach_with_the_rights_of_the_unit(spawn: Spawn, rubicon: Rubicon) -> N
     assert "Attack on Rubicon: its process" in started.err
     assert " 0 lost; trace" in started.err
     until(Path(rubicon.trace).exists, "the trace")
+
+
+@pytest.fixture(params=["docker", "podman", "containerd", "pod"])
+def box(request: pytest.FixtureRequest) -> Box:
+    made = boxes.make(request.param, request)
+    made.start()
+    return made
+
+
+def test_with_a_container_of_each_runtime(rubicon: Rubicon, box: Box) -> None:
+    """Its names, its users and what is started in it."""
+    watching = attach(rubicon, box.word, box.environment)
+    box.do("/bin/touch /tmp/x")
+    (written,) = (
+        each for each in end(rubicon, watching).of("file_write") if each["file"]["path"] == "/tmp/x"
+    )
+    assert {name: written["container"][name] for name in box.container} == box.container
+    assert written["user"]["name"] == "root"

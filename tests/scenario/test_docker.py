@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
 
 import pytest
 
 from tracer.targets.cgroups import mount_point
 
 from .attached import attach, end, is_own_program, programs
-from .driver import Rubicon, until
+from .driver import Events, Rubicon, until
 from .runtimes import Docker
 
 
@@ -137,6 +138,24 @@ def test_nobody_leaves_a_container(rubicon: Rubicon, docker: Docker) -> None:
     assert {each["container"]["id"] for each in own} == {container}
     actions = {each["event"]["action"] for each in own}
     assert {"cgroup_move", "setns", "unshare"} <= actions
+
+
+def test_who_enters_a_container_from_outside(rubicon: Rubicon, docker: Docker) -> None:
+    """By nsenter, into its processes or only its files; who looks at its network stays a stranger."""
+    container = docker.run("web", "sleep", "1000")
+    pid = docker.do("inspect", "--format", "{{.State.Pid}}", "web")
+    watching = attach(rubicon, docker.environment, "docker:web")
+    for kinds in (("--mount", "--pid"), ("--mount",), ("--net",)):
+        command = ["nsenter", "--target", pid, *kinds, "/bin/sh", "-c", f"echo >/tmp/{len(kinds)}{kinds[0]}"]
+        subprocess.run(command, check=True)
+    os.unlink("/tmp/1--net")
+    events = end(rubicon, watching)
+    assert "0 violations" in watching.err
+    own = Events(each for each in events if is_own_program(each) and each["event"]["kind"] == "event")
+    assert own.of("file_write").paths == ["/tmp/2--mount", "/tmp/1--mount"]
+    assert [args[:2] for args in programs(events)] == [("/bin/sh", "-c")] * 2
+    assert {each["container"]["id"] for each in events} == {container}
+    assert {each["process"]["name"] for each in own} == {"sh"}
 
 
 # ---- stopped

@@ -99,25 +99,35 @@ def test_a_unit(rubicon: Rubicon, spawn: Spawn) -> None:
 
 
 def test_processes_by_name(rubicon: Rubicon, spawn: Spawn, tmp_path: Path) -> None:
-    """Each that runs now, with what it starts."""
+    """Each that runs now and each that starts later, with what it starts; and no others."""
     program = tmp_path / f"ag-{os.getpid()}"
-    shutil.copy("/bin/busybox", program)
-    started = [spawn(*agent(program)) for _ in range(3)]
-    until(lambda: {named(each.pid) for each in started} == {program.name}, "them to have their name")
-    watching = attach(rubicon, {}, f"comm:ag-{os.getpid()}*")
-    for each in started:
+    other = tmp_path / f"og-{os.getpid()}"
+    for each in (program, other):
+        shutil.copy("/bin/busybox", each)
+    before = [spawn(*agent(program)) for _ in range(3)]
+    until(lambda: {named(each.pid) for each in before} == {program.name}, "them to have their name")
+    watching = attach(rubicon, {}, f"comm:[a-f]g-{os.getpid()}*")
+    assert ": 3 processes" in watching.err
+    later = [spawn(*agent(program), "later"), spawn(*agent(other), "other")]
+    for each in (*before, *later):
         assert each.stdin is not None
         each.stdin.write(b"\n")
         each.stdin.close()
-    assert watching.end() == 0, watching.err
-    assert programs(rubicon.events()) == [("/bin/true",)] * 3
+        each.wait()
+    events = end(rubicon, watching)
+    assert programs(events).count(("/bin/true",)) == 4
+    assert [args for args in programs(events) if args[0] == "sh"] == [(*SHELL, "later")]
+    assert {each["rubicon"]["target"] for each in events} == {f"comm:[a-f]g-{os.getpid()}*"}
     wrong = rubicon.do("attach", "comm:no-such-process-at-all")
     assert (wrong.returncode, "no process is called" in wrong.stderr) == (2, True)
 
 
+SHELL = ("sh", "-c", "read -r line; /bin/true; exit")
+
+
 def agent(program: Path) -> list[str]:
     """busybox takes what it is from its first argument, and the name of the file stays the process's."""
-    code = "import os, sys; os.execv(sys.argv[1], ['sh', '-c', 'read -r line; /bin/true; exit'])"
+    code = f"import os, sys; os.execv(sys.argv[1], [*{SHELL!r}, *sys.argv[2:]])"
     return ["/usr/bin/python3", "-I", "-c", code, str(program)]
 
 

@@ -71,6 +71,9 @@ class FakeSource:
     def add_cgroup(self, *_: object) -> int:
         return self.joins
 
+    def hold_namespaces(self, *_: object) -> None:
+        pass
+
     def wait(self, timeout_seconds: float) -> bool:
         self._act("wait")
         woken = self._fed.wait(timeout_seconds)

@@ -12,16 +12,18 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
+from tracer.capture import called
 from tracer.capture.guard import Guard
 from tracer.capture.ring import Ring
 from tracer.capture.source import Drained, ScopeCgroup, Wanted
-from tracer.errors import CaptureError, RubiconError
+from tracer.errors import CaptureError, RubiconError, TargetError
 from tracer.records import Kind
 
 _BULK_KINDS = frozenset({*range(Kind.OPEN, Kind.CHOWN + 1), Kind.FLOW})
 _BULK_LOSSES = frozenset({"RB_LOST_FILE"})
 _V1_CGROUP = 1 << 63  # V1_CGROUP in scope.h
 _MEMBER = struct.Struct("=QI4xQ8x")  # struct member in scope.h: start, scope, look
+_ENTERED = ("mnt", "pid")  # namespaces by which who enters a container is known
 _CONTAINER_NAME_BYTES = 64  # CONTAINER_NAME_LEN in container.bpf.c
 _PASSES_MAX = 64  # over all processes until nobody joins; each pass reaches at least a generation further
 
@@ -105,6 +107,7 @@ class ProbeSource:
         self._rings: tuple[Ring, ...] = ()
         self._losses_map: mmap.mmap | None = None
         self._look = 0  # counts the attaches
+        self._globs = 0
         self._look_lock = threading.Lock()
         self._variables_lock = threading.Lock()
         self._poll = select.epoll()
@@ -158,6 +161,24 @@ class ProbeSource:
             joined = self._snapshot()
             self._look_at_files()
         return joined
+
+    def add_name(self, pattern: str, scope: int) -> int:
+        with self._look_round():
+            if self._globs == called.GLOBS_MAX:
+                raise TargetError(f"more than {called.GLOBS_MAX} names cannot be watched at once")
+            self.probes.map("globs").update(struct.pack("<I", self._globs), called.tables(pattern, scope))
+            self._globs += 1
+            self._write_variable("glob_count", struct.pack("<I", self._globs))
+            joined = self._snapshot()
+            self._look_at_files()
+        return joined
+
+    def hold_namespaces(self, pid: int, scope: int) -> None:
+        shared = {0, *(_namespace(each, kind) for each in ("self", "1") for kind in _ENTERED)}
+        for inode in {_namespace(str(pid), kind) for kind in _ENTERED} - shared:
+            holder = struct.pack("<II", pid, scope)
+            self.probes.map("scope_namespaces").update(struct.pack("<I", inode), holder)
+            self._write_variable("has_namespaces", b"\1")
 
     @contextmanager
     def _look_round(self) -> Iterator[None]:
@@ -267,6 +288,14 @@ class ProbeSource:
 def _scope_cgroup(key: bytes) -> ScopeCgroup:
     number = int.from_bytes(key, "little")
     return ScopeCgroup(number & ~_V1_CGROUP, 1 if number & _V1_CGROUP else 2)
+
+
+def _namespace(pid: str, kind: str) -> int:
+    """Its inode number, 0 when the process is gone."""
+    try:
+        return os.stat(f"/proc/{pid}/ns/{kind}").st_ino
+    except OSError:
+        return 0
 
 
 def _container_name(name: str) -> bytes:

@@ -79,6 +79,18 @@ class Source(Protocol):
         """Who comes into this scope from outside is a runtime that builds a container, or enters one."""
         ...
 
+    def add_name(self, pattern: str, scope: int) -> int:
+        """Watch the processes whose name matches a glob, now and when they become a program of that name; how
+        many joined. Raises TargetError when there are too many globs.
+        """
+        ...
+
+    def hold_namespaces(self, pid: int, scope: int) -> None:
+        """Watch who enters the mount or pid namespace of a container from outside, as long as `pid`, its
+        first process (of the initial pid namespace), is watched. Namespaces of the machine are none of it.
+        """
+        ...
+
     def await_container(self, name: str, scope: int) -> None:
         """Watch a container whenever it starts. `name` is its id, or whatever its cgroup will be called."""
         ...

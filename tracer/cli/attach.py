@@ -86,7 +86,7 @@ def _watch(
         told_by = f", as told by {', '.join(runtimes) or 'no runtime'}" if selection.wanted else ""
         live.voice.notice(f"watching {names}{told_by}: {joined} processes (interrupt to stop)")
     try:
-        lasting = selection.wanted or any(target.cgroup_id for target in targets)
+        lasting = selection.wanted or any(target.cgroup_id or target.called for target in targets)
         _await_end(live, screen, ended, lasting=lasting)
     finally:
         if screen:

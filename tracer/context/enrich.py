@@ -62,7 +62,7 @@ _USER_EVIDENCE, _UNREADABLE, _DELETED, _LATE = (
     int(flag) for flag in (Flag.USER_EVIDENCE, Flag.UNREADABLE, Flag.DELETED, Flag.LATE)
 )
 _FOUND, _OPEN_BEFORE = int(Flag.FOUND), int(Flag.FOUND | Flag.INHERITED)
-_KILLED = int(Flag.KILLED)
+_KILLED, _JOINED = int(Flag.KILLED), int(Flag.JOINED)
 _ANSWERED = int(Flag.REFUSED) | _KILLED
 _CONNECT, _PROCESS, _BOUNDARY = int(Kind.CONNECT), int(Kind.PROCESS), int(Kind.BOUNDARY)
 
@@ -215,7 +215,7 @@ class Context:
         return {int(kind): way for kind, way in ways.items()}
 
     def _executed(self, record: ExecRecord) -> Exec:
-        if self._is_command_next:
+        if self._is_command_next or record.flags & _JOINED:
             self._is_command_next = False
             self._started_with(record)
         return _exec(record)
@@ -223,8 +223,8 @@ class Context:
     def _started_with(self, record: ExecRecord) -> None:
         """Where whoever started the sandbox sent its output, as in `rubicon run -- agent >log`.
 
-        Only of the command itself, and of who was there at the attach: later the sandbox itself can choose
-        what is behind the descriptors 0 to 2.
+        Only of the command itself, of who was there at the attach, and of who comes in: later the
+        sandbox itself can choose what is behind the descriptors 0 to 2.
         """
         for file in (record.stdin_file, record.stdout_file, record.stderr_file):
             if file.inode:

@@ -12,12 +12,13 @@ from tracer.context.fields import number, text, texts
 from tracer.context.recent import Recent
 from tracer.context.scopes import Scopes
 from tracer.events import EARLIER_KEPT, NO_ID, Process
-from tracer.records import BoundaryRecord, ExecRecord, Flag, ForkRecord, Record
+from tracer.records import BoundaryRecord, ExecRecord, Flag, ForkRecord, Kind, Record
 
 TICK_NS = 10_000_000  # /proc/PID/stat gives start times in hundredths of a second (proc_pid_stat(5))
 USERS_KEPT = 65_536
 BUILDERS_KEPT = 4_096
 _DELETED, _JOINED = int(Flag.DELETED), int(Flag.JOINED)
+_EXEC = int(Kind.EXEC)  # who joins by it has become a program of the sandbox
 
 
 def entity_id(pid: int, start_ns: int) -> str:
@@ -100,7 +101,7 @@ class Images:
         return self._users.get((container.id if container else "", number)) or ""
 
     def _sets_up(self, record: Record) -> bool:
-        if not record.flags & _JOINED or self._scopes.container(record.scope) is None:
+        if not record.flags & _JOINED or self._scopes.container(record.scope) is None or record.kind == _EXEC:
             return False
         if isinstance(record, ExecRecord):
             self._builders.put((record.pid, record.start_ns), record.ns_mnt)

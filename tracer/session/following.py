@@ -11,7 +11,7 @@ from tracer.errors import TargetError
 from tracer.session.record import scope_record
 from tracer.session.scopes import Scopes
 from tracer.targets import Target, cgroups, of_container
-from tracer.targets.container import place_of, uid_map, user_records
+from tracer.targets.container import Container, place_of, uid_map, user_records
 from tracer.targets.follow import REMOVED, STARTED, Change, Follower, tellers
 from tracer.targets.selection import Selection
 from tracer.text import printable
@@ -69,22 +69,27 @@ class Following:
                 self._take(change)
 
     def _catch_up(self, change: Change) -> None:
-        """If its cgroup was made before it was awaited, it is taken in now, and that is said."""
+        """If its cgroup was made before it was awaited, or it has none: it is taken in now; that is said."""
         try:
             container = change.now()
         except OSError:
             return
-        place = place_of(container.pid, container.id) if container and container.pid else None
-        if container is None or place is None:
+        if container is None or not container.pid:
             return
         try:
-            found = ScopeCgroup(cgroups.id_of(place.path, place.version), place.version)
-            if found not in self._source.scope_cgroups():
+            if not self._is_held(container):
                 name = f"{container.runtime}:{container.name or container.id}"
                 self._watch(of_container(name, container, change.passwd()))
                 self._notice("late", f"{printable(name)} was told of late: what it did first was not seen")
         except TargetError:  # it has ended since
             return
+
+    def _is_held(self, container: Container) -> bool:
+        place = place_of(container.pid, container.id)
+        if place is None:
+            return container.pid in self._source.members()
+        found = ScopeCgroup(cgroups.id_of(place.path, place.version), place.version)
+        return found in self._source.scope_cgroups()
 
     def _take(self, change: Change) -> None:
         """Awaited first: it may start any moment. What it is called follows."""

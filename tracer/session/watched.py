@@ -41,6 +41,8 @@ class Watched:
             for record in target.records:
                 self._add(record)
             joined = self._join(target, scope, silent=silent)
+            if target.container and processes.sees_all_pids():
+                self._source.hold_namespaces(target.container.pid, scope)
             if not joined and not self._is_held(target):
                 raise TargetError(f"{printable(target.name)} ended while attaching")
             self._describe(target)
@@ -59,6 +61,8 @@ class Watched:
             self._source.await_container(starts_as, scope)
         if target.cgroup_id:
             return self._source.add_cgroup(target.cgroup_id, scope, target.cgroup_version)
+        if target.called:
+            return self._source.add_name(target.called, scope)
         return self._source.add_process(Wanted(target.pid, silent), scope)
 
     def watches(self, pid: int) -> bool:

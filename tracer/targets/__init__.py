@@ -6,7 +6,7 @@
     unit:agent          all that is in the cgroup of a unit of systemd
     cgroup:/box         all that is in the cgroup or below it, now and later
     pid:42              the process, and all it started and will start
-    comm:agent*         so, each process of that name that runs now
+    comm:agent*         so, each process of that name, also those that start later
 
 One file a kind of target: `docker`, `podman`, `containerd`, `pods`, `units`, `cgroups` and `processes`
 (psutil is used there alone); `container` has what containers of all runtimes have in common, `unixhttp` how
@@ -35,6 +35,7 @@ class Target:
     records     context records that go into the trace with it
     pod         name and namespace, where a pod is watched as a whole
     starts_as   what its cgroup is called, when that may be made anew
+    called      a glob of the names of processes
     """
 
     name: str
@@ -45,6 +46,7 @@ class Target:
     records: tuple[Mapping[str, Any], ...] = ()
     pod: Mapping[str, str] = field(default_factory=dict)
     starts_as: str = ""
+    called: str = ""
 
 
 def _pid(word: str, rest: str) -> list[Target]:
@@ -131,7 +133,8 @@ def _unit(word: str, rest: str) -> list[Target]:
 
 
 def _comm(word: str, rest: str) -> list[Target]:
-    return [Target(word, pid=pid) for pid in processes.named(rest)]
+    processes.find_named(rest)
+    return [Target(word, called=rest)]
 
 
 _KINDS: Mapping[str, tuple[str, Callable[[str, str], list[Target]]]] = {

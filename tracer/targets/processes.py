@@ -67,14 +67,13 @@ def _is_near(text: str, pid: int, name: str) -> bool:
     return bool(text) and text.lower() in name.lower()
 
 
-def named(pattern: str) -> list[int]:
-    """Pids of the processes whose name (proc_pid_comm(5)) matches a glob; kernel threads are none.
-
-    Raises TargetError when there is none; names near matches.
+def find_named(pattern: str) -> None:
+    """Raises TargetError when no process has a name (proc_pid_comm(5)) that matches a glob; names near
+    matches. Kernel threads are no processes.
     """
     import psutil
 
-    found, others = [], set()
+    names = set()
     for process in psutil.process_iter(["pid", "name"]):
         pid = int(process.info["pid"])
         try:
@@ -82,13 +81,11 @@ def named(pattern: str) -> list[int]:
         except OSError:
             continue
         if pattern and fnmatchcase(name, pattern) and _is_running(str(pid)) and _read(pid, "cmdline"):
-            found.append(pid)
-        others.add(name)
-    if not found:
-        close = get_close_matches(pattern.strip("*"), others, n=3, cutoff=0.5)
-        near = f"; near matches: {', '.join(map(printable, close))}" if close else ""
-        raise TargetError(f"no process is called {printable(pattern)}{near}")
-    return found
+            return
+        names.add(name)
+    close = get_close_matches(pattern.strip("*"), names, n=3, cutoff=0.5)
+    near = f"; near matches: {', '.join(map(printable, close))}" if close else ""
+    raise TargetError(f"no process is called {printable(pattern)}{near}")
 
 
 def namespaced() -> Iterator[tuple[int, str, float, int]]:

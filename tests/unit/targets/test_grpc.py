@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tracer.targets.grpc import below, encoded, fields, mapping, text
@@ -32,12 +32,14 @@ def test_fields_of_a_fixed_size_are_passed_over() -> None:
     assert fields(bytes.fromhex("09 0102030405060708 0d 01020304 1005"))[2] == [5]
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.integers(1, 100), st.lists(st.text(max_size=300), min_size=1)))
 def test_text_comes_back(message: dict[int, list[str]]) -> None:
     found = fields(encoded(message))
     assert {number: [each.decode() for each in values] for number, values in found.items()} == message
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=64))
 def test_no_bytes_break_it(data: bytes) -> None:
     with suppress(OSError):
