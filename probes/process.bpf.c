@@ -42,8 +42,6 @@ static __always_inline u64 cgroup_id(struct task_struct *task)
 	return BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
 }
 
-__noinline int look_at_newcomer(u64 task_at);	/* found.bpf.c */
-
 /* What a process brings along that comes from outside; the runtime of a container, which builds it, nothing. */
 static __always_inline void joined_from_outside(struct task_struct *task, struct member *member)
 {

@@ -7,9 +7,9 @@
 #include "uring.bpf.c"
 #include "guard.bpf.c"
 #include "resolved.bpf.c"
+#include "found.bpf.c"
 #include "process.bpf.c"
 #include "container.bpf.c"
-#include "found.bpf.c"
 #include "syscalls.bpf.c"
 #ifndef RUBICON_BCC
 #include "names.bpf.c"	/* hooks inside the calls want types */
