@@ -1,110 +1,235 @@
-"""The application: one model, one feed, one screen."""
+"""The application: one session at a time, and a screen for each way to look at it."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
+from textual import work
 from textual.app import App
 from textual.message import Message
-from textual.theme import Theme
 
-from tui.feed import Feed, Source, TraceSource
+from tracer.config import Config, read_config
+from tracer.control import control_path
+from tracer.errors import RubiconError
+from tracer.events import Violation
+from tracer.trace import default_folder
+from tui.acting import Acting
+from tui.commands import RubiconCommands
+from tui.desk import Desk
+from tui.feed import Source, TraceSource
+from tui.known import KnownPeers
 from tui.model import Model
+from tui.notify import Notifier
+from tui.screens.base import SessionScreen
+from tui.screens.command import CommandScreen
+from tui.screens.files import FilesScreen
 from tui.screens.live import LiveScreen
+from tui.screens.network import NetworkScreen
+from tui.screens.rules import RulesScreen
+from tui.screens.sessions import SessionsScreen
+from tui.screens.timeline import TimelineScreen
+from tui.snapshot import State
+from tui.terminal import CommandTerminal
+from tui.themes import DARK, LIGHT, THEMES
+from tui.vitals import Sampler
+from tui.widgets.terminal import TerminalPane
 
-# Levels are told apart by shape and word first; the colours are from Okabe and Ito's set, made lighter, which
-# people with the usual kinds of colour blindness can tell apart. On a light background they are darker.
-DARK = Theme(
-    name="rubicon",
-    primary="#7aa2d6",
-    secondary="#56b4e9",
-    accent="#e5c07b",
-    foreground="#d5d9e0",
-    background="#101318",
-    surface="#101318",
-    panel="#1a1f27",
-    success="#4cc9a0",
-    warning="#e8b04a",
-    error="#ff6b5e",
-    variables={
-        "level-critical": "#ff5f87", "level-high": "#ff8c42", "level-medium": "#f0d95c",
-        "level-low": "#6cb8f0", "level-informational": "#9aa4b2",
-        "family-process": "#7fc8a9", "family-network": "#d7a3e0", "family-file": "#8fb4e0",
-        "quiet": "#7f8a99", "line": "#39424f", "marked": "#22344d",
-    },
-)  # fmt: skip
-LIGHT = Theme(
-    name="rubicon-light",
-    primary="#2f5f9e",
-    secondary="#0072b2",
-    accent="#8a5a00",
-    foreground="#1d232b",
-    background="#fbfbf9",
-    surface="#fbfbf9",
-    panel="#eceef0",
-    success="#00734d",
-    warning="#8a5a00",
-    error="#b3261e",
-    dark=False,
-    variables={
-        "level-critical": "#b0003a", "level-high": "#b34700", "level-medium": "#7a6200",
-        "level-low": "#00619e", "level-informational": "#5b6570",
-        "family-process": "#00694b", "family-network": "#7d3c8c", "family-file": "#2f5f9e",
-        "quiet": "#626c78", "line": "#c3c9d0", "marked": "#d3e2f5",
-    },
-)  # fmt: skip
+VITALS_SECONDS = 1.0
 
 
 class RubiconApp(App[None]):
-    """Shows `model`; with a `source`, feeds it from there as long as the screen is open."""
+    """Shows `model`; with a `source`, feeds it from there as long as the screen is open.
+
+    `starts_empty`: it begins with the sessions there are. `terminal` is the command's own, when the screen
+    has it in a pane.
+    """
 
     TITLE = "rubicon"
     CSS_PATH = ["styles/live.tcss", "styles/overlay.tcss"]  # noqa: RUF012  Textual declares it so
+    COMMANDS = {RubiconCommands}  # noqa: RUF012  likewise
 
     class Violated(Message):
         """Posted by the feed's thread; there is one in the queue at most."""
 
-    def __init__(self, model: Model, source: Source | None = None) -> None:
-        super().__init__()
-        self._model = model
-        self._feed = Feed(source, model.add, self._say_violated) if source else None
+    def __init__(
+        self,
+        model: Model,
+        source: Source | None = None,
+        trace: Path | None = None,
+        *,
+        light: bool = False,
+        terminal: CommandTerminal | None = None,
+        config: Config | None = None,
+        starts_empty: bool = False,
+    ) -> None:
+        # Without colours what the terminal has for text and background is left as it is.
+        super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
+        self.filters: list[str] = []
+        self._config = config or Config()
+        self._notifier = Notifier(self._config.notify, self._write_to_terminal)
+        self.desk = Desk(model, open_source=TraceSource, on_violations=self._violated)
+        self.acting = Acting(self)
+        self._source, self._trace = source, trace
+        self._starts_empty = starts_empty
+        self._sampler = Sampler()
         self._said = False
-        for theme in (DARK, LIGHT):
+        for theme in THEMES:
             self.register_theme(theme)
-        self.theme = DARK.name
-        self.live = LiveScreen(model)
+        self.theme = LIGHT.name if light else DARK.name
+        self.live = LiveScreen(self.desk)
+        others = (NetworkScreen, FilesScreen, RulesScreen, TimelineScreen, SessionsScreen)
+        self._screens: dict[str, SessionScreen] = {
+            "live": self.live,
+            **{screen.mode: screen(self.desk) for screen in others},
+        }
+        self._terminal = terminal
+        if terminal is not None:
+            self._screens["command"] = CommandScreen(self.desk, terminal)
 
     async def on_mount(self) -> None:
-        await self.push_screen(self.live)
+        for mode, screen in self._screens.items():
+            self.add_mode(mode, partial(_same, screen))
+        await self.switch_mode("live")  # always there: the others lead to it
+        if (first := self._first_mode()) != "live":
+            await self.switch_mode(first)
         if not self.is_headless:
             for number in (signal.SIGTERM, signal.SIGHUP):  # a closed window, too, gets its terminal back
                 asyncio.get_running_loop().add_signal_handler(number, self.exit)
-        if self._feed:
-            self._feed.start()
+            self.set_interval(VITALS_SECONDS, self._sample)
+        if self._source:
+            self.desk.feed(self._source, self._trace)
+
+    def _first_mode(self) -> str:
+        if self._terminal is not None:
+            return "command"
+        return "sessions" if self._starts_empty else "live"
+
+    @property
+    def has_command(self) -> bool:
+        return self._terminal is not None
 
     def on_unmount(self) -> None:
-        if self._feed:
-            self._feed.stop()
+        self.desk.close()
+        if self._terminal is not None:
+            self._terminal.close()
 
-    def _say_violated(self) -> None:
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """While somebody types into the command's terminal, every key is the command's."""
+        if isinstance(self.focused, TerminalPane) and self.focused.typing:
+            return False
+        return super().check_action(action, parameters)
+
+    # Screens and sessions
+
+    def show_screen(self, mode: str) -> None:
+        if mode in self._screens and mode != self.current_mode:
+            self.switch_mode(mode)
+
+    @property
+    def in_front(self) -> SessionScreen:
+        return self._screens[self.current_mode]
+
+    def open_session(self, trace: Path) -> None:
+        """Another session, live or finished, in place of this one."""
+        try:
+            self.desk.open(trace)
+        except (RubiconError, OSError) as error:
+            self.notify(str(error), severity="error", markup=False)
+            return
+        self._begin_anew()
+
+    def start_replay(self, start_ns: int = 0) -> None:
+        """Play a finished trace from its beginning; from a replay, back to the whole."""
+        summary = self.in_front.snapshot.summary
+        if self.desk.player is not None and not start_ns:
+            if self.desk.trace:
+                self.open_session(self.desk.trace)
+        elif summary.state is State.LIVE and self.desk.player is None:
+            self.notify("the session still runs: there is no replay of it yet", timeout=3)
+        elif self.desk.replay(start_ns):
+            self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        for screen in self._screens.values():
+            if screen.is_mounted:
+                screen.forget()
+        self.show_screen("live")
+        self.in_front.tick()
+
+    def show_filtered(self, text: str) -> None:
+        """The events that pass, on the live screen."""
+        self.in_front.set_filter(text)
+        self.show_screen("live")
+        self.live.action_focus_pane("events")
+
+    def go_to(self, time_ns: int) -> None:
+        """What happened at a moment, on the live screen."""
+        self.desk.leave(self.current_mode, self.desk.filter_text)
+        self.show_screen("live")
+        self.live.show_time(time_ns)
+
+    def action_theme(self, name: str) -> None:
+        self.theme = name
+
+    def act(self, name: str, screen: SessionScreen) -> None:
+        self.acting.start(name, screen)
+
+    # What threads bring
+
+    def _violated(self, violations: Sequence[Violation]) -> None:
+        """Called by the feed's thread."""
+        if self.desk.player is None:
+            self._notifier.heed(violations, self.desk.model.session)
         if not self._said:
             self._said = True
             self.post_message(self.Violated())
 
+    def _write_to_terminal(self, text: str) -> None:
+        """A sequence that draws nothing."""
+        if self._driver is not None:
+            self._driver.write(text)
+
     def on_rubicon_app_violated(self) -> None:
         self._said = False
-        self.live.tick_soon()
+        self.in_front.tick_soon()
+
+    @work(thread=True, exclusive=True, group="vitals")
+    def _sample(self) -> None:
+        """What the processes take that run, and the engine; of a trace that nobody writes there are none."""
+        snapshot = self.live.snapshot
+        session, running = snapshot.summary.session, []
+        if snapshot.summary.state is State.LIVE and self.desk.player is None:
+            running = [(row.process.pid, row.process.start_ns) for row in snapshot.processes if not row.exit]
+            if session.engine:
+                running.insert(0, (session.engine.pid, session.engine.start_ns))
+        self.desk.model.set_vitals(self._sampler.sample(running))
+        if self.desk.trace is not None:
+            asked = os.access(control_path(self.desk.trace), os.W_OK)
+            self.desk.model.set_read_only("" if asked else "its control socket is not for you")
 
 
-def watch(trace: Path) -> int:
+def _same(screen: SessionScreen) -> SessionScreen:
+    return screen
+
+
+def watch(trace: Path | None, terminal_descriptor: int | None = None) -> int:
     """The screen on a trace that grows or is finished, until the user quits. Returns an exit status.
 
-    Raises TraceError when the file is not a trace.
+    Without a trace it shows which sessions there are. `terminal_descriptor` is the other end of the command's
+    terminal, for `rubicon run --tui`. Raises TraceError when the file is not a trace, UsageError for mistakes
+    in the user's settings.
     """
-    app = RubiconApp(Model(), TraceSource(trace))
+    config = read_config()
+    terminal = None if terminal_descriptor is None else CommandTerminal(terminal_descriptor)
+    source = TraceSource(trace) if trace else None
+    model = Model(known=KnownPeers(default_folder()).read())
+    app = RubiconApp(model, source, trace, terminal=terminal, config=config, starts_empty=trace is None)
     # While the feed catches up it never sleeps; with Python's 5 ms a key took more than 0.3 s.
     sys.setswitchinterval(0.001)
     app.run()

@@ -234,6 +234,16 @@ def byte_size(count: int) -> str:
     return f"{size:.1f} {_UNITS[-1]}"
 
 
+def short_size(count: int) -> str:
+    """As 12K, 340M, 1.2G."""
+    size = float(count)
+    for unit in ("", "K", "M", "G"):
+        if size < 1000:
+            return f"{size:.0f}{unit}" if size >= 10 or not unit else f"{size:.1f}{unit}"
+        size /= 1024
+    return f"{size:.1f}T"
+
+
 def number(count: int) -> str:
     return f"{count:,}"
 
@@ -252,6 +262,18 @@ def duration(duration_ns: int) -> str:
     days, hours = divmod(hours, 24)
     clock = f"{hours:02}:{minutes:02}:{seconds:02}"
     return f"{days}d {clock}" if days else clock
+
+
+def age(duration_ns: int) -> str:
+    """In the two largest units that fit four cells or so: 7s, 3m20, 5h02, 12d."""
+    seconds = max(0, duration_ns) // 1_000_000_000
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours >= 48:
+        return f"{hours // 24}d"
+    if hours:
+        return f"{hours}h{minutes:02}"
+    return f"{minutes}m{seconds:02}" if minutes else f"{seconds}s"
 
 
 def clock_time(time_ns: int) -> str:

@@ -5,39 +5,15 @@ The values are raw: whoever draws them escapes them.
 
 from __future__ import annotations
 
-import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from tracer.events import (
-    Boundary,
-    Credentials,
-    Dns,
-    Event,
-    Exec,
-    Exit,
-    File,
-    Flow,
-    Level,
-    Network,
-    Process,
-    Result,
-    Spoken,
-    capability_names,
-)
+from tracer.events import Event, Level, Process, Result, Taken
 from tui import describe
-from tui.snapshot import ProcessRow, Snapshot, Summary, ViolationGroup
+from tui.fields import Field, detail_fields
+from tui.snapshot import FileRow, Peer, ProcessRow, Snapshot, Summary, ViolationGroup
 
 MAX_LISTED = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """`style` is one of the component classes of the pane, "" for plain."""
-
-    label: str
-    value: str
-    style: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +39,7 @@ def of_violation(group: ViolationGroup) -> Document:
     about = [
         Field("level", f"{describe.LEVEL_MARKS[rule.level]} {rule.level.value}", rule.level.value),
         Field("rule", f"{rule.id} ({rule.kind.value})"),
-        Field("says", rule.description),
+        Field("why", rule.description),
         Field("attack", " ".join(rule.techniques)),
         Field("times", _times(group)),
     ]
@@ -76,10 +52,41 @@ def of_violation(group: ViolationGroup) -> Document:
             _section("Rule", *about),
             *_actions(group),
             _section("Matched", *(Field(match.field, match.value, "strong") for match in violation.matched)),
+            *_step(violation.event),
             _lineage(violation.event.process),
+            _section("Around it", *_around(group)),
             _event_section(violation.event),
         ),
     )
+
+
+def _step(event: Event) -> Iterator[Section]:
+    """What the agent was at, when it told."""
+    step = event.step
+    if step is not None:
+        yield _section(
+            "Step",
+            Field("step", step.id, "strong"),
+            Field("tool", step.tool),
+            Field("call", step.call_id),
+            Field("episode", step.episode),
+        )
+
+
+def _around(group: ViolationGroup) -> Iterator[Field]:
+    """What the same process did just before and just after, and the act itself between."""
+    if not (group.before or group.after):
+        return
+    for event in group.before:
+        yield _moment(event, "dim")
+    yield _moment(group.violation.event, group.violation.rule.level.value)
+    for event in group.after:
+        yield _moment(event, "dim")
+
+
+def _moment(event: Event, style: str) -> Field:
+    words = f"{describe.action_word(event.action)} {describe.subject(event)}"
+    return Field(describe.clock_time(event.time_ns), words, style)
 
 
 def _actions(group: ViolationGroup) -> Iterator[Section]:
@@ -113,7 +120,12 @@ def of_event(event: Event, level: Level | None) -> Document:
         f"{event.action.value}",
         lead,
         level,
-        (_event_section(event), _section("Detail", *_detail_fields(event)), *_process_sections(process)),
+        (
+            _event_section(event),
+            _section("Detail", *detail_fields(event)),
+            *_step(event),
+            *_process_sections(process),
+        ),
     )
 
 
@@ -127,9 +139,73 @@ def of_process(row: ProcessRow, snapshot: Snapshot) -> Document:
         (
             _section("State", *_state_fields(row)),
             _broken(process.entity_id, snapshot),
-            *_process_sections(process),
+            _section("Files written", *_listed(row.written, describe.byte_size)),
+            _section("Connections", *_listed(row.peers, lambda times: f"{times:,}×")),  # noqa: RUF001
             _children(process.entity_id, snapshot),
+            *_process_sections(process),
         ),
+    )
+
+
+def _listed(values: Mapping[str, int], worded: Callable[[int], str]) -> Iterator[Field]:
+    """The newest first."""
+    newest = list(reversed(list(values.items())))
+    for name, count in newest[:MAX_LISTED]:
+        yield Field(worded(count), name)
+    yield _more(len(newest))
+
+
+def of_taken(taken: Taken) -> Document:
+    """Something that Rubicon did."""
+    subject = taken.subject
+    about = (
+        Field("result", taken.result.value, "strong"),
+        Field("time", describe.full_time(taken.time_ns)),
+        Field("asked by", taken.rule.name if taken.rule else taken.by),
+        Field("process", f"{subject.name}[{subject.pid}]" if subject else ""),
+        Field("for event", str(taken.event) if taken.event else ""),
+        Field("took", f"{taken.latency_ns / 1e6:,.1f} ms" if taken.latency_ns else ""),
+    )
+    return Document("action", taken.response.value, taken.message, None, (_section("Action", *about),))
+
+
+def of_peer(peer: Peer) -> Document:
+    address = describe.address(peer.ip, peer.port)
+    times = describe.several(peer.connects, "connect")
+    failed = f", {describe.number(peer.failed)} failed" if peer.failed else ""
+    about = (
+        Field("address", address if peer.ip else peer.name, "strong"),
+        Field("domain", peer.name if peer.name != peer.ip and peer.transport != "unix" else ""),
+        Field("transport", peer.transport),
+        Field("protocol", peer.protocol),
+        Field("direction", "it was connected to from there" if peer.incoming else ""),
+        Field("times", times + failed),
+        Field("sent", describe.byte_size(peer.bytes_out)),
+        Field("received", describe.byte_size(peer.bytes_in)),
+        Field("first", describe.full_time(peer.first_ns)),
+        Field("last", describe.full_time(peer.last_ns)),
+        Field("processes", " ".join(peer.processes)),
+        Field("known", "an earlier session had it, too" if peer.known else "new: no earlier session had it"),
+    )
+    return Document("peer", peer.name, "", peer.level, (_section("Peer", *about),))
+
+
+def of_file(row: FileRow) -> Document:
+    about = (
+        Field("path", row.path, "strong"),
+        Field("files", describe.number(row.files) if row.is_folder else ""),
+        Field("written", describe.byte_size(row.bytes)),
+        Field("by", " ".join(row.writers)),
+        Field("last", describe.full_time(row.last_ns)),
+        Field("gone", "it was removed or renamed" if row.gone else ""),
+        Field(
+            "place",
+            "outside the workspace" if row.outside else "in the workspace",
+            "note" if row.outside else "",
+        ),
+    )
+    return Document(
+        "folder" if row.is_folder else "file", row.name, "", row.level, (_section("File", *about),)
     )
 
 
@@ -194,116 +270,6 @@ def _container(event: Event) -> str:
 def _evidence(event: Event) -> str:
     where = "was there when the watch began" if event.snapshot else ""
     return ", ".join(filter(None, (event.evidence.value, where)))
-
-
-def _detail_fields(event: Event) -> list[Field]:
-    detail = event.detail
-    if isinstance(detail, File):
-        return _file_fields(detail)
-    if isinstance(detail, Network):
-        return _network_fields(detail)
-    if isinstance(detail, Exec):
-        return _exec_fields(detail)
-    if isinstance(detail, Exit):
-        return [Field("ended", describe.exit_status(detail))]
-    if isinstance(detail, Boundary):
-        return _boundary_fields(detail)
-    return []
-
-
-def _file_fields(file: File) -> list[Field]:
-    written = f"{describe.byte_size(file.bytes_written)} in {describe.several(file.writes, 'write')}"
-    return [
-        Field("path", file.path, "strong"),
-        Field("was", file.original_path),
-        Field("points to", file.target_path),
-        Field("created", "yes" if file.created else ""),
-        Field("flags", describe.open_flags(file.flags) if file.flags else ""),
-        Field("mode", stat.filemode(file.mode) if file.mode else ""),
-        Field("written", written if file.writes else ""),
-        Field("size", describe.byte_size(file.size) if file.size else ""),
-        Field("owner", describe.owner(file)),
-        Field("inode", f"{file.inode} on device {file.device}" if file.inode else ""),
-    ]
-
-
-def _network_fields(network: Network) -> list[Field]:
-    peer = describe.address(network.destination_ip, network.destination_port)
-    return [
-        Field("to", network.path or peer, "strong"),
-        Field("domain", network.destination_domain),
-        Field("from", describe.address(network.source_ip, network.source_port)),
-        Field("transport", f"{network.transport} over {network.family or network.type.value}"),
-        Field("direction", "" if network.direction == "egress" else network.direction),
-        *_said_fields(network),
-    ]
-
-
-def _said_fields(network: Network) -> list[Field]:
-    match network.more:
-        case Spoken() as spoken:
-            return [
-                Field("protocol", spoken.protocol),
-                Field("asks for", spoken.server_name or spoken.domain),
-                Field("banner", spoken.banner),
-                Field("method", spoken.method),
-            ]
-        case Dns() as dns:
-            return [Field("dns", describe.dns_message(dns)), Field("response", dns.response_code)]
-        case Flow() as flow:
-            return [
-                Field("sent", describe.byte_size(flow.bytes_out)),
-                Field("received", describe.byte_size(flow.bytes_in)),
-                Field("lasted", describe.duration(flow.duration_ns)),
-            ]
-        case None:
-            return []
-
-
-def _exec_fields(image: Exec) -> list[Field]:
-    peer = f" to {image.stdin_peer}" if image.stdin_peer else ""
-    return [
-        Field("executable", image.path, "strong"),
-        Field("called as", image.filename if image.filename != image.path else ""),
-        Field("arguments", " ".join(image.args)),
-        Field("deleted", "yes: the file was gone when it ran" if image.deleted else ""),
-        Field("stdin", image.stdin.value + peer),
-        Field("stdout", image.stdout.value),
-        Field("stderr", image.stderr.value),
-    ]
-
-
-def _boundary_fields(act: Boundary) -> list[Field]:
-    changed = act.old != act.new
-    level = act.user_namespace_level
-    return [
-        Field("call", act.call),
-        Field("operation", act.operation, "strong"),
-        Field("to", str(act.target) if act.target else "", "strong"),
-        Field("path", act.path, "strong"),
-        Field("source", act.source),
-        Field("type", act.filesystem),
-        Field("name", act.name),
-        Field("value", act.value),
-        Field("flags", " ".join(act.flags)),
-        Field("asked for", ", ".join("keep" if each == -1 else str(each) for each in act.requested)),
-        Field("before", _ids(act.old) if act.old and changed else ""),
-        Field("after", _ids(act.new) if act.new and changed else ""),
-        Field("gained", _gained(act.old, act.new), "note"),
-        Field("lost", _gained(act.new, act.old)),
-        Field("rights", f"only in a user namespace, {level} below the machine's" if level else ""),
-    ]
-
-
-def _ids(who: Credentials) -> str:
-    """Real, effective and saved, as `user 0/0/0, group 0/0/0`."""
-    return f"user {who.uid}/{who.euid}/{who.suid}, group {who.gid}/{who.egid}/{who.sgid}"
-
-
-def _gained(before: Credentials | None, after: Credentials | None) -> str:
-    if before is None or after is None:
-        return ""
-    return " ".join(capability_names(after.effective & ~before.effective))
 
 
 def _state_fields(row: ProcessRow) -> list[Field]:

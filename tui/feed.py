@@ -13,7 +13,7 @@ from tracer.errors import RubiconError
 from tracer.events import Event, Taken, Violation
 from tracer.rulings import actions_in
 from tracer.trace import Block, Follower
-from tui.snapshot import Losses, Session, State
+from tui.snapshot import Engine, Losses, Replay, Session, State
 
 Judged = tuple[Event, tuple[Violation, ...]]
 
@@ -26,6 +26,7 @@ class Batch:
     """What the source has to say next. None: nothing new about it.
 
     `missing` counts, from the beginning, the events without a verdict and the records that cannot be read.
+    `lag_bytes`, `progress` and `replay` are what they are now, in each batch.
     """
 
     events: Sequence[Event] = ()
@@ -37,6 +38,8 @@ class Batch:
     taken: Sequence[Taken] = ()
     session: Session | None = None
     state: State | None = None
+    progress: float | None = None
+    replay: Replay | None = None
 
 
 class Source(Protocol):
@@ -101,7 +104,8 @@ class TraceSource:
         yield self._context(block)
         if self._decoder is not None:
             yield from self._batches(self._decoder.push(block))
-            yield Batch(lag_bytes=self._lag_bytes(), missing=self._missing(self._decoder))
+            missing = self._missing(self._decoder)
+            yield Batch(lag_bytes=self._lag_bytes(), missing=missing, progress=self._progress())
 
     def _rest(self) -> Iterator[Batch]:
         """What the engine had not judged when it was killed, or has not yet; and what nobody can read."""
@@ -126,11 +130,18 @@ class TraceSource:
                 events=tuple(event for event, _violations in items),
                 violations=tuple(violation for _event, violations in items for violation in violations),
                 lag_bytes=self._lag_bytes(),
+                progress=self._progress(),
             )
 
     def _lag_bytes(self) -> int:
         """What is on disk and not read, and what is read and waits for its verdicts."""
         return self._follower.lag_bytes + (self._decoder.pending_bytes if self._decoder else 0)
+
+    def _progress(self) -> float | None:
+        """Of a trace that nobody writes any more, how much of it was read."""
+        if self._follow and self._follower.is_live():
+            return None
+        return 1 - self._follower.lag_bytes / max(1, self._follower.size_bytes)
 
     def _context(self, block: Block) -> Batch:
         """What the block says beside its events. The first block has the session record in front."""
@@ -148,6 +159,7 @@ class TraceSource:
             lag_bytes=self._lag_bytes(),
             notices=(*read_notices(block.context), *(each.message for each in taken if not each.event)),
             taken=taken,
+            progress=self._progress(),
             session=session,
             state=State.LIVE if session else None,
         )
@@ -180,7 +192,26 @@ def read_session(record: dict[str, Any]) -> Session:
         host=str(record.get("host") or ""),
         kernel=str(record.get("kernel") or ""),
         started_ns=int(record.get("start_ns") or 0),
+        engine=_read_engine(record),
+        rule_files=tuple(_rule_files(record)),
     )
+
+
+def _read_engine(record: dict[str, Any]) -> Engine | None:
+    """Who writes the trace; None where it does not say."""
+    facts = record.get("engine")
+    if not isinstance(facts, dict):
+        return None
+    pid, start_ns = facts.get("pid"), facts.get("start_ns")
+    return Engine(pid, start_ns) if isinstance(pid, int) and isinstance(start_ns, int) else None
+
+
+def _rule_files(record: dict[str, Any]) -> Iterator[str]:
+    rules = record.get("rules")
+    sources = rules.get("sources") if isinstance(rules, dict) else None
+    for source in sources if isinstance(sources, list) else ():
+        if isinstance(source, dict):
+            yield str(source.get("path") or "")
 
 
 def failed_judgements(record: dict[str, Any]) -> int:
@@ -196,14 +227,17 @@ def read_notices(context: Iterable[dict[str, Any]]) -> Iterator[str]:
 
 
 class Feed:
-    """The thread: hands each batch of `source` to `take`, and says so when a violation was among them."""
+    """The thread: hands each batch of `source` to `take`, and tells of the violations among them."""
 
     def __init__(
-        self, source: Source, take: Callable[[Batch], None], on_violation: Callable[[], object] | None = None
+        self,
+        source: Source,
+        take: Callable[[Batch], None],
+        on_violations: Callable[[Sequence[Violation]], object] | None = None,
     ) -> None:
         self._source = source
         self._take = take
-        self._on_violation = on_violation
+        self._on_violations = on_violations
         self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
 
     def start(self) -> None:
@@ -219,8 +253,8 @@ class Feed:
         try:
             for batch in self._source:
                 self._take(batch)
-                if batch.violations and self._on_violation:
-                    self._on_violation()
+                if batch.violations and self._on_violations:
+                    self._on_violations(batch.violations)
         except (RubiconError, OSError) as error:
             self._take(Batch(state=State.DAMAGED, notices=(str(error),)))
         except Exception as error:  # noqa: BLE001  a fault in the thread must be seen, not end it in silence

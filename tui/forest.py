@@ -8,12 +8,26 @@ taken in. A violation of a process that is not in the tree counts for its neares
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
-from tracer.events import Action, Category, Event, Exit, Level, Outcome, Process, Violation
+from tracer.events import (
+    Action,
+    Category,
+    Event,
+    Exit,
+    File,
+    Level,
+    Network,
+    Outcome,
+    Process,
+    Violation,
+)
+from tui import describe
 from tui.snapshot import Counts, ProcessRow
 
 MAX_EXITED = 150
 MAX_PROCESSES = 2_000
+MAX_REMEMBERED = 30  # files and peers of one process
 
 
 @dataclass(slots=True, eq=False)
@@ -31,6 +45,8 @@ class _Node:
     level: Level | None = None
     violations: int = 0
     own_violations: int = 0
+    written: dict[str, int] = field(default_factory=dict)
+    peers: dict[str, int] = field(default_factory=dict)
 
 
 class Forest:
@@ -123,12 +139,26 @@ class Forest:
             node.parent.folded += node.folded + 1
         self._set_absent(entity_id)
 
+    def _running(self) -> dict[int, int]:
+        """How many run in the subtree of each node, by its identity."""
+        running = {id(node): int(node.exit is None) for node in self._nodes.values()}
+        order, stack = [], list(self._roots)
+        while stack:
+            node = stack.pop()
+            order.append(node)
+            stack.extend(node.children)
+        for node in reversed(order):
+            if node.parent is not None:
+                running[id(node.parent)] += running[id(node)]
+        return running
+
     def _walk(self) -> list[ProcessRow]:
         rows: list[ProcessRow] = []
+        running = self._running()
         stack = [(node, "", "") for node in reversed(self._roots)]
         while stack:
             node, guides, below = stack.pop()
-            rows.append(_row(node, guides))
+            rows.append(_row(node, guides, running[id(node)]))
             last = len(node.children) - 1
             for index in range(last, -1, -1):
                 branch, trunk = ("└", " ") if index == last else ("├", "│")
@@ -139,15 +169,38 @@ class Forest:
 def _count(node: _Node, event: Event) -> None:
     if event.category is Category.FILE:
         node.files += 1
+        _remember_file(node.written, event)
     elif event.category is Category.NETWORK:
         node.connects += 1
+        _remember_peer(node.peers, event)
     elif event.action is Action.EXEC:
         node.execs += 1
     if event.outcome is Outcome.FAILURE:
         node.failures += 1
 
 
-def _row(node: _Node, guides: str) -> ProcessRow:
+def _remember_file(written: dict[str, int], event: Event) -> None:
+    file = event.detail
+    if not isinstance(file, File) or event.outcome is Outcome.FAILURE or not file.path:
+        return
+    written[file.path] = written.pop(file.path, 0) + file.bytes_written
+    if len(written) > MAX_REMEMBERED:
+        del written[next(iter(written))]
+
+
+def _remember_peer(peers: dict[str, int], event: Event) -> None:
+    network = event.detail
+    if not isinstance(network, Network) or event.action not in (Action.CONNECT, Action.ACCEPT, Action.SEND):
+        return
+    if event.action is Action.SEND and network.more is not None:  # its connect was counted
+        return
+    peer = describe.source(network) if event.action is Action.ACCEPT else describe.endpoint(network)
+    peers[peer] = peers.pop(peer, 0) + 1
+    if len(peers) > MAX_REMEMBERED:
+        del peers[next(iter(peers))]
+
+
+def _row(node: _Node, guides: str, running: int) -> ProcessRow:
     return ProcessRow(
         process=node.process,
         guides=guides,
@@ -159,4 +212,7 @@ def _row(node: _Node, guides: str) -> ProcessRow:
         level=node.level,
         violations=node.violations,
         own_violations=node.own_violations,
+        running=running,
+        written=MappingProxyType(dict(node.written)),
+        peers=MappingProxyType(dict(node.peers)),
     )

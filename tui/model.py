@@ -1,28 +1,43 @@
 """Aggregation: batches in, at any rate and from any thread; frozen snapshots out, at the screen's rate.
 
-Memory is bounded whatever comes in: the newest events, the newest groups of violations, a limited tree.
+Memory is bounded whatever comes in: the newest events, the newest groups of violations, a limited tree, and
+so on for each part.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, TypeVar
 
-from tracer.events import Event, Exec, Level, Taken, Violation
+from tracer.events import Event, Level, Violation
+from tracer.where import Where
+from tui.around import Around
 from tui.feed import Batch
-from tui.filter import Filter
 from tui.forest import Forest
-from tui.snapshot import Losses, Session, Snapshot, State, Summary, Verdict, ViolationGroup
-
-K = TypeVar("K")
+from tui.known import before
+from tui.logs import EventLog, Key, ViolationLog
+from tui.minutes import Minutes
+from tui.rates import Pulses
+from tui.snapshot import (
+    FileRow,
+    Losses,
+    Peer,
+    Replay,
+    Session,
+    Snapshot,
+    State,
+    Summary,
+    Timeline,
+    Verdict,
+    Vitals,
+)
+from tui.traffic import Traffic
+from tui.written import Written
 
 MAX_EVENTS = 10_000
-MAX_ARGS_BYTES = 32 * 2**20  # of the arguments of those events: one may have 128 KiB of them
 MAX_GROUPS = 1_000
 RATE_SECONDS = 2.0
 
@@ -43,147 +58,11 @@ class Rate:
         return round((total - before) / (now - then)) if now > then else 0
 
 
-class Newest:
-    """The newest events, bounded in number and in what their arguments take."""
-
-    def __init__(self, max_events: int, max_args_bytes: int) -> None:
-        self.events: deque[Event] = deque()
-        self._max = max_events
-        self._max_args_bytes = max_args_bytes
-        self._args_bytes = 0
-
-    def append(self, event: Event) -> None:
-        self.events.append(event)
-        self._args_bytes += _args_bytes(event)
-        while len(self.events) > self._max or (
-            self._args_bytes > self._max_args_bytes and len(self.events) > 1
-        ):
-            self._args_bytes -= _args_bytes(self.events.popleft())
-
-    def clear(self) -> None:
-        self.events.clear()
-        self._args_bytes = 0
-
-
-def _args_bytes(event: Event) -> int:
-    """What an exec brings with it, about; the other events of a process share the arguments of its exec."""
-    return sum(map(len, event.detail.args)) if isinstance(event.detail, Exec) else 0
-
-
-class EventLog:
-    """The newest events, those of them that pass the filter, and the level of those that broke a rule."""
-
-    def __init__(self, max_events: int, max_args_bytes: int = MAX_ARGS_BYTES) -> None:
-        self.total = 0
-        self.filter = Filter()
-        self._all = Newest(max_events, max_args_bytes)
-        self._passed = Newest(max_events, max_args_bytes)
-        self._levels: dict[int, Level] = {}
-        self._max = max_events
-        self._events: tuple[Event, ...] = ()
-        self._frozen_levels: MappingProxyType[int, Level] = MappingProxyType({})
-        self._events_changed = self._levels_changed = False
-
-    def add(self, events: Iterable[Event]) -> None:
-        before = self.total
-        for event in events:
-            self._all.append(event)
-            self.total += 1
-            if self.filter and self.filter.passes_event(event):
-                self._passed.append(event)
-        self._events_changed |= self.total != before
-
-    def flag(self, violation: Violation) -> None:
-        sequence, level = violation.event.sequence, violation.rule.level
-        known = self._levels.pop(sequence, level)
-        self._levels[sequence] = max(known, level, key=lambda each: each.rank)
-        if len(self._levels) > self._max:
-            del self._levels[next(iter(self._levels))]
-        self._levels_changed = True
-
-    def set_filter(self, chosen: Filter) -> None:
-        self.filter = chosen
-        self._passed.clear()
-        if chosen:
-            for event in self._all.events:
-                if chosen.passes_event(event):
-                    self._passed.append(event)
-        self._events_changed = True
-
-    def events(self) -> tuple[Event, ...]:
-        if self._events_changed:
-            self._events = tuple((self._passed if self.filter else self._all).events)
-            self._events_changed = False
-        return self._events
-
-    def levels(self) -> MappingProxyType[int, Level]:
-        if self._levels_changed:
-            self._frozen_levels = MappingProxyType(dict(self._levels))
-            self._levels_changed = False
-        return self._frozen_levels
-
-
-class ViolationLog:
-    """Violations grouped by rule, process and words; the group that grew last is the newest."""
-
-    def __init__(self, max_groups: int) -> None:
-        self.counts: Counter[Level] = Counter()
-        self._max = max_groups
-        self._groups: dict[tuple[str, str, str], ViolationGroup] = {}
-        self._by_event: dict[tuple[int, str], tuple[str, str, str]] = {}
-        self._early: dict[tuple[int, str], Taken] = {}
-        self._filter = Filter()
-        self._frozen: tuple[ViolationGroup, ...] = ()
-        self._changed = False
-
-    def add(self, violation: Violation) -> None:
-        event = violation.event
-        key = (violation.rule.id, event.process.entity_id, violation.summary)
-        known = self._groups.pop(key, None)
-        count, first_ns = (known.count, known.first_ns) if known else (0, event.time_ns)
-        taken = self._early.pop((event.sequence, violation.rule.id), known.taken if known else None)
-        self._groups[key] = ViolationGroup(violation, count + 1, first_ns, event.time_ns, taken)
-        self._by_event[event.sequence, violation.rule.id] = key
-        _forget_oldest(self._by_event, self._max)
-        if len(self._groups) > self._max:
-            del self._groups[next(iter(self._groups))]
-        self.counts[violation.rule.level] += 1
-        self._changed = True
-
-    def act(self, taken: Taken) -> None:
-        """What was done about a violation, which may be told before the violation itself is."""
-        if taken.rule is None or not taken.event:
-            return
-        place = taken.event, taken.rule.id
-        group = self._groups.get(self._by_event.get(place, ("", "", "")))
-        if group is None:
-            self._early[place] = taken
-            _forget_oldest(self._early, self._max)
-            return
-        self._groups[self._by_event[place]] = replace(group, taken=taken)
-        self._changed = True
-
-    def set_filter(self, chosen: Filter) -> None:
-        self._filter = chosen
-        self._changed = True
-
-    def groups(self) -> tuple[ViolationGroup, ...]:
-        if self._changed:
-            newest_first = reversed(self._groups.values())
-            self._frozen = tuple(g for g in newest_first if self._filter.passes_violation(g.violation))
-            self._changed = False
-        return self._frozen
-
-
-def _forget_oldest(known: dict[K, Any], most: int) -> None:
-    while len(known) > most:
-        del known[next(iter(known))]
-
-
 class Model:
     """All that is known of one session. `add` and `snapshot` may be called from different threads.
 
-    `now_ns` is the wall clock since the Unix epoch, `clock` a monotonic one in seconds.
+    `now_ns` is the wall clock since the Unix epoch, `clock` a monotonic one in seconds. `known` are the peers
+    of sessions so far, as in `tui.known`.
     """
 
     def __init__(
@@ -193,42 +72,113 @@ class Model:
         clock: Callable[[], float] = time.monotonic,
         max_events: int = MAX_EVENTS,
         max_groups: int = MAX_GROUPS,
+        known: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._lock = threading.Lock()
         self._now_ns = now_ns
+        self._known = known
         self._session = Session()
         self._state = State.OPENING
         self._losses = Losses()
         self._missing = 0
         self._lag_bytes = 0
+        self._progress: float | None = None
+        self._replay: Replay | None = None
+        self._read_only = ""
+        self._vitals: Mapping[str, Vitals] = MappingProxyType({})
         self._notice = ""
         self._last_ns = 0
-        self._filter_text = ""
+        self._filter = Where()
         self._forest = Forest()
+        self._around = Around()
         self._events = EventLog(max_events)
         self._violations = ViolationLog(max_groups)
+        self._pulses = Pulses()
+        self._minutes = Minutes()
+        self._traffic = Traffic()
+        self._written = Written()
         self._rate = Rate(clock)
+
+    # In
 
     def add(self, batch: Batch) -> None:
         with self._lock:
             self._add_state(batch)
-            self._events.add(batch.events)
-            for event in batch.events:
-                self._forest.add_event(event)
-            if batch.events:
-                self._last_ns = max(self._last_ns, batch.events[-1].time_ns)
+            broken: dict[int, list[Violation]] = {}
             for violation in batch.violations:
-                self._add_violation(violation)
+                broken.setdefault(violation.event.sequence, []).append(violation)
+            for event in batch.events:
+                self._add_event(event, broken.pop(event.sequence, ()) if broken else ())
+            for rest in broken.values():
+                for violation in rest:
+                    self._add_violation(violation)
             for taken in batch.taken:
                 self._violations.act(taken)
+                self._events.add_action(taken)
 
-    def set_filter(self, text: str) -> None:
+    def _add_event(self, event: Event, broken: Iterable[Violation]) -> None:
+        broken = tuple(broken)
+        for key, later in self._around.add(event):
+            self._violations.followed_by(key, later)
+        self._events.add(event, broken)
+        self._forest.add_event(event)
+        self._pulses.add(event)
+        self._minutes.add(event)
+        self._traffic.add(event)
+        self._written.add(event)
+        self._last_ns = max(self._last_ns, event.time_ns)
+        for violation in broken:
+            self._add_violation(violation)
+
+    def _add_violation(self, violation: Violation) -> None:
+        key = self._violations.add(violation, self._around.before(violation.event))
+        self._around.wait(key, violation.event)
+        self._events.flag(violation)
+        self._forest.add_violation(violation)
+        self._minutes.add_violation(violation)
+        self._traffic.add_violation(violation)
+        self._written.add_violation(violation)
+
+    def _add_state(self, batch: Batch) -> None:
+        self._lag_bytes = batch.lag_bytes
+        self._losses = batch.losses or self._losses
+        self._missing = self._missing if batch.missing is None else batch.missing
+        self._session = batch.session or self._session
+        self._state = batch.state or self._state
+        self._progress = batch.progress if batch.progress is not None and batch.progress < 1 else None
+        self._replay = batch.replay or self._replay
+        if batch.notices:
+            self._notice = batch.notices[-1]
+
+    def set_filter(self, chosen: Where) -> None:
         """Show only the events and violations that pass; takes up to a tenth of a second."""
         with self._lock:
-            self._filter_text = text
-            chosen = Filter.parse(text)
+            self._filter = chosen
             self._events.set_filter(chosen)
             self._violations.set_filter(chosen)
+
+    @property
+    def session(self) -> Session:
+        return self._session
+
+    @property
+    def filter_text(self) -> str:
+        return self._filter.text
+
+    def acknowledge(self, keys: Iterable[Key], *, seen: bool = True) -> None:
+        with self._lock:
+            self._violations.acknowledge(keys, seen=seen)
+
+    def set_vitals(self, vitals: Mapping[str, Vitals]) -> None:
+        """By entity; the engine's own are those of its entity, too."""
+        with self._lock:
+            self._vitals = vitals
+
+    def set_read_only(self, why: str) -> None:
+        with self._lock:
+            self._read_only = why
+
+    # Out
 
     def snapshot(self) -> Snapshot:
         with self._lock:
@@ -239,26 +189,30 @@ class Model:
                 violations=self._violations.groups(),
                 events=self._events.events(),
                 levels=self._events.levels(),
-                filter=self._filter_text,
+                filter=self._filter.text,
+                vitals=self._vitals,
             )
 
-    def _add_state(self, batch: Batch) -> None:
-        self._lag_bytes = batch.lag_bytes
-        self._losses = batch.losses or self._losses
-        self._missing = self._missing if batch.missing is None else batch.missing
-        self._session = batch.session or self._session
-        self._state = batch.state or self._state
-        if batch.notices:
-            self._notice = batch.notices[-1]
+    def peers(self) -> tuple[Peer, ...]:
+        with self._lock:
+            return self._traffic.peers(before(self._known, self._session.id))
 
-    def _add_violation(self, violation: Violation) -> None:
-        self._violations.add(violation)
-        self._events.flag(violation)
-        self._forest.add_violation(violation)
+    def peer_names(self) -> frozenset[str]:
+        with self._lock:
+            return self._traffic.names()
+
+    def files(self, closed: frozenset[str] = frozenset()) -> tuple[FileRow, ...]:
+        with self._lock:
+            return self._written.rows(closed)
+
+    def timeline(self) -> Timeline:
+        with self._lock:
+            return self._minutes.timeline()
 
     def _summary(self) -> Summary:
         counts = {level: self._violations.counts[level] for level in reversed(Level)}
         total = self._events.total
+        now_ns = self._time_ns()
         return Summary(
             session=self._session,
             state=self._state,
@@ -271,7 +225,23 @@ class Model:
             losses=self._losses,
             lag_bytes=self._lag_bytes,
             notice=self._notice,
+            now_ns=now_ns,
+            progress=self._progress,
+            pulses=self._pulses.at(now_ns),
+            engine=self._vitals.get(self._session.engine.entity_id) if self._session.engine else None,
+            read_only=self._why_read_only(),
+            replay=self._replay,
         )
+
+    def _why_read_only(self) -> str:
+        if self._replay is None and self._state in {State.FINISHED, State.CUT, State.DAMAGED}:
+            return "the session has ended"
+        return self._read_only
+
+    def _time_ns(self) -> int:
+        if self._replay is not None:
+            return self._replay.now_ns
+        return self._now_ns() if self._state is State.LIVE else self._last_ns
 
     def _verdict(self) -> Verdict:
         if self._violations.counts.total():
@@ -290,5 +260,4 @@ class Model:
     def _duration_ns(self) -> int:
         if not self._session.started_ns:
             return 0
-        end_ns = self._now_ns() if self._state is State.LIVE else self._last_ns
-        return max(0, end_ns - self._session.started_ns)
+        return max(0, self._time_ns() - self._session.started_ns)

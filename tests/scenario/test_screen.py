@@ -7,6 +7,7 @@ import shlex
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -172,6 +173,85 @@ def screens(trace: Path) -> list[int]:
                 words = Path(f"/proc/{name}/cmdline").read_bytes().split(b"\0")
             except OSError:
                 continue
-            if words[-3:-1] == wanted:
+            if any(words[at : at + 2] == wanted for at in range(len(words))):
                 found.append(int(name))
     return found
+
+
+SMALL = pytest.mark.parametrize("terminal", SIZES[:1], ids=["80x24"], indirect=True)
+
+
+@SMALL
+def test_freeze_and_thaw_by_key(terminal: Tmux, rubicon: Rubicon, spawn: Spawn) -> None:
+    """After a question; each is an event in the stream, and in the trace."""
+    target = spawn("sh", "-c", "while :; do echo x >tick; read line; done", cwd=rubicon.work)
+    assert target.stdin
+    terminal.start(rubicon, "attach", f"pid:{target.pid}", "--trace", rubicon.trace)
+    terminal.shows("● live", "tick")
+    terminal.press("F")
+    terminal.shows("freeze all that is watched")
+    terminal.press("y")
+    terminal.shows("■ freeze", "froze all")
+    until(lambda: state(target.pid) == "T", "it to be stopped")
+    terminal.press("T")
+    terminal.shows("let it go on")
+    terminal.press("y")
+    terminal.shows("■ thaw")
+    target.stdin.write(b"\n")
+    target.stdin.flush()
+    terminal.press("q")
+    assert terminal.status() == 0
+    done = [each["event"]["action"] for each in rubicon.export() if is_act(each)]
+    assert done == ["freeze", "thaw"]
+
+
+def state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def is_act(document: dict[str, Any]) -> bool:
+    return document["event"].get("category") == ["intrusion_detection"]
+
+
+@SMALL
+def test_a_command_in_a_pane(terminal: Tmux, rubicon: Rubicon) -> None:
+    """It has a terminal, with its colours; keys go there when they are to; its status is that of `run`."""
+    program = "test -t 0 && printf '\\033[32mgreen\\033[0m\\n'; while read line; do echo said $line; "
+    program += "[ $line = stop ] && exit 7; done"
+    terminal.start(rubicon, "run", "--tui", "--trace", rubicon.trace, "--", "sh", "-c", program)
+    terminal.shows("0 Command", "green", "i types into it")
+    terminal.press("i")
+    terminal.shows("every key goes to the command")
+    terminal.press("quick", "Enter")
+    terminal.shows("said quick")
+    terminal.press("stop", "Enter")
+    terminal.shows("said stop", "the command has ended with status 7")
+    terminal.press("q")
+    assert terminal.status() == 7
+    assert rubicon.verify() == (0, "intact")
+
+
+@SMALL
+def test_a_pane_that_is_closed_gives_the_terminal_to_the_command(terminal: Tmux, rubicon: Rubicon) -> None:
+    program = "read first; echo now $first; exit 3"
+    terminal.start(rubicon, "run", "--tui", "--trace", rubicon.trace, "--", "sh", "-c", program)
+    terminal.shows("i types into it")
+    terminal.press("q")
+    until(lambda: not screens(rubicon.trace), "the screen to end")
+    terminal.press("mine", "Enter")
+    terminal.shows("now mine")
+    assert terminal.status() == 3
+
+
+@SMALL
+def test_watch_without_a_session_says_how_to_start_one(terminal: Tmux, rubicon: Rubicon) -> None:
+    terminal.start(rubicon, "watch")
+    terminal.shows("There is no session yet", "rubicon run -- my-agent")
+    session = rubicon.start("run", "--", "sh", "-c", "echo >ok; sleep 1000")
+    terminal.shows("● live")
+    terminal.press("Enter")
+    terminal.shows("1 Live", "sleep 1000")
+    terminal.press("q")
+    assert terminal.status() == 0
+    session.process.terminate()
+    session.end()

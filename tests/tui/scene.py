@@ -31,7 +31,7 @@ from tui.model import Model
 from tui.snapshot import Losses, Session, State
 
 START_NS = 1_763_985_600_000_000_000  # 2025-11-24 12:00:00 UTC
-NOW_NS = START_NS + 252_000_000_000
+NOW_NS = START_NS + 48_000_000_000
 
 SESSION = Session(
     id="20251124-120000-7f3a",

@@ -55,7 +55,7 @@ async def test_what_the_feed_brings_is_shown_and_the_feed_ends_with_the_app() ->
 async def test_a_violation_is_drawn_without_waiting_for_the_next_tick(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("tui.screens.live.TICK_SECONDS", 3_600)
+    monkeypatch.setattr("tui.screens.base.TICK_SECONDS", 3_600)
     source = Told()
     app = RubiconApp(Model(), source)
     async with app.run_test():

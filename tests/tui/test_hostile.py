@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -30,10 +31,11 @@ from tui.app import RubiconApp
 from tui.cells import Part, cells, clip, fit, fit_middle, fit_right, parts_cells
 from tui.feed import Batch
 from tui.model import Model
-from tui.screens.live import LiveScreen
 from tui.snapshot import Counts, ProcessRow, Session, State, Summary, ViolationGroup
 from tui.widgets.events import event_line
-from tui.widgets.header import notice_line, numbers_line, title_line
+from tui.widgets.file_tree import file_line
+from tui.widgets.header import notice_line, numbers_line, pulses_line, title_line
+from tui.widgets.peers import peer_line
 from tui.widgets.process_tree import process_line
 from tui.widgets.violations import violation_head, violation_words
 
@@ -111,6 +113,11 @@ def test_lines_are_safe_and_fit(text: str, width: int) -> None:
         group = ViolationGroup(violation, 1_234_567, 0, 0)
         assert_line(violation_head(group, width), width)
         assert_line(violation_words(group, width), width)
+    model = hostile_model(text)
+    for peer in model.peers():
+        assert_line(peer_line(peer, width), width)
+    for file in model.files():
+        assert_line(file_line(file, width, closed=True), width)
     for exit_status in (None, Exit(3, 0), Exit(0, 9)):
         row = ProcessRow(
             hostile_process(text), "│ ├" * 9, 1, 1, exit_status, 0, Counts(), Level.LOW, 10_000, 1
@@ -126,7 +133,7 @@ def test_the_header_is_safe_and_fits(text: str, width: int) -> None:
         Summary(session=session, notice=text, violations=counts, lag_bytes=10**12),
         Summary(session=Session(target=text), state=State.CUT),
     ):
-        for draw in (title_line, numbers_line, notice_line):
+        for draw in (title_line, numbers_line, pulses_line, notice_line):
             assert_line(draw(summary, width), width)
 
 
@@ -138,12 +145,17 @@ def hostile_model(text: str) -> Model:
     return model
 
 
-async def look_around(text: str) -> None:
-    """The whole app on hostile data: every pane, the details of each kind, and the overlay."""
+PANES = (["v"], ["p"], ["e", "up"], ["f"], ["escape", "z", "enter"])
+SCREENS = (["2"], ["3"], ["4", "enter"], ["escape", "5"])
+
+
+async def look_around(text: str, ways: Sequence[Sequence[str]]) -> None:
+    """The app on hostile data: panes, the details of each kind, the overlay, or the other screens."""
     app = RubiconApp(hostile_model(text))
-    async with app.run_test(size=(130, 40)) as pilot:
-        for keys in (["v"], ["p"], ["e", "up"], ["e", "up", "z", "enter"]):
+    async with app.run_test(size=(110, 30)) as pilot:
+        for keys in ways:
             await pilot.press(*keys)
+            await pilot.pause()
             for strip in app.screen._compositor.render_strips():
                 for segment in strip:
                     assert_safe(segment.text)
@@ -153,22 +165,24 @@ async def look_around(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", PAYLOADS, ids=range(len(PAYLOADS)))
-async def test_every_pane_with_known_payloads(text: str) -> None:
-    await look_around(text)
+@pytest.mark.parametrize("ways", [PANES, SCREENS], ids=["panes", "screens"])
+@pytest.mark.timeout(240)
+async def test_everything_with_known_payloads(text: str, ways: Sequence[Sequence[str]]) -> None:
+    await look_around(text, ways)
 
 
-@settings(deadline=None, max_examples=8)
+@pytest.mark.timeout(240)
+@settings(deadline=None, max_examples=4)
 @given(hostile)
 def test_every_pane_with_any_text(text: str) -> None:
-    asyncio.run(look_around(text))
+    asyncio.run(look_around(text, PANES))
 
 
 async def test_very_long_arguments_are_shortened() -> None:
     app = RubiconApp(hostile_model("x" * 100_000))
     async with app.run_test(size=(200, 50)) as pilot:
         await pilot.press("p")
-        live = app.screen
-        assert isinstance(live, LiveScreen)
+        live = app.live
         document = live.selection()
         assert len(document.lead) >= 100_000
         assert live.query_one("#details Static", Static).size.height < 2_000

@@ -7,10 +7,12 @@ from collections.abc import Callable
 import pytest
 
 from tests.tui import scene
-from tui.app import LIGHT, RubiconApp
+from tui.app import RubiconApp
 from tui.feed import Batch
 from tui.model import Model
 from tui.snapshot import Losses, State
+from tui.themes import LIGHT
+from tui.widgets.tabs import SCREENS
 
 SIZES = pytest.mark.parametrize("size", [(80, 24), (160, 48)], ids=["80x24", "160x48"])
 Compare = Callable[..., bool]
@@ -39,6 +41,38 @@ def test_cut_trace_with_losses_and_no_violation(snap_compare: Compare, size: tup
         Batch(notices=("cut off: the engine was killed before the session ended",), lag_bytes=3_000_000)
     )
     assert snap_compare(RubiconApp(model), terminal_size=size)
+
+
+@SIZES
+@pytest.mark.parametrize("screen", ["network", "files", "rules", "timeline", "sessions"])
+def test_screen(snap_compare: Compare, size: tuple[int, int], screen: str) -> None:
+    key = next(key for key, mode, _title in SCREENS if mode == screen)
+    assert snap_compare(rome_app(), press=[key], terminal_size=size)
+
+
+@pytest.mark.parametrize("size", [(80, 24)], ids=["80x24"])
+@pytest.mark.parametrize("screen", ["live", "network", "timeline"])
+def test_without_colours(
+    snap_compare: Compare, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], screen: str
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    key = next(key for key, mode, _title in SCREENS if mode == screen)
+    assert snap_compare(rome_app(), press=[key], terminal_size=size)
+
+
+@SIZES
+def test_choosing_what_to_leave_out(snap_compare: Compare, size: tuple[int, int]) -> None:
+    assert snap_compare(rome_app(), press=["e", "up", "x"], terminal_size=size)
+
+
+@SIZES
+def test_a_filter_with_a_mistake(snap_compare: Compare, size: tuple[int, int]) -> None:
+    assert snap_compare(rome_app(), press=["slash", *"exec:curl"], terminal_size=size)
+
+
+@SIZES
+def test_seen(snap_compare: Compare, size: tuple[int, int]) -> None:
+    assert snap_compare(rome_app(), press=["v", "a", "a"], terminal_size=size)
 
 
 @SIZES

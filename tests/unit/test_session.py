@@ -52,6 +52,7 @@ class FakeSource:
     loader: str = "core"
     tier: str = "B"
     unseen: tuple[str, ...] = ()
+    guard: Any = None
 
     def __post_init__(self) -> None:
         self._blocks: deque[tuple[list[bytes], list[bytes]]] = deque()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.export_samples import SESSION, items
@@ -123,6 +123,7 @@ def test_a_filter_without_terms_is_none() -> None:
     assert compile_where("x")
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_text_is_a_filter_or_a_mistake(text: str) -> None:
     try:
@@ -135,6 +136,7 @@ def test_any_text_is_a_filter_or_a_mistake(text: str) -> None:
     assert 0 <= place <= len(text)
 
 
+@settings(deadline=None)
 @given(st.text(min_size=1))
 def test_a_quoted_value_stands_for_itself(text: str) -> None:
     event = STORY.event(scene.process(9, None, "x", executable=f"/bin/{text}", name=text), Action.FORK)

@@ -50,6 +50,13 @@ class Allowed:
             self._ports[subnet] = [*known, ports]
             yield self._entry(subnet)
 
+    def take(self, address: str) -> Iterator[tuple[bytes, bytes]]:
+        """The entries that change because one address is taken away, whatever is allowed now or later."""
+        subnet = ip_network(address)
+        self._taken.append((subnet, _ANY))
+        self._ports.setdefault(subnet, [])
+        yield self._entry(subnet)
+
     def entries(self) -> Iterator[tuple[bytes, bytes]]:
         """Key and value of each entry."""
         for subnet in self._ports:

@@ -33,8 +33,9 @@ from tracer.export import (
     violation_document,
 )
 from tracer.export.jsonl import line_of
-from tracer.rules import load_rules
+from tracer.rules import Given, load_rules, profile_path
 from tracer.session import Callbacks, Outcome, Session
+from tracer.session.commands import PolicyFile
 from tracer.session.record import first_records
 from tracer.text import printable
 from tracer.trace import Keyring, Reader, default_folder, new_session_id, new_trace_path
@@ -183,7 +184,8 @@ class Live:
         self.session_id = new_session_id()
         with ExitStack() as undo:
             undo.callback(loading.discard)
-            rules = load_rules(args.policy, args.rules, given=given_by(args))
+            given = given_by(args)
+            rules = load_rules(args.policy, args.rules, given=given)
             key = Keyring().own()
             source = loading.result()
             first = first_records(self.session_id, source, rules, targets, command, key=key.public)
@@ -201,6 +203,7 @@ class Live:
                 anchor=args.anchor,
                 enforce=args.enforce,
                 kept=default_folder() / f"{self.session_id}{kept.SUFFIX}",
+                policy=_policy_file(args.policy, given),
             )
             undo.pop_all()  # from here on `__exit__` closes what was opened
         self._jsonl = jsonl
@@ -235,6 +238,13 @@ class Live:
             if self._jsonl is not None:
                 with suppress(OSError):  # told when it was written
                     self._jsonl.close()
+
+
+def _policy_file(name: str | None, given: Given) -> PolicyFile | None:
+    """None for a profile: that is not the user's to change."""
+    if name is None or profile_path(name) is not None:
+        return None
+    return PolicyFile(Path(os.path.abspath(name)), given)
 
 
 def _remove_abandoned_sockets(folder: Path) -> None:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import argparse
 import os
 import signal
+from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from tracer.cli import armour, privileges
 from tracer.cli.loading import Loading, add_options
+from tracer.cli.pane import Pane
+from tracer.cli.screen import has_terminal
 from tracer.control import steps_path
+from tracer.errors import UsageError
 from tracer.marking import ENVIRONMENT as STEPS_VARIABLE
 from tracer.targets import Target
 from tracer.targets.cgroups import Leaf
@@ -34,7 +38,9 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "left running has ended (interrupt to stop watching).",
     )
     add_options(parser)
-    parser.add_argument("--no-tui", action="store_true", help="the default: violations as lines on stderr")
+    shown = parser.add_mutually_exclusive_group()
+    shown.add_argument("--tui", action="store_true", help="the screen, with the command's terminal in a pane")
+    shown.add_argument("--no-tui", action="store_true", help="the default: violations as lines on stderr")
     parser.add_argument("--no-wait", action="store_true", help="stop watching when CMD itself has ended")
     parser.add_argument(
         "command", metavar="CMD", nargs=argparse.REMAINDER, help="the command and its arguments"
@@ -47,17 +53,23 @@ def run(args: argparse.Namespace) -> int:
     command = args.command[1:] if args.command[:1] == ["--"] else args.command
     if not command:
         args.parser.error("no command: give one after --")
+    if args.tui and not has_terminal():
+        raise UsageError("--tui needs a terminal")
     find_program(command[0], os.environ)  # a command that is not there is told before anything is set up
     loading = Loading(args.loader, guarding=args.enforce)
     from tracer.cli.live import Live, verdict_status  # meanwhile: this brings in all that reads rules
 
-    with Live(args, loading, ["run"], command) as live:
+    with Live(args, loading, ["run"], command) as live, ExitStack() as shown:
+        pane = shown.enter_context(Pane()) if args.tui else None
         environment = {**os.environ, STEPS_VARIABLE: os.path.abspath(steps_path(live.trace))}
-        child = Command(command, environment)  # before all that would be handed on: blocked signals, armour
+        # Before all that would be handed on: blocked signals, armour.
+        child = Command(command, environment, terminal=pane.inner if pane else None)
         armour.put_on()
         privileges.keep_as_engine(enforcing=args.enforce)
         with Signals() as signals:
-            status = _watch(live, child, signals, wait=not args.no_wait)
+            status = _watch(live, child, signals, pane, wait=not args.no_wait)
+            shown.close()
+            live.voice.quiet = False
             outcome = live.finish()
     return verdict_status(outcome, args.fail_on) or status
 
@@ -93,15 +105,21 @@ class Signals:
         signal.pthread_sigmask(signal.SIG_SETMASK, self._before)
 
 
-def _watch(live: Live, child: Command, signals: Signals, *, wait: bool) -> int:
-    """Let the command run to its end, and what it left running to its own."""
+def _watch(live: Live, child: Command, signals: Signals, pane: Pane | None, *, wait: bool) -> int:
+    """Let the command run to its end, and what it left running to its own; a screen until it is closed."""
     leaf = Leaf.make(live.session_id)
     try:
         _start(live, child, leaf)
+        if pane:
+            pane.close_inner()
+            pane.show(live.trace)
+            live.voice.quiet = True
         child.let_go()
-        status, asked_to_end = _await_command(live, child, signals)
+        status, asked_to_end = _await_command(live, child, signals, pane)
         if wait and not asked_to_end:
-            _await_the_rest(live, signals)
+            _await_the_rest(live, signals, pane)
+        if pane and not asked_to_end:
+            _await_the_screen(live, signals, pane, status)
     finally:
         if leaf:
             leaf.close()
@@ -119,16 +137,19 @@ def _start(live: Live, child: Command, leaf: Leaf | None) -> None:
         raise
 
 
-def _await_command(live: Live, child: Command, signals: Signals) -> tuple[int, bool]:
+def _await_command(live: Live, child: Command, signals: Signals, pane: Pane | None) -> tuple[int, bool]:
     """The status of the command, and whether somebody outside asked us to end.
 
     A key of the terminal reaches the command without us, as it is in the same process group; what is sent to
-    us alone is handed on. What the command itself sends us is not heeded.
+    us alone is handed on, and where the command has a terminal of its own, so is the end of ours. What the
+    command itself sends us is not heeded.
     """
     requested = False
     while (status := child.poll()) is None:
         sent = signals.next()
-        if sent is not None and _is_for_us(sent, live) and sent.si_code != _SI_KERNEL:
+        if pane:
+            pane.gone()
+        if sent is not None and _is_for_us(sent, live) and (pane or sent.si_code != _SI_KERNEL):
             child.signal(sent.si_signo)
             if sent.si_signo in _REQUESTS:
                 requested = True
@@ -140,7 +161,17 @@ def _is_for_us(sent: signal.struct_siginfo, live: Live) -> bool:
     return sent.si_signo in _ENDING and not (sent.si_pid and live.session.watches(sent.si_pid))
 
 
-def _await_the_rest(live: Live, signals: Signals) -> None:
+def _await_the_screen(live: Live, signals: Signals, pane: Pane, status: int) -> None:
+    """What was watched is over; who looks at it may go on looking."""
+    if not pane.gone():
+        live.session.notice("ended", f"the command has ended with status {status}; q closes the screen")
+    while not (pane.gone() or live.session.failed()):
+        sent = signals.next(_POLL_SECONDS)
+        if sent is not None and _is_for_us(sent, live):
+            return
+
+
+def _await_the_rest(live: Live, signals: Signals, pane: Pane | None = None) -> None:
     if _was_asked_meanwhile(live, signals):
         return
     told = False
@@ -150,6 +181,8 @@ def _await_the_rest(live: Live, signals: Signals) -> None:
             live.voice.notice(
                 "the command has ended, what it started still runs: watching on (interrupt to stop)"
             )
+        if pane:
+            pane.gone()
         sent = signals.next(_POLL_SECONDS)
         if sent is not None and _is_for_us(sent, live):
             return

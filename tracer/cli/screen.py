@@ -24,36 +24,41 @@ _MODES_OFF = (1000, 1002, 1003, 1006, 1015, 1004, 2004, 1049)
 _RESET = "".join(f"\x1b[?{mode}l" for mode in _MODES_OFF) + "\x1b[?25h\x1b[?7h\x1b[0m"
 
 
-def watch_here(trace: Path) -> int:
-    """The screen in this process, until the user quits."""
+def watch_here(trace: Path | None, terminal: int | None = None) -> int:
+    """The screen in this process, until the user quits; without a trace, on the sessions there are."""
     from tui.app import watch
 
     armour.take_off()
     privileges.keep(() if _is_ours(trace) else privileges.READER)
-    return watch(trace)
+    return watch(trace, terminal)
 
 
-def _is_ours(trace: Path) -> bool:
+def _is_ours(trace: Path | None) -> bool:
     """Whether it can be read as its owner, with no right to what others own."""
+    if trace is None:
+        return True
     with suppress(OSError):
         return trace.stat().st_uid == os.geteuid()
     return True
 
 
-def save_screen(trace: Path, svg: Path, size: tuple[int, int]) -> None:
-    """What the screen shows of the trace now, as a picture of `size` columns and lines."""
+def save_screen(trace: Path, svg: Path, size: tuple[int, int], screen: str) -> None:
+    """What a screen shows of the trace now, as a picture of `size` columns and lines."""
     from tui.picture import save_picture
 
-    save_picture(trace, svg, size)
+    save_picture(trace, svg, size, screen)
 
 
-def start_screen(trace: Path) -> Screen:
-    """The screen in a process of its own, on this terminal; it ends when the user quits."""
+def start_screen(trace: Path, terminal: int | None = None) -> Screen:
+    """The screen in a process of its own, on this terminal; it ends when the user quits. `terminal` is the
+    other end of the command's, to be shown in a pane."""
     main = Path(__file__).with_name("__main__.py")
     before = termios.tcgetattr(sys.stdin.fileno())
-    return Screen(
-        subprocess.Popen([sys.executable, "-I", os.fspath(main), "watch", os.fspath(trace)]), before
-    )
+    command = [sys.executable, "-I", os.fspath(main), "watch", os.fspath(trace)]
+    if terminal is None:
+        return Screen(subprocess.Popen(command), before)
+    command += ["--terminal", str(terminal)]
+    return Screen(subprocess.Popen(command, pass_fds=(terminal,)), before)
 
 
 class Screen:

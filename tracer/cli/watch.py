@@ -7,7 +7,9 @@ from pathlib import Path
 
 from tracer.cli.screen import has_terminal, save_screen, watch_here
 from tracer.errors import EXIT_OK, UsageError
-from tracer.trace import find_trace
+from tracer.trace import find_trace, stored_sessions
+
+SCREENS = ("live", "network", "files", "rules", "timeline")
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -29,18 +31,20 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         type=Path,
         help="write what the screen shows to a file instead of showing it",
     )
+    parser.add_argument("--screen", choices=SCREENS, default=SCREENS[0], help="which one, of the picture")
+    parser.add_argument("--terminal", type=int, help=argparse.SUPPRESS)  # a descriptor, from `run --tui`
     parser.add_argument("--size", metavar="COLSxROWS", type=_size, default=(140, 40), help="of the picture")
     parser.set_defaults(handler=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    trace = find_trace(args.session)
     if args.picture is not None:
-        save_screen(trace, args.picture, args.size)
+        save_screen(find_trace(args.session), args.picture, args.size, args.screen)
         return EXIT_OK
+    trace = None if args.session is None and not stored_sessions() else find_trace(args.session)
     if not has_terminal():
         raise UsageError("watch needs a terminal; `rubicon export` and `rubicon watch --picture` do without")
-    return watch_here(trace)
+    return watch_here(trace, args.terminal)
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -40,6 +40,7 @@ from tracer.errors import CaptureError
 from tracer.events import Action, Event, Level, Response, Result, Taken, Violation
 from tracer.rules import RuleSet
 from tracer.session.anchor import Anchor
+from tracer.session.commands import Commands, PolicyFile
 from tracer.session.drain import Drain
 from tracer.session.enforce import Enforcer
 from tracer.session.guard import Egress, guard_paths, guarded_egress
@@ -129,7 +130,7 @@ class Session:
 
     `key` seals the trace; `anchor` is a command that gets the heads of its chain.
     `enforce`: what rules want done about violations is done, and not only told. `kept` is where it is written
-    down that something is frozen; by default beside the trace.
+    down that something is frozen; by default beside the trace. `policy` is the file that a person may add to.
 
     A context manager: `start` on entry is explicit, `stop` on exit is certain.
 
@@ -149,6 +150,7 @@ class Session:
         memory_limit_bytes: int = MEMORY_LIMIT_BYTES,
         enforce: bool = False,
         kept: Path | None = None,
+        policy: PolicyFile | None = None,
     ) -> None:
         self._source = source
         self._scopes = Scopes(source)
@@ -199,6 +201,7 @@ class Session:
         self._resolver = Resolver(rules.domains, self._learn_name) if rules.domains else None
         self._rules = rules
         self._enforce = enforce
+        self._policy = policy
         self._egress: Egress | None = None
 
     def _make_anchor(self, command: str, session: Mapping[str, Any]) -> Anchor:
@@ -288,7 +291,9 @@ class Session:
 
             return Command(do, OnScope)
 
-        return {each.value: on_scope(each) for each in (Response.FREEZE, Response.THAW, Response.KILL)}
+        on_scopes = {each.value: on_scope(each) for each in (Response.FREEZE, Response.THAW, Response.KILL)}
+        others = Commands(self._enforcer, self.watches, self._source.guard, self._egress, self._policy)
+        return on_scopes | others.table()
 
     def _objection(self, peer: Peer) -> str:
         """Why somebody at the control socket has no say here."""

@@ -218,6 +218,27 @@ class Enforcer:
         taken = Taken(now_ns, response, result, message, now_ns - began_ns, by=by, scope=scope, target=target)
         return self._told(taken)
 
+    def kill_process(self, pid: int, start_ns: int, by: str) -> Taken:
+        """One process, by its pid and its start since boot."""
+        began_ns = self.now_ns()
+        try:
+            if not sees_all_pids():
+                raise OSError("Rubicon is in a pid namespace: pids here are not those of the kernel")
+            if pid in self._scopes.spared():
+                result, message = Result.FAILED, f"process {pid} is Rubicon itself"
+            elif kill_process(Task.of(pid, start_ns)):
+                result, message = Result.DONE, f"killed process {pid}"
+            else:
+                result, message = Result.GONE, f"process {pid} had ended already"
+        except OSError as error:
+            result, message = Result.FAILED, f"cannot kill process {pid}: {error}"
+        now_ns = self.now_ns()
+        return self._told(Taken(now_ns, Response.KILL, result, message, now_ns - began_ns, by=by))
+
+    def note(self, response: Response, message: str, by: str) -> Taken:
+        """Something else that was done because a person asked for it."""
+        return self._told(Taken(self.now_ns(), response, Result.DONE, message, by=by))
+
     def refused(self, command: str, by: str, why: str) -> None:
         """A command from somebody who has no say."""
         known = Response(command) if command in set(Response) else Response.ALERT

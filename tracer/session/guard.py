@@ -8,6 +8,7 @@ before the command starts, and from answers the sandbox gets; the kernel reads t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from ipaddress import ip_network
 from typing import Any
 
 from tracer.actions.deny import Allowed, Ports, Subnet, ports_value
@@ -27,6 +28,7 @@ class Egress:
 
     def __init__(self, endpoints: Sequence[Endpoint], guard: Guard) -> None:
         """Raises UsageError when the kernel cannot hold what is allowed."""
+        self._guard = guard
         self._put = guard.allow
         self._by_name: dict[str, list[Ports]] = {}
         self._by_parent: list[tuple[str, Ports]] = []
@@ -75,6 +77,14 @@ class Egress:
         dns = detail.more
         if isinstance(dns, Dns):
             self._resolved(dns.name, dns.resolved)
+
+    def refuse(self, address: str) -> None:
+        """From now on nobody may go there, at any port, whatever else is allowed."""
+        for key, value in self._allowed.take(address):
+            self._put(key, value)
+        if self.has_names:  # nor may the kernel let it through when a resolver tells it
+            for key, value in Allowed([(ip_network(address), ())]).entries():
+                self._guard.take(key, value)
 
     def _resolved(self, domain: str, addresses: Iterable[str]) -> None:
         name = domain.lower().rstrip(".")

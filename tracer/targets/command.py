@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import shutil
 import signal
+import termios
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import NoReturn
@@ -35,13 +37,17 @@ class Command:
     """A child process that waits, and then becomes the command. To be made before there are threads.
 
     It gets what we were given: descriptors, signals that are ignored or blocked, process group and terminal.
+    With a `terminal` of its own, a descriptor, it is in a session of its own there instead.
     Raises CommandError when the program cannot be found, or no process can be made.
     """
 
-    def __init__(self, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, arguments: Sequence[str], environment: Mapping[str, str], *, terminal: int | None = None
+    ) -> None:
         self._program = find_program(arguments[0], environment)
         self._arguments = list(arguments)
         self._environment = dict(environment)
+        self._terminal = terminal
         self.ended = False
         self._gate, self._report = os.pipe(), os.pipe()  # closed on exec, as all that Python opens
         try:
@@ -59,6 +65,8 @@ class Command:
         """In the child: wait, then exec; or tell why not, and end."""
         try:
             self._close(self._gate[1], self._report[0])
+            if self._terminal is not None:
+                _move_to(self._terminal)
             if os.read(self._gate[0], 1):
                 self._exec()
         except OSError as error:
@@ -116,3 +124,11 @@ class Command:
     def _close(*descriptors: int) -> None:
         for descriptor in descriptors:
             os.close(descriptor)
+
+
+def _move_to(terminal: int) -> None:
+    """A new session, whose controlling terminal it is (tty_ioctl(4)); all three streams are there."""
+    os.setsid()
+    fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
+    for number in range(3):
+        os.dup2(terminal, number)

@@ -2,59 +2,43 @@
 
 from __future__ import annotations
 
-import time
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
-from textual.screen import Screen
-from textual.widgets import Footer
+from textual.widget import Widget
 
+from tracer.events import Event, Process, Taken, Violation
 from tui import details
+from tui.desk import Desk
 from tui.details import Document
-from tui.model import Model
-from tui.screens.overlay import DetailsScreen, HelpScreen
+from tui.screens.base import SessionScreen
+from tui.screens.overlay import DetailsScreen
 from tui.snapshot import Snapshot, State
 from tui.widgets.details import DetailsPane
 from tui.widgets.events import EventList
-from tui.widgets.filter import FilterInput
-from tui.widgets.header import SessionHeader
 from tui.widgets.process_tree import ProcessTree
 from tui.widgets.rows import RowList
 from tui.widgets.violations import ViolationList
 
-TICK_SECONDS = 0.1
-LEAST_GAP_SECONDS = 0.03  # between two drawings, when violations pour in
 
-
-class LiveScreen(Screen[None]):
-    """Draws a snapshot of `model` ten times a second, and at once when there is a violation."""
-
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide"), (170, "-huge")]  # noqa: RUF012  Textual declares it so
+class LiveScreen(SessionScreen):
+    mode = "live"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("q", "app.quit", "Quit"),
-        Binding("ctrl+c", "app.quit", "Quit", show=False, priority=True),
-        Binding("question_mark", "help", "Help", key_display="?"),
-        Binding("slash", "filter", "Filter", key_display="/"),
-        Binding("f,space", "pause", "Follow", key_display="f"),
-        Binding("p", "focus_pane('processes')", "Processes"),
-        Binding("v", "focus_pane('violations')", "Violations"),
-        Binding("e", "focus_pane('events')", "Events"),
-        Binding("z", "zoom", "Zoom", show=False),
-        Binding("escape", "back", "Back", show=False),
+        Binding("p", "focus_pane('processes')", "Processes", show=False),
+        Binding("v", "focus_pane('violations')", "Violations", show=False),
+        Binding("e", "focus_pane('events')", "Events", show=False),
+        Binding("a", "acknowledge", "Seen", show=False),
+        Binding("A", "acknowledge_all", "All seen", show=False),
     ]
 
-    def __init__(self, model: Model) -> None:
-        super().__init__()
-        self.model = model
-        self.snapshot = Snapshot()
-        self._drawn_at = 0.0
+    def __init__(self, desk: Desk) -> None:
+        super().__init__(desk)
         self._active = "violations"
 
-    def compose(self) -> ComposeResult:
-        yield SessionHeader(id="header")
+    def compose_body(self) -> ComposeResult:
         with Horizontal(id="body"):
             with Vertical(id="main"):
                 with Horizontal(id="upper"):
@@ -62,36 +46,21 @@ class LiveScreen(Screen[None]):
                     yield ViolationList(id="violations")
                 yield EventList(id="events")
             yield DetailsPane(id="details")
-        yield FilterInput(id="filter")
-        yield Footer(compact=True, show_command_palette=False)
 
     def on_mount(self) -> None:
         for name in ("processes", "details"):
             self.query_one(f"#{name}").border_title = name
-        self._focus_active()
-        self.tick()
-        self.set_interval(TICK_SECONDS, self.tick)
+        self.focus_list()
 
     # Drawing
 
-    def tick(self) -> None:
-        """Take a snapshot and hand each widget its part."""
-        self._drawn_at = time.monotonic()
-        self.snapshot = snapshot = self.model.snapshot()
-        self.query_one(SessionHeader).show(snapshot.summary)
+    def draw(self, snapshot: Snapshot) -> None:
         self.query_one(ProcessTree).show(snapshot)
         self.query_one(ViolationList).show(snapshot)
         self.query_one(EventList).show(snapshot)
         for name in ("violations", "events"):
-            self.query_one(f"#{name}").border_title = (
-                f"{name} · filtered" if snapshot.filter.strip() else name
-            )
+            self.query_one(f"#{name}").border_title = f"{name} · filtered" if snapshot.filter else name
         self._show_details()
-
-    def tick_soon(self) -> None:
-        """There is a violation: draw now, unless that was done just before."""
-        if time.monotonic() - self._drawn_at >= LEAST_GAP_SECONDS:
-            self.tick()
 
     def _show_details(self) -> None:
         pane = self.query_one(DetailsPane)
@@ -103,8 +72,8 @@ class LiveScreen(Screen[None]):
         if self._active == "events":
             return self._selected_event()
         if self._active == "processes":
-            process = self.query_one(ProcessTree).selected
-            return details.of_process(process, self.snapshot) if process else self._nothing()
+            row = self.query_one(ProcessTree).selected
+            return details.of_process(row, self.snapshot) if row else self._nothing()
         group = self.query_one(ViolationList).selected
         return details.of_violation(group) if group else self._nothing()
 
@@ -114,12 +83,51 @@ class LiveScreen(Screen[None]):
         event = stream.selected
         if event is None or (stream.following and self.snapshot.summary.state is State.LIVE):
             return self._nothing()
+        if isinstance(event, Taken):
+            return details.of_taken(event)
         return details.of_event(event, stream.levels.get(event.sequence))
 
     def _nothing(self) -> Document:
         return details.of_session(self.snapshot.summary)
 
     # Selection and focus
+
+    def selected_event(self) -> Event | None:
+        """The event behind what is selected; of a process there is none."""
+        if self._active == "violations":
+            violation = self.selected_violation()
+            return violation.event if violation else None
+        row = self.query_one(EventList).selected if self._active == "events" else None
+        return row if isinstance(row, Event) else None
+
+    def selected_violation(self) -> Violation | None:
+        """What is selected, or what the selected event broke."""
+        groups = self.query_one(ViolationList)
+        if self._active == "violations":
+            return groups.selected.violation if groups.selected else None
+        row = self.query_one(EventList).selected if self._active == "events" else None
+        if not isinstance(row, Event):
+            return None
+        found = (each.violation for each in self.snapshot.violations)
+        return next((each for each in found if each.event.sequence == row.sequence), None)
+
+    def selected_process(self) -> Process | None:
+        """The process that is selected, or whose act it is."""
+        if self._active == "processes":
+            row = self.query_one(ProcessTree).selected
+            return row.process if row else None
+        event = self.selected_event()
+        return event.process if event else None
+
+    def selected_text(self) -> str:
+        if self._active == "processes":
+            process = self.selected_process()
+            return f"entity:{process.entity_id}" if process else ""
+        event = self.selected_event()
+        return f"seq:{event.sequence}" if event else ""
+
+    def selected_peer(self) -> Event | None:
+        return self.selected_event()
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         if isinstance(event.widget, RowList):
@@ -142,52 +150,42 @@ class LiveScreen(Screen[None]):
     def on_resize(self) -> None:
         self.call_after_refresh(self._show_details)
 
+    def row_list(self) -> RowList[Any] | None:
+        return self.query_one(f"#{self._active}", RowList)
+
+    def focus_list(self) -> None:
+        self.set_focus(self.query_one(f"#{self._active}", Widget))
+
+    def show_time(self, time_ns: int) -> None:
+        """The first event at that time or after it, of those that are still in memory."""
+        self.tick()
+        self.action_focus_pane("events")
+        self.query_one(EventList).select_time(time_ns)
+
     # Keys
 
     def action_focus_pane(self, name: str) -> None:
         self.minimize()
         self._active = name
-        self._focus_active()
+        self.focus_list()
 
     def action_pause(self) -> None:
-        self.query_one(EventList).action_pause()
-
-    def action_zoom(self) -> None:
-        """The pane with the focus on the whole screen, or back."""
-        if self.maximized is not None:
-            self.minimize()
-        elif self.focused is not None:
-            self.maximize(self.focused)
-
-    def action_help(self) -> None:
-        self.app.push_screen(HelpScreen())
-
-    def action_filter(self) -> None:
-        self.minimize()
-        field = self.query_one(FilterInput)
-        field.display = True
-        self.set_focus(field)
-
-    def action_back(self) -> None:
-        """Out of the filter, the zoom or the details, whichever is in front."""
-        field = self.query_one(FilterInput)
-        if self.maximized is not None:
-            self.minimize()
-        elif field.display:
-            field.value = ""
-            field.display = False
-            self._focus_active()
+        """The replay, or else the stream."""
+        if self.desk.player is not None:
+            super().action_pause()
         else:
-            self._focus_active()
+            self.query_one(EventList).action_pause()
 
-    def _focus_active(self) -> None:
-        """At once, and not when the queue is empty as `Widget.focus` does: the next key is already there."""
-        self.set_focus(self.query_one(f"#{self._active}"))
+    def action_acknowledge(self) -> None:
+        """Seen, or not seen after all; and on to the next."""
+        groups = self.query_one(ViolationList)
+        if (group := groups.selected) is not None:
+            self.desk.model.acknowledge([group.key], seen=not group.acknowledged)
+            if not group.acknowledged:
+                groups.jump(1)
+            self.tick()
 
-    def on_input_changed(self, message: FilterInput.Changed) -> None:
-        self.model.set_filter(message.value)
+    def action_acknowledge_all(self) -> None:
+        """All that are shown: with a filter, only those that pass."""
+        self.desk.model.acknowledge([group.key for group in self.snapshot.violations])
         self.tick()
-
-    def on_input_submitted(self, message: FilterInput.Submitted) -> None:
-        message.input.display = bool(message.value.strip())
-        self._focus_active()

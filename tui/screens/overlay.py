@@ -16,16 +16,39 @@ from tui.details import Document
 from tui.widgets.details import DetailsPane
 
 _KEYS = (
-    ("p v e   tab", "go to processes, violations, events; next pane"),
+    ("1 2 3 4 5 6", "live, network, files, rules, timeline, sessions"),
+    (":", "every command, by name"),
+    ("p v e   tab", "processes, violations, events; next pane"),
     ("↑ ↓ pgup pgdn home", "move; in the events this stops the stream"),
-    ("f space end", "stop the stream, follow it again"),
-    ("← →", "close and open a subtree of the processes"),
-    ("enter", "details of the selected line"),
-    ("/", "only events and violations with these words"),
-    ("!word", "in the filter: without this word"),
-    ("z", "one pane on the whole screen, and back"),
+    ("← →", "close and open a subtree; in the timeline, move"),
+    ("enter", "details; of a peer or file, its events"),
+    ("backspace", "back to the filter or the screen before"),
     ("esc", "out of the filter, the zoom, the details"),
+    ("space end", "stop the stream, follow it again"),
+    ("n N", "next and previous line that is marked"),
+    ("a A", "this violation is seen; all that are shown"),
+    ("o", "processes that have ended, too"),
+    ("z", "one pane on the whole screen, and back"),
+    ("y", "copy the selected line"),
     ("q", "quit; what is watched goes on"),
+)
+_FILTERING = (
+    ("/", "filter; ↑ ↓ what was asked before"),
+    ("f x", "only a value of the selected line, or not that"),
+    ("exe:curl", "a field and its value; * is anything"),
+    ("port:80,443", "one of several; port:1..1023; level>=high"),
+    ("ip:10.0.0.0/8", "a network; path~cache: a part of it"),
+    ("not a (b or c)", "and, or, not, brackets"),
+    ("fields", "action exe name pid cmd parent path ip port domain protocol user error rule level …"),
+)
+_ACTING = (
+    ("F T", "freeze all that is watched, let it go on"),
+    ("K X", "kill the selected process; all that is watched"),
+    ("D P", "deny this peer; add to the policy"),
+    ("E W", "export what passes the filter; write a report"),
+    ("R", "replay a finished trace; then"),
+    ("space . >", "pause, one event, up to the next violation"),
+    ("[ ]", "slower, faster"),
 )
 _SIGNS = (
     ("◆ ▲ ● ○ ·", "critical, high, medium, low, informational"),
@@ -68,8 +91,14 @@ class HelpScreen(Overlay):
 
     def compose(self) -> ComposeResult:
         with VerticalScroll(id="help"):
-            yield Static(_table(_KEYS), markup=False)
-            yield Static(_table(_SIGNS), markup=False, id="signs")
+            for title, lines in (
+                ("Keys", _KEYS),
+                ("Filter", _FILTERING),
+                ("Acts and replay", _ACTING),
+                ("Signs", _SIGNS),
+            ):
+                yield Static(Text(title, "bold underline"), markup=False, classes="title")
+                yield Static(_table(lines), markup=False)
         yield Footer(compact=True, show_command_palette=False)
 
     def on_mount(self) -> None:

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from types import MappingProxyType
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
-from tracer.events import Category, Event, Level
-from tui import describe
+from tracer.events import Category, Event, Level, Result, Taken
+from tui import describe, terms
 from tui.cells import Part, crop_parts, fit, fit_middle, fit_right, parts_cells, shown
 from tui.snapshot import Snapshot
+from tui.terms import Term
 from tui.widgets.rows import RowList
 
 _FAMILY = {Category.NETWORK: "network", Category.FILE: "file"}  # the others are the process's own
 _WIDE = 100  # from this width on the program has room for its whole name
 
 
-class EventList(RowList[Event]):
+class EventList(RowList[Event | Taken]):
     """Follows the stream until somebody moves up or pauses it; then it stands still."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -67,6 +68,13 @@ class EventList(RowList[Event]):
         super().select(index)
         self._label()
 
+    def select_time(self, time_ns: int) -> None:
+        """The first line at that time or after it."""
+        times = (row.time_ns for row in self.rows)
+        found = next((index for index, when in enumerate(times) if when >= time_ns), len(self.rows) - 1)
+        if self.rows:
+            self.select(found)
+
     def action_follow(self) -> None:
         self.following = True
         self._take_newest()
@@ -90,8 +98,7 @@ class EventList(RowList[Event]):
         """How many events came since the stream was paused."""
         if self.following or not self._latest.events:
             return 0
-        shown_last = self.rows[-1].sequence if self.rows else 0
-        return max(0, self._latest.events[-1].sequence - shown_last)
+        return max(0, last_number(self._latest.events) - last_number(self.rows))
 
     def _label(self) -> None:
         if self.following:
@@ -99,14 +106,52 @@ class EventList(RowList[Event]):
         else:
             self.border_subtitle = f"paused · {describe.number(self.missed)} newer · f follows"
 
-    def key(self, row: Event) -> Hashable:
-        return row.sequence
+    def forget(self) -> None:
+        self.following = True
+        self._latest = Snapshot()
+        super().forget()
 
-    def version(self, row: Event) -> Hashable:
-        return self.levels.get(row.sequence)
+    def on_mouse_scroll_up(self) -> None:
+        """To look back is to stop the stream."""
+        if self.following:
+            self.action_pause()
 
-    def draw(self, row: Event, line: int, width: int) -> list[Part]:  # noqa: ARG002  rows of one line
+    def key(self, row: Event | Taken) -> Hashable:
+        return row.sequence if isinstance(row, Event) else row
+
+    def version(self, row: Event | Taken) -> Hashable:
+        return self.levels.get(row.sequence) if isinstance(row, Event) else None
+
+    def draw(self, row: Event | Taken, line: int, width: int) -> list[Part]:  # noqa: ARG002  rows of one line
+        if isinstance(row, Taken):
+            return taken_line(row, width)
         return event_line(row, self.levels.get(row.sequence), width)
+
+    def terms(self, row: Event | Taken) -> Sequence[Term]:
+        return terms.of_event(row) if isinstance(row, Event) else ()
+
+    def is_marked(self, row: Event | Taken) -> bool:
+        return isinstance(row, Taken) or row.sequence in self.levels
+
+
+def last_number(rows: Sequence[Event | Taken]) -> int:
+    """The number of the newest event."""
+    return next((row.sequence for row in reversed(rows) if isinstance(row, Event)), 0)
+
+
+def taken_line(taken: Taken, width: int) -> list[Part]:
+    """What Rubicon itself did, between what it was done to."""
+    done = taken.result is Result.DONE
+    parts: list[Part] = [
+        (shown(describe.clock_time(taken.time_ns) + " "), "dim"),
+        (fit("■", 2), "note"),
+        (fit(taken.response.value, 9), "note"),
+        (fit_right("rubicon", 7), "dim"),
+        (shown(" "), ""),
+    ]
+    by = f" ({taken.rule.name if taken.rule else taken.by})" if taken.rule or taken.by else ""
+    room = max(0, width - parts_cells(parts))
+    return crop_parts([*parts, (fit(taken.message + by, room), "strong" if done else "failed")], width)
 
 
 def event_line(event: Event, level: Level | None, width: int) -> list[Part]:

@@ -20,8 +20,11 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from tui.cells import Part, Shown, cells, fit
+from tui.terms import Term
 
 Row = TypeVar("Row")
+
+_COPIED_CELLS = 4_000
 
 
 class RowList(ScrollView, Generic[Row], can_focus=True):
@@ -79,6 +82,18 @@ class RowList(ScrollView, Generic[Row], can_focus=True):
         """One line of a row; the parts together are at most `width` cells wide."""
         raise NotImplementedError
 
+    def copied(self, row: Row) -> str:
+        """What `y` puts on the clipboard."""
+        return "".join(text for text, _style in self.draw(row, 0, _COPIED_CELLS)).strip()
+
+    def terms(self, row: Row) -> Sequence[Term]:
+        """What one may filter by, the likeliest first."""
+        raise NotImplementedError
+
+    def is_marked(self, row: Row) -> bool:
+        """Whether `n` and `N` stop at it."""
+        raise NotImplementedError
+
     # Rows and selection
 
     @property
@@ -132,6 +147,24 @@ class RowList(ScrollView, Generic[Row], can_focus=True):
 
     def _resize(self) -> None:
         self.virtual_size = Size(self.scrollable_content_region.width, len(self.rows) * self.row_height)
+
+    def forget(self) -> None:
+        """Another session is shown from now on."""
+        self.rows = ()
+        self.cursor = 0
+        self._drawn.clear()
+        self._resize()
+        self.refresh()
+
+    def jump(self, direction: int) -> bool:
+        """Select the next marked row, +1, or the one before, -1; false when there is none."""
+        at = self.cursor + direction
+        while 0 <= at < len(self.rows):
+            if self.is_marked(self.rows[at]):
+                self.select(at)
+                return True
+            at += direction
+        return False
 
     # Keys and mouse
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import ClassVar
 
-from tui import describe
+from tui import describe, terms
 from tui.cells import Part, clip, fit, parts_cells, shown, spread
 from tui.snapshot import Snapshot, State, ViolationGroup
+from tui.terms import Term
 from tui.widgets.rows import RowList
 
 _MARK_WIDTH = 7  # "◆ CRIT "
@@ -28,13 +29,25 @@ class ViolationList(RowList[ViolationGroup]):
         self.set_rows(snapshot.violations)
         if on_top and self.cursor != 0:
             self.select(0)
+        seen = sum(row.acknowledged for row in self.rows)
+        self.border_subtitle = (
+            f"{describe.number(seen)} of {describe.number(len(self.rows))} seen" if seen else ""
+        )
 
     def key(self, row: ViolationGroup) -> Hashable:
-        event = row.violation.event
-        return row.violation.rule.id, event.process.entity_id, row.violation.summary
+        return row.key
 
     def version(self, row: ViolationGroup) -> Hashable:
-        return row.count, row.last_ns, row.taken
+        return row.count, row.last_ns, row.taken, row.acknowledged
+
+    def copied(self, row: ViolationGroup) -> str:
+        return shown(f"{row.violation.rule.level.value}: {row.violation.rule.name}: {row.violation.summary}")
+
+    def terms(self, row: ViolationGroup) -> Sequence[Term]:
+        return terms.of_violation(row.violation)
+
+    def is_marked(self, row: ViolationGroup) -> bool:
+        return not row.acknowledged
 
     def draw(self, row: ViolationGroup, line: int, width: int) -> list[Part]:
         return violation_head(row, width) if line == 0 else violation_words(row, width)
@@ -46,13 +59,15 @@ def violation_head(group: ViolationGroup, width: int) -> list[Part]:
     level = rule.level.value
     word = {"informational": "info", "critical": "crit", "medium": "med"}.get(level, level)
     mark: Part = (fit(f"{describe.LEVEL_MARKS[rule.level]} {word.upper()}", _MARK_WIDTH), level)
+    if group.acknowledged:
+        mark = (fit(f"✓ {word}", _MARK_WIDTH), "dim")
     right: list[Part] = [(shown(f" {describe.clock_time(group.last_ns)}"), "dim")]
     if group.count > 1:
         right.insert(0, (shown(f" ×{group.count:,}"), "note"))  # noqa: RUF001  the sign for times
     if group.taken:
         right.insert(0, (shown(f" {describe.deed(group.taken)}"), "note"))
     room = width - _MARK_WIDTH - parts_cells(right)
-    return spread([mark, (clip(rule.name, room), "strong")], right, width)
+    return spread([mark, (clip(rule.name, room), "dim" if group.acknowledged else "strong")], right, width)
 
 
 def violation_words(group: ViolationGroup, width: int) -> list[Part]:

@@ -32,7 +32,7 @@ class Scripted:
 def run(source: Scripted) -> tuple[list[Batch], int]:
     taken: list[Batch] = []
     told: list[int] = []
-    feed = Feed(source, taken.append, lambda: told.append(1))
+    feed = Feed(source, taken.append, lambda _violations: told.append(1))
     feed.start()
     feed._thread.join(5)
     feed.stop()

@@ -6,10 +6,11 @@ import pytest
 
 from tests.tui import scene
 from tracer.events import Action, Event, Level, Response, Result, Taken
+from tracer.where import Where
 from tui.details import of_violation
 from tui.feed import Batch
-from tui.filter import Filter
-from tui.model import EventLog, Model, Rate
+from tui.logs import EventLog
+from tui.model import Model, Rate
 from tui.snapshot import Losses, State, Verdict
 
 WHO = scene.process(100, None, "agent")
@@ -92,14 +93,15 @@ def test_large_arguments_push_out_more_events() -> None:
 
     events = [ran(1000) for _ in range(9)]
     log = EventLog(100, max_args_bytes=3000)
-    log.set_filter(Filter.parse("exec"))
-    log.add(events)
+    log.set_filter(Where("exec"))
+    for event in events:
+        log.add(event)
     assert log.events() == tuple(events[-3:])
-    log.set_filter(Filter())
+    log.set_filter(Where())
     assert log.events() == tuple(events[-3:])
-    log.add([story.event(WHO, Action.FORK)])
+    log.add(story.event(WHO, Action.FORK))
     assert len(log.events()) == 4
-    log.add([ran(9000)])
+    log.add(ran(9000))
     assert len(log.events()) == 1
 
 
@@ -145,13 +147,13 @@ def test_flags_are_bounded() -> None:
 def test_filter_holds_for_what_is_there_and_for_what_comes() -> None:
     story = scene.rome()
     model = scene.model_of(story)
-    model.set_filter("kworker")
+    model.set_filter(Where("kworker"))
     before = len(model.snapshot().events)
     assert 0 < before < len(story.events)
     model.add(Batch(events=[story.event(WHO, Action.FORK), story.write(WHO, "/x/kworker", 1)]))
     assert len(model.snapshot().events) == before + 1
     assert model.snapshot().filter == "kworker"
-    model.set_filter("")
+    model.set_filter(Where())
     assert len(model.snapshot().events) == model.snapshot().summary.events
 
 

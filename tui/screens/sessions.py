@@ -1,0 +1,123 @@
+"""The sessions screen: live and finished ones, and how to start one when there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from rich.text import Text
+from textual import work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.widget import Widget
+from textual.widgets import DataTable, Static
+
+from tracer.text import printable
+from tracer.trace import StoredSession, default_folder, stored_sessions
+from tui import describe
+from tui.screens.base import SessionScreen
+from tui.snapshot import Snapshot
+
+REFRESH_SECONDS = 2.0
+MAX_LISTED = 500
+HINT = """There is no session yet. To start one:
+
+    rubicon run -- my-agent              a command and all that it starts
+    rubicon attach docker:web pid:42     what runs already
+
+It appears here by itself. What is watched leaves a trace, which can be looked at later:
+
+    rubicon watch FILE
+"""
+
+
+class SessionsScreen(SessionScreen):
+    mode = "sessions"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "open_selected", "Open", key_display="⏎"),
+        Binding("r", "refresh", "Refresh", show=False),
+    ]
+
+    def compose_body(self) -> ComposeResult:
+        with Vertical(id="body"):
+            yield Static(Text(HINT), id="hint", markup=False)
+            yield DataTable(id="sessions", cursor_type="row", zebra_stripes=False)
+
+    def on_mount(self) -> None:
+        table = self._table
+        table.border_title = "sessions"
+        table.add_columns("", "started", "session", "size", "what")
+        self.set_interval(REFRESH_SECONDS, self.action_refresh)
+        self.focus_list()
+
+    @property
+    def _table(self) -> DataTable[Text]:
+        return self.query_one(DataTable)
+
+    def on_screen_resume(self) -> None:
+        self.action_refresh()
+
+    def focus_list(self) -> None:
+        self.set_focus(self.query_one("#sessions", Widget))
+
+    def draw(self, snapshot: Snapshot) -> None:
+        """The sessions are read by a thread, now and then."""
+
+    def action_refresh(self) -> None:
+        if self.is_active:
+            self._read()
+
+    @work(thread=True, exclusive=True, group="sessions")
+    def _read(self) -> None:
+        found = stored_sessions()[:MAX_LISTED]
+        self.app.call_from_thread(self.show_sessions, found)
+
+    def show_sessions(self, sessions: Sequence[StoredSession]) -> None:
+        """Show these; the cursor stays on its session."""
+        table = self._table
+        keys = [str(each.path) for each in sessions]
+        self.query_one("#hint").display = not sessions
+        table.display = bool(sessions)
+        table.border_subtitle = printable(str(default_folder()))
+        before = self._selected_key()
+        if keys != [str(row.key.value) for row in table.ordered_rows]:
+            table.clear()
+            for key, session in zip(keys, sessions, strict=True):
+                table.add_row(*self._cells(session), key=key)
+            if before in keys:
+                table.move_cursor(row=keys.index(before))
+            return
+        for key, session in zip(keys, sessions, strict=True):
+            for column, cell in zip(table.ordered_columns, self._cells(session), strict=True):
+                if table.get_cell(key, column.key) != cell:
+                    table.update_cell(key, column.key, cell)
+
+    def _cells(self, session: StoredSession) -> tuple[Text, ...]:
+        record = session.session
+        start_ns = record.get("start_ns")
+        started = describe.full_time(start_ns)[:19] if isinstance(start_ns, int) else ""
+        named = record.get("command") or record.get("targets")
+        what = " ".join(map(str, named)) if isinstance(named, list) else ""
+        mark = "● live" if session.live else "■"
+        here = " ←" if session.path == self.desk.trace else ""
+        return (
+            Text(mark, "bold" if session.live else "dim"),
+            Text(started),
+            Text(printable(session.id) + here, "bold" if session.live else ""),
+            Text(describe.byte_size(session.size_bytes), justify="right"),
+            Text(printable(what[:200])),
+        )
+
+    def _selected_key(self) -> str:
+        table = self._table
+        rows = table.ordered_rows
+        return str(rows[table.cursor_row].key.value) if 0 <= table.cursor_row < len(rows) else ""
+
+    def on_data_table_row_selected(self, _message: DataTable.RowSelected) -> None:
+        self.action_open_selected()
+
+    def action_open_selected(self) -> None:
+        if key := self._selected_key():
+            self.rubicon.open_session(Path(key))
