@@ -33,7 +33,7 @@ enum rb_kind {
 	RB_EXIT = 4,
 	RB_PROCESS = 5,		/* a process that was there at the attach; struct rb_exec */
 	RB_CONNECT = 6,
-	RB_OPEN = 7,		/* opened for writing, or created */
+	RB_OPEN = 7,		/* opened for writing, or created; for reading, where somebody asked for such names */
 	RB_CLOSE = 8,
 	RB_RENAME = 9,
 	RB_UNLINK = 10,

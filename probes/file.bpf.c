@@ -197,6 +197,57 @@ static __noinline int emit_open_by_name(struct call *c, int dirfd, u64 name, u32
 	return 0;
 }
 
+/*
+ * Opens for reading are told only of files with a name, or in a folder with a name, that a rule asks for: the rule
+ * itself is judged in user space. A name is stored with zeros behind it; of a longer one this is its beginning.
+ */
+#define READ_NAME_LEN 64
+#define READ_FOLDERS 4	/* how many folders above the file are looked at */
+#define READ_FILE 1
+#define READ_FOLDER 2
+
+struct read_name {
+	u8 text[READ_NAME_LEN];
+};
+
+LOADED struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct read_name);
+	__type(value, u32);
+} read_names SEC(".maps");
+
+LOADED volatile bool asks_for_reads;
+
+static __noinline u32 asked_as(u64 dentry_at)
+{
+	struct dentry *dentry = (void *)dentry_at;
+	struct read_name name = {};
+	u32 *what;
+
+	bpf_probe_read_kernel_str(name.text, sizeof(name.text), BPF_CORE_READ(dentry, d_name.name));
+	what = bpf_map_lookup_elem(&read_names, &name);
+	return what ? *what : 0;
+}
+
+static __noinline int is_asked_for(struct file *file)
+{
+	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
+
+	if (asked_as((u64)dentry) & READ_FILE)
+		return true;
+	for (int i = 0; i < READ_FOLDERS; i++) {
+		struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
+
+		if (!parent || parent == dentry)
+			break;
+		dentry = parent;
+		if (asked_as((u64)dentry) & READ_FOLDER)
+			return true;
+	}
+	return false;
+}
+
 /* Whether to open a file that way can change it. */
 static __always_inline bool may_write(u32 open_flags)
 {
@@ -211,8 +262,11 @@ __noinline int opened(struct call *c, u64 file_at, int fd, u32 open_flags)
 	if (!c)
 		return 0;
 	/* O_TRUNC empties a file even when it is opened for reading. */
-	if (!(mode & (FMODE_WRITE | FMODE_CREATED)) && !(open_flags & O_TRUNC && !(open_flags & O_PATH)))
+	if (!(mode & (FMODE_WRITE | FMODE_CREATED)) && !(open_flags & O_TRUNC && !(open_flags & O_PATH))) {
+		if (asks_for_reads && mode & FMODE_READ && is_lasting(file) && is_asked_for(file))
+			emit_open(c, file, fd, open_flags, 0);
 		return 0;
+	}
 	if (!is_lasting(file))
 		return 0;
 	if (mode & FMODE_WRITE) {

@@ -21,6 +21,8 @@ from tracer.events import (
     Exit,
     File,
     Flow,
+    Fork,
+    Leg,
     Level,
     Match,
     Network,
@@ -190,7 +192,7 @@ BOUNDARIES: dict[Action, tuple[int, Boundary]] = {
 
 REGULAR = stat.S_IFREG | 0o640
 SAMPLES: list[tuple[Action, int, Process, Detail]] = [
-    (Action.FORK, 0, AGENT, None),
+    (Action.FORK, 0, AGENT, Fork(1, 3)),
     (Action.EXEC, 0, AGENT, exec_of("/usr/bin/python3.11", "./agent.py", AGENT.args)),
     (Action.EXEC, errno.ENOENT, AGENT, exec_of("/opt/none", "none", ("none", "-x"), inode=0, device=0)),
     (
@@ -284,6 +286,25 @@ SAMPLES: list[tuple[Action, int, Process, Detail]] = [
     (Action.EXIT, 0, ROOT, Exit(0, 9)),
     (Action.EXIT, 0, SHELL, Exit(0, 40)),
     *((action, error, AGENT, detail) for action, (error, detail) in BOUNDARIES.items()),
+    (
+        Action.FILE_READ,
+        0,
+        AGENT,
+        File("/home/ada/.netrc", inode=11, device=1, mode=REGULAR, flags=os.O_CLOEXEC),
+    ),
+    (
+        Action.FILE_WRITE,
+        0,
+        AGENT,
+        File("/work/x", inode=13, mode=REGULAR, created=True, flags=1, contact="198.51.100.7"),
+    ),
+    (
+        Action.FLOW,
+        0,
+        AGENT,
+        outward(Flow(31, 23, 0, 0, 7, False, (Leg("127.0.0.1", 8080, "egress"),))),
+    ),
+    (Action.FILE_UNLINK, 0, AGENT, File("/work/a.txt", copy="/work/a.txt.locked")),
 ]
 
 # What was open when the watch began.

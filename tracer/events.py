@@ -28,6 +28,7 @@ class Action(StrEnum):
     DNS = "dns"  # a question to a resolver, or its answer
     FLOW = "flow"  # a socket is closed; carries bytes and duration
     FILE_WRITE = "file_write"  # opened for writing, or created
+    FILE_READ = "file_read"  # opened for reading; only what a rule asks for
     FILE_CLOSE = "file_close"  # last reference to a written file gone; carries bytes and count
     FILE_RENAME = "file_rename"
     FILE_UNLINK = "file_unlink"
@@ -241,6 +242,18 @@ UNKNOWN_NAMESPACES = Namespaces()
 
 
 @dataclass(slots=True, eq=False)
+class Fork:
+    """Detail of `fork`.
+
+    generation  how many forks, with no exec since, lie between it and the last program that began
+    alive       how many processes of the scope there are now, it among them
+    """
+
+    generation: int
+    alive: int
+
+
+@dataclass(slots=True, eq=False)
 class Exec:
     """Detail of `exec`. On success the image is `Event.process`; on failure that is still the caller's image.
 
@@ -332,9 +345,22 @@ class Dns:
     resolved: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """The other end of a connection that a process carried on: whose, and who began it."""
+
+    ip: str
+    port: int
+    direction: str
+
+
 @dataclass(slots=True, eq=False)
 class Flow:
-    """What went through a socket. Messages are counted for datagrams only; `late`: it was closed unseen."""
+    """What went through a socket. Messages are counted for datagrams only; `late`: it was closed unseen.
+
+    relayed     connections of the same process by which what came in here went out, and what came in there
+                went out here; told by the number of bytes, not by what they say
+    """
 
     bytes_in: int
     bytes_out: int
@@ -342,6 +368,7 @@ class Flow:
     messages_out: int
     duration_ns: int
     late: bool
+    relayed: tuple[Leg, ...] = ()
 
 
 @dataclass(slots=True, eq=False)
@@ -356,6 +383,7 @@ class Network:
     direction  egress, ingress, or "" when there is none yet (bind)
     family     of a socket that is neither internet nor unix: the name of its address family
     other_domains  what else the destination's address was resolved from: many names may share one
+    first_contact  connect, send to an address: nobody of the scope spoke to this address before
     more       send on a connection: Spoken; dns: Dns, or None when it was no DNS; flow: Flow
     """
 
@@ -371,6 +399,7 @@ class Network:
     family: str = ""
     more: Spoken | Dns | Flow | None = None
     other_domains: tuple[str, ...] = ()
+    first_contact: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -380,7 +409,7 @@ class File:
     path            the name the act created, changed or removed (for rename and link: the new name)
     original_path   rename: the old name; link: the name that existed; else ""
     target_path     symlink: what it points to, as given; else ""
-    flags           open(2) flags of `file_write`, else 0
+    flags           open(2) flags of `file_write` and `file_read`, else 0
     descriptor      of `file_write`: the number it is open under; -1 when refused
     inherited       `file_write`: it was opened before the watch or by a stranger: it is now first written, or
                     was found open (`Event.snapshot`)
@@ -389,6 +418,9 @@ class File:
     size            bytes: the length asked for by truncate, else 0
     bytes_written, writes   totals of `file_close`, else 0
     owner_id, group_id      chown: as asked, -1 keeps; else -1
+    made_here       it was created under this watch, as far back as that is remembered
+    contact         created by a process that had spoken to this address outside the machine; else ""
+    copy            unlink: what was created lately under this name and a suffix more; else ""
     """
 
     path: str
@@ -407,6 +439,9 @@ class File:
     descriptor: int = -1
     inherited: bool = False
     redirected: bool = False
+    made_here: bool = False
+    contact: str = ""
+    copy: str = ""
 
 
 class Relation(StrEnum):
@@ -542,7 +577,7 @@ class Boundary:
         return ", ".join(changes)
 
 
-Detail = Exec | Exit | Network | File | Boundary | None
+Detail = Fork | Exec | Exit | Network | File | Boundary | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,8 +27,8 @@ from tracer.events import (
     StdioKind,
 )
 from tracer.rules import RuleSet, load_rules
-from tracer.rules.fields import LOG_SOURCES
 from tracer.rules.items import compile_item
+from tracer.rules.logsources import LOG_SOURCES
 
 fuzz = settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 

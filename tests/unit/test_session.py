@@ -7,7 +7,7 @@ import io
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from tests import wire
 from tests.records import SESSION, execve, leave, opened
-from tracer.capture import Drained, ScopeCgroup
+from tracer.capture import Drained, ReadOf, ScopeCgroup
 from tracer.errors import AbiMismatch, CaptureError, TargetError
 from tracer.events import Action, Event, File, Level, Match, Rule, RuleKind, Violation
 from tracer.export import Documents, session_facts
@@ -74,6 +74,9 @@ class FakeSource:
 
     def hold_namespaces(self, *_: object) -> None:
         pass
+
+    def tell_reads(self, names: Mapping[str, ReadOf]) -> None:
+        self.reads = dict(names)
 
     def wait(self, timeout_seconds: float) -> bool:
         self._act("wait")

@@ -12,6 +12,6 @@ Imported by `tracer.session` (sources, preflight) and `tracer.pipeline` (the dec
 """
 
 from tracer.capture.decode import RecordDecoder
-from tracer.capture.source import FIRST_FOUND_SCOPE, Drained, ScopeCgroup, Source, Wanted
+from tracer.capture.source import FIRST_FOUND_SCOPE, Drained, ReadOf, ScopeCgroup, Source, Wanted
 
-__all__ = ["FIRST_FOUND_SCOPE", "Drained", "RecordDecoder", "ScopeCgroup", "Source", "Wanted"]
+__all__ = ["FIRST_FOUND_SCOPE", "Drained", "ReadOf", "RecordDecoder", "ScopeCgroup", "Source", "Wanted"]

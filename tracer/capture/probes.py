@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from tracer.capture import called
 from tracer.capture.guard import Guard
 from tracer.capture.ring import Ring
-from tracer.capture.source import Drained, ScopeCgroup, Wanted
+from tracer.capture.source import Drained, ReadOf, ScopeCgroup, Wanted
 from tracer.errors import CaptureError, RubiconError, TargetError
 from tracer.records import Kind
 
@@ -25,6 +25,7 @@ _V1_CGROUP = 1 << 63  # V1_CGROUP in scope.h
 _MEMBER = struct.Struct("=QI4xQ8x")  # struct member in scope.h: start, scope, look
 _ENTERED = ("mnt", "pid")  # namespaces by which who enters a container is known
 _CONTAINER_NAME_BYTES = 64  # CONTAINER_NAME_LEN in container.bpf.c
+_READ_NAME_BYTES = 64  # READ_NAME_LEN in file.bpf.c, with a NUL at the end
 _PASSES_MAX = 64  # over all processes until nobody joins; each pass reaches at least a generation further
 
 
@@ -207,6 +208,16 @@ class ProbeSource:
         self._write_variable("has_cgroup_scopes", b"\1")
         self._write_variable("awaits_all", b"\1")
 
+    def tell_reads(self, names: Mapping[str, ReadOf]) -> None:
+        table = self.probes.map("read_names")
+        if len(names) > table.max_entries:
+            raise CaptureError(
+                f"rules ask for reads of {len(names)} names: more than {table.max_entries} are not followed"
+            )
+        for name, what in names.items():
+            table.update(_read_name(name), struct.pack("<I", what))
+        self._write_variable("asks_for_reads", b"\1" if names else b"\0")
+
     def forget_container(self, name: str) -> None:
         self.probes.map("awaited").delete(_container_name(name))
 
@@ -300,3 +311,7 @@ def _namespace(pid: str, kind: str) -> int:
 
 def _container_name(name: str) -> bytes:
     return os.fsencode(name)[:_CONTAINER_NAME_BYTES].ljust(_CONTAINER_NAME_BYTES, b"\0")
+
+
+def _read_name(name: str) -> bytes:
+    return os.fsencode(name)[: _READ_NAME_BYTES - 1].ljust(_READ_NAME_BYTES, b"\0")

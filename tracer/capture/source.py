@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import IntFlag
 from typing import Any, Protocol
 
 from tracer.capture.guard import Guard
 from tracer.records import EMPTY, Section
 
 FIRST_FOUND_SCOPE = 0x10000  # as in container.bpf.c
+
+
+class ReadOf(IntFlag):
+    """What a name is of whose opens for reading are reported; READ_FILE and READ_FOLDER in file.bpf.c."""
+
+    FILE = 1
+    FOLDER = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +105,13 @@ class Source(Protocol):
 
     def await_all_containers(self) -> None:
         """Watch each container that starts, in a scope of its own from FIRST_FOUND_SCOPE on."""
+        ...
+
+    def tell_reads(self, names: Mapping[str, ReadOf]) -> None:
+        """Report opens for reading, too, of files with such a name or in a folder with such a name.
+
+        A folder is looked for up to four levels above the file. Raises CaptureError for more than fit.
+        """
         ...
 
     def forget_container(self, name: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -11,6 +12,7 @@ from typing import Any
 from tracer.context import boundaries, peers
 from tracer.context.cuts import ANY_CUT, truncations
 from tracer.context.fields import number
+from tracer.context.history import History
 from tracer.context.images import Images, executable_path
 from tracer.context.links import Links
 from tracer.context.names import Domains
@@ -65,6 +67,7 @@ _FOUND, _OPEN_BEFORE = int(Flag.FOUND), int(Flag.FOUND | Flag.INHERITED)
 _KILLED, _JOINED = int(Flag.KILLED), int(Flag.JOINED)
 _ANSWERED = int(Flag.REFUSED) | _KILLED
 _CONNECT, _PROCESS, _BOUNDARY = int(Kind.CONNECT), int(Kind.PROCESS), int(Kind.BOUNDARY)
+_OPEN = int(Kind.OPEN)
 
 # connect(2): the attempt goes on after the call returned. 512 is ERESTARTSYS, include/linux/errno.h.
 # Of what was found LATE: how it ended was not seen.
@@ -108,6 +111,7 @@ class Context:
         self._talk = Talk(self._domains)
         self._paths: Recent[tuple[int, int], str] = Recent(PATHS_KEPT)  # by device and inode
         self._links = Links()
+        self._history = History()
         self._redirected: Recent[tuple[int, int], bool] = Recent(PATHS_KEPT)  # by device and inode
         self._is_command_next = session.get("targets") == ["run"]
         self._steps = Steps()
@@ -146,6 +150,8 @@ class Context:
         action, category, process_of, detail_of = way
         if kind == _BOUNDARY:
             action, category = boundaries.action_of(record)  # type: ignore[arg-type]
+        elif kind == _OPEN and _is_read(record):  # type: ignore[arg-type]
+            action = Action.FILE_READ
         process = process_of(record)
         step = self._steps.of(process, kind, record.time_ns) if self._steps.told else None
         detail = detail_of(record)
@@ -157,7 +163,7 @@ class Context:
             goes_on = error in _GOES_ON and (kind == _CONNECT or flags & _LATE)
             outcome = Outcome.UNKNOWN if goes_on else Outcome.FAILURE
         self._sequence += 1
-        return Event(
+        event = Event(
             self._sequence,
             self._boot_ns + record.time_ns,
             action,
@@ -175,6 +181,8 @@ class Context:
             _answer(flags) if flags & _ANSWERED else None,
             step,
         )
+        self._history.see(event)
+        return event
 
     @property
     def steps(self) -> Sequence[Step]:
@@ -365,6 +373,14 @@ class Context:
             owner_id=_id(record.value),
             group_id=_id(record.value2),
         )
+
+
+_CHANGES = os.O_ACCMODE | os.O_TRUNC
+
+
+def _is_read(record: OpenRecord) -> bool:
+    """It was opened for reading alone; who could not open it for writing, or create it, is another matter."""
+    return not (record.open_flags & _CHANGES or record.created or record.name) and record.result >= 0
 
 
 def _answer(flags: int) -> Response:

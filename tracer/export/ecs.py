@@ -31,6 +31,7 @@ from tracer.events import (
     Exit,
     File,
     Flow,
+    Fork,
     Network,
     NetworkType,
     Outcome,
@@ -343,6 +344,8 @@ def _add_container(document: dict[str, Any], container: Container) -> None:
 
 def _add_detail(document: dict[str, Any], event: Event) -> None:
     match event.detail:
+        case Fork() as detail:
+            document["rubicon"]["fork"] = {"generation": detail.generation, "alive": detail.alive}
         case Exec() as detail:
             _add_exec(document, detail, event.process.cgroup_id, failed=event.outcome is Outcome.FAILURE)
         case Exit() as detail:
@@ -407,6 +410,8 @@ def _add_network(document: dict[str, Any], detail: Network, action: Action) -> N
             document[end] = {"address": valid_unicode(detail.path)}
         if detail.family:
             document["rubicon"]["socket"] = {"family": detail.family}
+    if detail.first_contact:
+        document["rubicon"]["first_contact"] = True
     _add_ends(document, detail)
     match detail.more:
         case Spoken() as spoken:
@@ -480,6 +485,8 @@ def _add_flow(document: dict[str, Any], flow: Flow, direction: str) -> None:
         document["network"]["packets"] = messages
     if flow.late:
         document["rubicon"]["late"] = True
+    if flow.relayed:
+        document["rubicon"]["flow"] = {"relayed": [asdict(leg) for leg in flow.relayed]}
 
 
 def _endpoint(ip: str, port: int) -> dict[str, Any]:
@@ -499,16 +506,23 @@ def _add_file(document: dict[str, Any], detail: File, action: Action) -> None:
     if action is Action.FILE_TRUNCATE:
         file["size"] = detail.size
     document["file"] = file
-    if action is Action.FILE_WRITE:
-        document["rubicon"]["file"] = {"created": detail.created, "flags": open_flags(detail.flags)}
+    facts: dict[str, Any] = {}
+    if action in (Action.FILE_WRITE, Action.FILE_READ):
+        facts = {"created": detail.created, "flags": open_flags(detail.flags)}
         if detail.inherited:
-            document["rubicon"]["file"] |= {
+            facts |= {
                 "inherited": True,
                 "redirected": detail.redirected,
                 "descriptor": max(detail.descriptor, 0),
             }
     elif action is Action.FILE_CLOSE:
-        document["rubicon"]["file"] = {"bytes_written": detail.bytes_written, "writes": detail.writes}
+        facts = {"bytes_written": detail.bytes_written, "writes": detail.writes}
+    if detail.contact:
+        facts["contact"] = detail.contact
+    if detail.copy:
+        facts["copy"] = valid_unicode(detail.copy)
+    if facts:
+        document["rubicon"]["file"] = facts
 
 
 def _add_boundary(document: dict[str, Any], detail: Boundary) -> None:

@@ -234,7 +234,24 @@ class ExecFields(_JsonModel):
     device: Annotated[str, Field(pattern=r"^\d+:\d+$")] | None = None
 
 
+class ForkFields(_Model):
+    generation: Number
+    alive: Number
+
+
+class Leg(_Model):
+    ip: Name
+    port: Number
+    direction: Literal["egress", "ingress"]
+
+
+class FlowFields(_Model):
+    relayed: list[Leg]
+
+
 class Written(_Model):
+    contact: Name | None = None
+    copy_path: Annotated[Name | None, Field(alias="copy")] = None
     created: bool | None = None
     inherited: bool | None = None
     redirected: bool | None = None
@@ -340,7 +357,10 @@ class RubiconFields(_JsonModel):
     matched: list[Matched] | None = None
     signal: Signal | None = None
     attempted: Attempted | None = None
+    fork: ForkFields | None = None
     exec: ExecFields | None = None
+    flow: FlowFields | None = None
+    first_contact: bool | None = None
     file: Written | None = None
     spoken: SpokenFields | None = None
     socket: SocketFields | None = None

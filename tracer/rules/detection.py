@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,11 +29,13 @@ from tracer.errors import Problem, RuleFileError
 from tracer.events import Event, Rule, Violation
 from tracer.rules import nodes, sentences
 from tracer.rules.auditd import AUDITD
-from tracer.rules.fields import LOG_SOURCES, Facts, LogSource
+from tracer.rules.fields import Facts, LogSource
 from tracer.rules.header import Header, Skipped, parse_header, rule_of
 from tracer.rules.items import NotHereError, compile_item
 from tracer.rules.lines import LINES
+from tracer.rules.logsources import LOG_SOURCES
 from tracer.rules.nodes import Node, Test
+from tracer.rules.reads import Names, names_read
 from tracer.rules.variables import Variables
 from tracer.rules.yamlfile import Document, Place, by_line
 
@@ -74,7 +76,10 @@ class _Header(Header):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Detection:
-    """A rule ready to judge; `name` is what correlations may call it, `file` and `line` are its place."""
+    """A rule ready to judge; `name` is what correlations may call it, `file` and `line` are its place.
+
+    reads   the opens for reading that it has to be told of, by name
+    """
 
     rule: Rule
     name: str
@@ -84,6 +89,7 @@ class Detection:
     phrase: str
     file: Path
     line: int
+    reads: Names = field(default_factory=dict)
 
     @property
     def test(self) -> Test:
@@ -125,6 +131,10 @@ def compile_detection(
         absent = ", ".join(sorted(_absent_fields(header.detection, source)))
         reason = f"can never match: Linux events do not have {absent}" if absent else "can never match"
         return Skipped(document.file, line, header.title, reason)
+    reads = names_read(header.detection) if source.category == "file_access" else {}
+    if reads is None:
+        reason = "would need to be told of every open for reading: it names no file and no folder"
+        return Skipped(document.file, line, header.title, reason)
     return Detection(
         rule_of(header),
         header.name or "",
@@ -134,6 +144,7 @@ def compile_detection(
         header.rubicon.summary,
         document.file,
         line,
+        reads or {},
     )
 
 

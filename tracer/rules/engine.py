@@ -145,6 +145,7 @@ class RuleSet:
                 hexadecimal: same digest, same verdicts
     policy      what is in force of it, None without one
     given       the variables it was read with
+    reads       names of files (1) and folders (2) whose opens for reading it has to be told of
     domains     exact domain names the policy allows connections to; someone has to resolve them
     """
 
@@ -171,6 +172,10 @@ class RuleSet:
         self.digest = _digest(effective, sources, given)
         self._checks = policy_checks(policy) if policy else {}
         self._wiring = wiring
+        self.reads: dict[str, int] = {}
+        for detection in wiring.detections:
+            for name, what in detection.reads.items():
+                self.reads[name] = self.reads.get(name, 0) | what
         self._plans = _plans(self._checks, wiring)
         self.entries = tuple(_entries(of_policy, wiring))
 

@@ -15,6 +15,8 @@ dns_query           a question to a resolver
 file_event          a name that has, or may now get, other content: opened for writing or created, renamed
                     (the new name), linked, symlinked
 
+`logsources` adds those for which Sigma has no category.
+
 rubicon_boundary    of our own: acts on namespaces, mounts, credentials, other processes and the kernel, and
                     connects to unix sockets, behind which somebody else may do it
 
@@ -25,10 +27,13 @@ are not.
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
+from itertools import islice
 from typing import Any
 
 from tracer.events import (
@@ -49,6 +54,7 @@ from tracer.events import (
     StdioKind,
     capability_names,
 )
+from tracer.reach import reach_of
 from tracer.rules.endpoints import parse_ip
 from tracer.rules.sentences import REFUSALS
 
@@ -190,6 +196,9 @@ PROCESS: dict[str, Field] = {
             "event.action": lambda facts: str(facts.event.action),
             "event.kind": lambda facts: "state" if facts.event.snapshot else "event",
             "event.outcome": lambda facts: str(facts.event.outcome),
+            "error.code": lambda facts: errno.errorcode.get(facts.event.error),
+            "process.entity_id": lambda facts: facts.event.process.entity_id,
+            "process.parent.entity_id": _of_parent(lambda parent: parent.entity_id),
             "process.executable": executable,
             "process.command_line": lambda facts: " ".join(facts[args]) or None,
             "process.working_directory": lambda facts: facts.event.process.working_directory or None,
@@ -223,6 +232,7 @@ PROCESS: dict[str, Field] = {
             "process.parent.pid": _of_parent(lambda parent: parent.pid),
             "user.id": lambda facts: facts.event.process.user_id,
             "user.effective.id": lambda facts: facts.event.process.effective_user_id,
+            "rubicon.scope": lambda facts: facts.event.scope,
         },
         Kind.NUMBER,
         {"ProcessId": "process.pid", "ParentProcessId": "process.parent.pid"},
@@ -232,6 +242,9 @@ PROCESS: dict[str, Field] = {
             "process.args": args,
             "process.parent.args": lambda facts: tuple(parent.args) if (parent := _parent(facts)) else (),
             "process.ancestors.executable": lambda facts: _ancestors(facts.event.process),
+            "process.ancestors.command_line": lambda facts: tuple(
+                [each.command_line for each in islice(facts.event.process.lineage(), 1, _MAX_ANCESTORS)]
+            ),
         },
         Kind.LIST,
     ),
@@ -297,21 +310,41 @@ _EXEC: dict[str, Field] = {
             "rubicon.exec.stdout": of_exec(lambda detail: _stdio(detail.stdout)),
             "rubicon.exec.stderr": of_exec(lambda detail: _stdio(detail.stderr)),
             "rubicon.exec.stdin_peer": of_exec(lambda detail: detail.stdin_peer or None),
+            "rubicon.exec.argv0": of_exec(lambda detail: (detail.args[0] if detail.args else "") or None),
+            "rubicon.exec.code": lambda facts: _code(facts.event),
         }
     ),
     **fields_of({"rubicon.exec.deleted": of_exec(lambda detail: detail.deleted)}, Kind.FLAG),
 }
 
 
+_INTERPRETERS = re.compile(r"(?:[abckz]|da|fi|mk|tc)?sh|node|(?:perl|php|pypy|python|ruby)[\d.]*")
+
+
+def _code(event: Event) -> str | None:
+    """The file that holds what is run: of an interpreter its script, when it is given one by name."""
+    detail, folder = event.detail, event.process.working_directory
+    if not isinstance(detail, Exec):
+        return None
+    first = detail.args[1] if len(detail.args) > 1 else ""
+    if _INTERPRETERS.fullmatch(os.path.basename(detail.path)) and first and not first.startswith("-"):
+        return os.path.normpath(os.path.join(folder, first))
+    return detail.path or None
+
+
 def _stdio(kind: StdioKind) -> str:
     return str(kind)
 
 
-_NETWORK: dict[str, Field] = {
+NETWORK: dict[str, Field] = {
     **fields_of(
         {
             "destination.domain": of_network(lambda detail: detail.destination_domain or None),
             "network.transport": of_network(lambda detail: detail.transport or None),
+            "rubicon.network.destination": of_network(
+                lambda detail: f"{detail.destination_ip} {detail.destination_port}"
+            ),
+            "rubicon.network.reach": of_network(lambda detail: reach_of(detail.destination_ip)),
             "network.type": of_network(lambda detail: str(detail.type)),
         },
         names={"DestinationHostname": "destination.domain", "Protocol": "network.transport"},
@@ -335,6 +368,7 @@ _NETWORK: dict[str, Field] = {
     **fields_of(
         {
             "Initiated": of_network(lambda detail: detail.direction != "ingress"),
+            "rubicon.network.first_contact": of_network(lambda detail: detail.first_contact),
             "DestinationIsIpv6": of_network(lambda detail: detail.type is NetworkType.IPV6),
             "SourceIsIpv6": of_network(lambda detail: detail.type is NetworkType.IPV6),
         },
@@ -355,7 +389,7 @@ _SPOKEN: dict[str, Field] = {
     ),
 }
 
-_DNS: dict[str, Field] = {
+DNS: dict[str, Field] = {
     **fields_of(
         {
             "dns.question.name": lambda facts: (asked := facts[_dns]) and asked.name,
@@ -380,7 +414,7 @@ def _dns(facts: Facts) -> Dns | None:
     return detail.more if isinstance(detail, Network) and isinstance(detail.more, Dns) else None
 
 
-_FILE: dict[str, Field] = {
+FILE: dict[str, Field] = {
     **fields_of(
         {
             "file.path": of_file(lambda detail: detail.path or None),
@@ -501,8 +535,10 @@ def _is_boundary(event: Event) -> bool:
     return happened(event) and (not isinstance(detail, Network) or detail.type is NetworkType.UNIX)
 
 
-_PROCESS_KEYWORDS = ("Image", "CommandLine", "CurrentDirectory", "User", "ParentImage", "ParentCommandLine")
-_EVERYWHERE_ABSENT = {"UtcTime", "ProcessGuid", "LogonId", "LogonGuid", "TerminalSessionId", "RuleName"}
+PROCESS_KEYWORDS = ("Image", "CommandLine", "CurrentDirectory", "User", "ParentImage", "ParentCommandLine")
+EVERYWHERE_ABSENT = frozenset(
+    {"UtcTime", "ProcessGuid", "LogonId", "LogonGuid", "TerminalSessionId", "RuleName"}
+)
 
 LOG_SOURCES: Mapping[str, LogSource] = {
     source.category: source
@@ -526,50 +562,50 @@ LOG_SOURCES: Mapping[str, LogSource] = {
                     "sha1",
                     "sha256",
                     "ParentProcessGuid",
-                    *_EVERYWHERE_ABSENT,
+                    *EVERYWHERE_ABSENT,
                 }
             ),
-            _PROCESS_KEYWORDS,
+            PROCESS_KEYWORDS,
         ),
         LogSource(
             "network_connection",
             (Action.CONNECT, Action.SEND),
             _is_connection,
-            PROCESS | _NETWORK,
-            frozenset({"SourceHostname", "SourcePortName", "DestinationPortName", *_EVERYWHERE_ABSENT}),
-            (*_PROCESS_KEYWORDS, "DestinationIp", "DestinationHostname"),
+            PROCESS | NETWORK,
+            frozenset({"SourceHostname", "SourcePortName", "DestinationPortName", *EVERYWHERE_ABSENT}),
+            (*PROCESS_KEYWORDS, "DestinationIp", "DestinationHostname"),
         ),
         LogSource(
             "network_protocol",
             (Action.SEND,),
             _is_spoken,
-            PROCESS | _NETWORK | _SPOKEN,
-            frozenset(_EVERYWHERE_ABSENT),
-            (*_PROCESS_KEYWORDS, "tls.client.server_name", "url.domain"),
+            PROCESS | NETWORK | _SPOKEN,
+            EVERYWHERE_ABSENT,
+            (*PROCESS_KEYWORDS, "tls.client.server_name", "url.domain"),
         ),
         LogSource(
             "dns_query",
             (Action.DNS,),
             _is_question,
-            PROCESS | _NETWORK | _DNS,
-            frozenset({"QueryStatus", "QueryResults", "answer", *_EVERYWHERE_ABSENT}),
-            (*_PROCESS_KEYWORDS, "QueryName"),
+            PROCESS | NETWORK | DNS,
+            frozenset({"QueryStatus", "QueryResults", "answer", *EVERYWHERE_ABSENT}),
+            (*PROCESS_KEYWORDS, "QueryName"),
         ),
         LogSource(
             "file_event",
             (Action.FILE_WRITE, Action.FILE_RENAME, Action.FILE_LINK, Action.FILE_SYMLINK),
             happened,
-            PROCESS | _FILE,
-            frozenset({"CreationUtcTime", "PreviousCreationUtcTime", "Hashes", *_EVERYWHERE_ABSENT}),
-            (*_PROCESS_KEYWORDS, "TargetFilename", "SourceFilename"),
+            PROCESS | FILE,
+            frozenset({"CreationUtcTime", "PreviousCreationUtcTime", "Hashes", *EVERYWHERE_ABSENT}),
+            (*PROCESS_KEYWORDS, "TargetFilename", "SourceFilename"),
         ),
         LogSource(
             "rubicon_boundary",
             (*BOUNDARY_ACTIONS, Action.CONNECT),
             _is_boundary,
             PROCESS | _BOUNDARY,
-            frozenset(_EVERYWHERE_ABSENT),
-            (*_PROCESS_KEYWORDS, "rubicon.boundary.path", "rubicon.boundary.name", "destination.address"),
+            EVERYWHERE_ABSENT,
+            (*PROCESS_KEYWORDS, "rubicon.boundary.path", "rubicon.boundary.name", "destination.address"),
         ),
     )
 }

@@ -92,6 +92,8 @@ def _network_forms(event: Event, network: Network) -> tuple[str, str]:
 
 
 def _file_forms(action: Action, detail: File) -> tuple[str, str]:
+    if action is Action.FILE_READ:
+        return "opened {} for reading", "open {} for reading"
     if action is not Action.FILE_WRITE:
         return _FILE_ACTS.get(action, ("changed {}", "change {}"))
     if detail.inherited:

@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import BaseModel, ConfigDict
 
 from tracer.actions import kept as kept_file
-from tracer.capture import Source
+from tracer.capture import ReadOf, Source
 from tracer.control import Command, Peer, Reply, Server, control_path
 from tracer.errors import CaptureError
 from tracer.events import Action, Event, Level, Response, Result, Taken, Violation
@@ -170,6 +170,7 @@ class Session:
             on_append=self._appended,
             on_state=self._writer_changed,
         )
+        source.tell_reads({name: ReadOf(what) for name, what in rules.reads.items()})
         self._control: Server | None = None
         self._steps: Steps | None = None
         self._enforcer = Enforcer(

@@ -293,7 +293,17 @@ def test_connect(context: Context) -> None:
     context.learn([{"type": "name", "domain": "tunnel.example", "addresses": ["198.51.100.7"]}])
     to = peer("198.51.100.7", 22, source="10.0.0.2", sport=40001)
     assert network(context.event(connect(100, to))) == Equal(
-        Network(NetworkType.IPV4, "tcp", "198.51.100.7", 22, "10.0.0.2", 40001, "tunnel.example", "")
+        Network(
+            NetworkType.IPV4,
+            "tcp",
+            "198.51.100.7",
+            22,
+            "10.0.0.2",
+            40001,
+            "tunnel.example",
+            "",
+            first_contact=True,
+        )
     )
 
 
@@ -344,7 +354,16 @@ def test_unix_peer(context: Context, path: str, name: str, shown: str) -> None:
 
 def test_open(context: Context) -> None:
     assert file(context.event(opened(100, "/work/a"))) == Equal(
-        File("/work/a", inode=7, device=8, flags=0o1101, mode=0o100644, created=True, descriptor=3)
+        File(
+            "/work/a",
+            inode=7,
+            device=8,
+            flags=0o1101,
+            mode=0o100644,
+            created=True,
+            descriptor=3,
+            made_here=True,
+        )
     )
     refused = opened(100, "/work", name="../etc/shadow", result=-13, flags=1, inode=0, created=0)
     found = file(context.event(refused))
