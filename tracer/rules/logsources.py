@@ -71,6 +71,14 @@ def _copy_suffix(detail: File) -> str | None:
     return detail.copy[len(detail.path) + 1 :] or None if detail.copy else None
 
 
+def _is_own(facts: Facts) -> bool | None:
+    """Of a file of /proc/PID, by the kernel's number or the one in its own namespace: whether of who opens it."""
+    detail, process = facts.event.detail, facts.event.process
+    if not isinstance(detail, File) or not detail.path.startswith("/proc/"):
+        return None
+    return detail.path.split("/")[2] in (str(process.pid), str(process.namespace_pid))
+
+
 def _reads(event: Event) -> bool:
     detail = event.detail
     if not happened(event) or not isinstance(detail, File):
@@ -89,7 +97,10 @@ _FILE: dict[str, Field] = {
             "rubicon.file.contact": of_file(lambda detail: detail.contact or None),
         }
     ),
-    **fields_of({"rubicon.file.made_here": of_file(lambda detail: detail.made_here)}, Kind.FLAG),
+    **fields_of(
+        {"rubicon.file.made_here": of_file(lambda detail: detail.made_here), "rubicon.file.own_process": _is_own},
+        Kind.FLAG,
+    ),
     **fields_of(
         {
             "rubicon.file.bytes_written": of_file(lambda detail: detail.bytes_written),
