@@ -72,7 +72,7 @@ def _copy_suffix(detail: File) -> str | None:
 
 
 def _is_own(facts: Facts) -> bool | None:
-    """Of a file of /proc/PID, by the kernel's number or the one in its own namespace: whether of who opens it."""
+    """Whether a file of /proc/PID is of who opens it, by the kernel's number or that in its namespace."""
     detail, process = facts.event.detail, facts.event.process
     if not isinstance(detail, File) or not detail.path.startswith("/proc/"):
         return None
@@ -98,7 +98,10 @@ _FILE: dict[str, Field] = {
         }
     ),
     **fields_of(
-        {"rubicon.file.made_here": of_file(lambda detail: detail.made_here), "rubicon.file.own_process": _is_own},
+        {
+            "rubicon.file.made_here": of_file(lambda detail: detail.made_here),
+            "rubicon.file.own_process": _is_own,
+        },
         Kind.FLAG,
     ),
     **fields_of(

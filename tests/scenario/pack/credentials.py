@@ -2,18 +2,25 @@
 
 from tests.scenario.pack.case import Case
 
+AWS = """
+write("/root/.aws/credentials")
+write("aws", "open('/root/.aws/credentials')")
+"""
 CASES = {
     "credentials/ssh_private_keys": Case(
         [
             'read("/root/.ssh/id_ed25519")',
             'os.close(os.open(write("/root/.ssh/deploy.pem"), os.O_RDWR))',
-            'write("/root/.ssh/id_rsa"); os.link("/root/.ssh/id_rsa", "/root/harmless")',
             'read("/etc/ssh/ssh_host_rsa_key")',
         ],
         [
             'read("/root/.ssh/id_ed25519.pub"); read("/root/.ssh/known_hosts"); read("id_ed25519")',
             'write("/root/.ssh/id_dsa"); run("/usr/bin/ssh-keygen", "-y", "-f", "/root/.ssh/id_dsa")',
         ],
+    ),
+    "credentials/ssh_key_renamed": Case(
+        ['write("/root/.ssh/id_rsa"); os.link("/root/.ssh/id_rsa", "/root/harmless")'],
+        ['write("/root/.ssh/x.pub"); os.rename("/root/.ssh/x.pub", "/root/harmless.pub")'],
     ),
     "credentials/cloud_credentials": Case(
         [
@@ -22,7 +29,7 @@ CASES = {
         ],
         [
             'read("/root/.aws/config"); read("credentials")',
-            'write("/root/.aws/credentials"); write("aws", "read x </root/.aws/credentials"); run("sh", "aws")',
+            AWS + 'run(PYTHON, "-IS", "aws")',
         ],
     ),
     "credentials/git_credentials": Case(
@@ -41,9 +48,7 @@ CASES = {
             'read("/root/.config/google-chrome/Default/Login Data")',
             'read("/root/.mozilla/firefox/a.default/logins.json")',
         ],
-        [
-            'read("Cookies"); read("/root/.config/google-chrome/Default/History"); read("firefox.app/logins.csv")'
-        ],
+        ['read("Cookies"); read("/root/.config/google-chrome/Default/History"); read("logins.csv")'],
     ),
     "credentials/shell_history": Case(
         ['read("/root/.bash_history")'],

@@ -6,7 +6,8 @@ CASES = {
     "destruction/mass_deletion": Case(
         ['for i in range(1, 201): os.unlink(f"/root/old/del/{i}")'],
         [
-            'for i in range(250): os.unlink(write(f"new/{i}"))\nfor i in range(201, 231): os.unlink(f"/root/old/del/{i}")'
+            'for i in range(250): os.unlink(write(f"new/{i}"))',
+            'for i in range(201, 231): os.unlink(f"/root/old/del/{i}")',
         ],
     ),
     "destruction/mass_renaming": Case(

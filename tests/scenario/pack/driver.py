@@ -11,6 +11,8 @@ with open(os.path.join(work, "programs.json")) as file:
 failed = [
     folder
     for folder in programs
-    if subprocess.run([python, "-IS", "case.py"], cwd=folder, stdin=subprocess.DEVNULL, check=False).returncode
+    if subprocess.run(
+        [python, "-IS", "case.py"], cwd=folder, stdin=subprocess.DEVNULL, check=False
+    ).returncode
 ]
 sys.exit(f"failed: {failed}" if failed else 0)

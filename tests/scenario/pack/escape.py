@@ -11,7 +11,8 @@ def load(uid):
 """
 CALL = "import ctypes\ncall = ctypes.CDLL(None, use_errno=True).syscall\n"
 BIND = 'os.mkdir("a"); os.mkdir("b"); run("mount", "--bind", "a", "b")'
-UNIX = 'os.chdir("/var/tmp"); s = socket.socket(socket.AF_UNIX); s.connect_ex(NAME)\n'
+UNIX = 'os.chdir("/var/tmp"); s, c = [socket.socket(socket.AF_UNIX) for _ in range(2)]\n'
+UNIX += "s.bind(NAME); s.listen(); c.connect(NAME)"
 CGROUP = """
 def groups():
     for line in open("/proc/self/mountinfo"):
@@ -25,15 +26,11 @@ CASES = {
         [BPF.replace("COMMAND", "5") + "fork(load, 65534)"],
         [BPF.replace("COMMAND", "0") + "fork(load, 65534)"],
     ),
-    "escape/kernel_code_loaded": Case(
-        [CALL + 'fork(lambda: (os.setuid(65534), call(175, b"", 0, b"")))'],
-        [CALL + 'fork(lambda: (os.setuid(65534), call(319, b"module", 0)))'],
-    ),
     "escape/mount_escape": Case(
         [BIND], ['run("unshare", "-Urm", "sh", "-c", "mkdir a b; mount --bind a b")']
     ),
     "escape/namespace_escape": Case(
-        [CALL + 'call(308, os.open(f"/proc/{os.getppid()}/ns/uts", os.O_RDONLY), 0)'],
+        [CALL + STRANGER + 'call(308, os.open(f"/proc/{stranger}/ns/uts", os.O_RDONLY), 0)'],
         ['run("unshare", "--uts", "true")'],
     ),
     "escape/runtime_socket": Case(

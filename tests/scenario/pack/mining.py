@@ -22,7 +22,7 @@ CASES = {
     ),
     "mining/gpu_by_stranger": Case(
         [
-            'run(program("/var/tmp/worker", "/usr/bin/dd"), "if=/dev/null", "of=/dev/nvidia0", "conv=notrunc")',
+            'run(program("/var/tmp/work", "/usr/bin/dd"), "if=/dev/null", "of=/dev/nvidia0", "conv=notrunc")',
             'run(program("/var/tmp/a/b", "/usr/bin/dd"), "if=/dev/null", "of=/dev/dri/renderD128")',
         ],
         ['run("/usr/bin/dd", "if=/dev/null", "of=/dev/nvidia0", "conv=notrunc")'],

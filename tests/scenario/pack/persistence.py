@@ -36,9 +36,7 @@ CASES = {
     ),
     "persistence/git_hook": Case(
         ['write("repo/.git/hooks/pre-commit")'],
-        [
-            'run("/usr/bin/git", "init", "-q", "new"); write("new/.git/hooks/post-merge.sample"); write("hooks/x")'
-        ],
+        ['run("/usr/bin/git", "init", "-q", "new"); write("new/.git/hooks/x.sample"); write("hooks/x")'],
     ),
     "persistence/python_startup": Case(
         [
@@ -47,7 +45,7 @@ CASES = {
         ],
         [
             (
-                'write("/root/venv/lib/python3.11/site-packages/__editable__.demo-1.0.pth"); write("hook.pth")\n'
+                'write("/root/venv/lib/python3.11/site-packages/__editable__.x-1.0.pth"); write("hook.pth")\n'
                 'write("sitecustomize.py"); write("/root/venv/lib/python3.11/site-packages/a/b.pth")'
             )
         ],

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import struct  # noqa: F401 - for the cases, as all of this
 import sys
 
 OUT, IN, HOME, HERE = "198.51.100.7", "10.77.3.4", "/root", os.getcwd()

