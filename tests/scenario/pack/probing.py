@@ -27,6 +27,13 @@ CASES = {
         ['dial("169.254.169.254", 80)'],
         ['dial("169.254.169.253", 80); dial("169.254.169.254", 53)'],
     ),
-    "contact/first_contact_outside": Case(['dial("198.51.100.200", 80)'], ["dial(OUT, 80)"]),
+    "contact/first_contact_by_address": Case(
+        ['dial("198.51.100.200", 80)'],
+        ["dial(OUT, 80)", 'ask("host-201.example.org", wait=True); dial("198.51.100.201", 80)'],
+    ),
+    "contact/secret_then_contact": Case(
+        ['read("/root/.aws/credentials"); dial("198.51.100.202", 80)'],
+        ['read("/root/.aws/config"); dial("198.51.100.203", 80)', 'read("/root/.netrc"); dial(OUT, 80)'],
+    ),
     "contact/first_contact_inside": Case(['dial("10.77.200.1", 80)'], ["dial(IN, 80)"]),
 }

@@ -1,4 +1,6 @@
-"""The other ends: takes what it is sent, on port 7 sends it back, and knows each name as 198.51.100.7.
+"""The other ends: takes what it is sent, on port 7 sends it back, and knows names.
+
+The address of host-201.example.org is 198.51.100.201, that of a name without a number 198.51.100.7.
 
 Serves until its standard input ends. Tells by the pipe READY that it does.
 """
@@ -14,7 +16,8 @@ TAKING, ECHO, DNS = (22, 80, 443), 7, 53
 
 def answered(question: bytes) -> bytes:
     end = question.index(0, 12) + 5
-    record = struct.pack(">HHHIH4B", 0xC00C, 1, 1, 60, 4, 198, 51, 100, 7)
+    number = "".join(filter(str.isdigit, question[13 : 13 + question[12]].decode()))
+    record = struct.pack(">HHHIH4B", 0xC00C, 1, 1, 60, 4, 198, 51, 100, int(number or 7) % 256)
     return question[:2] + b"\x81\x80\0\1\0\1\0\0\0\0" + question[12:end] + record
 
 
