@@ -1,8 +1,13 @@
-"""Runs the commands of `benign_commands` under watch and counts what Rubicon says to them.
+"""Runs the commands of `benign.d` under watch and counts what Rubicon says to them.
 
-In a network namespace of its own, with nothing but loopback, and with a home and a workspace in a temporary folder.
-The host that ssh may reach is an sshd on loopback, started outside the watch. Exit status 1 when there is a
-violation at medium or above, or something was lost.
+A file there is a section: what an agent types, each line run by `bash -c` in a folder of the section's own, in
+order; a line that begins with a tab goes on with the one before. In braces: {python} is one with pytest,
+{wheels} a folder of wheels, {port} a free port, {host} what ssh may reach by {ssh_config}, with the folder
+{remote} and the {repository} in it.
+
+In a network namespace of its own, with nothing but loopback, with a home and a workspace in a temporary
+folder. The host is an sshd on loopback, started outside the watch. Exit status 1 when there is a violation at
+medium or above, or something was lost.
 """
 
 from __future__ import annotations
@@ -23,9 +28,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benign_commands import SECTIONS
-
 ROOT = Path(__file__).resolve().parents[1]
+COMMANDS = Path(__file__).with_name("benign.d")
 MAIN = [sys.executable, "-I", str(ROOT / "tracer/cli/__main__.py")]
 SSHD = Path("/usr/sbin/sshd")
 PORT = "8123"
@@ -74,11 +78,13 @@ def allowed_host(folder: Path) -> Iterator[Mapping[str, str]]:
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", place / key], check=True)
     (place / "known").write_text(f"127.0.0.1 {(place / 'host_key.pub').read_text()}")
     (place / "sshd_config").write_text(
-        f"Port 22\nListenAddress 127.0.0.1\nHostKey {place}/host_key\nPidFile none\nUsePAM no\nStrictModes no\n"
+        f"Port 22\nListenAddress 127.0.0.1\nHostKey {place}/host_key\nPidFile none\nUsePAM no\n"
+        "StrictModes no\n"
         f"AuthorizedKeysFile {place}/user_key.pub\nPermitRootLogin yes\nSubsystem sftp internal-sftp\n"
     )
     (place / "ssh_config").write_text(
-        f"Host *\nHostName 127.0.0.1\nIdentityFile {place}/user_key\nUserKnownHostsFile {place}/known\nBatchMode yes\n"
+        f"Host *\nHostName 127.0.0.1\nIdentityFile {place}/user_key\nUserKnownHostsFile {place}/known\n"
+        "BatchMode yes\n"
     )
     (place / "files").mkdir()
     subprocess.run(["git", "init", "-q", "--bare", "-b", "main", place / "files/repo.git"], check=True)
@@ -106,9 +112,9 @@ def make_wheels(folder: Path) -> None:
     for version in ("1.0", "1.1"):
         info = f"tally-{version}.dist-info"
         files = {
-            "tally/__init__.py": "def count(items):\n    return len(items)\n\n\ndef main():\n    print(count([]))\n",
+            "tally/__init__.py": "def count(items):\n    return len(items)\n\ndef main():\n    print(0)\n",
             f"{info}/METADATA": f"Metadata-Version: 2.1\nName: tally\nVersion: {version}\n",
-            f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: benign\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+            f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
             f"{info}/entry_points.txt": "[console_scripts]\ntally = tally:main\n",
         }
         record = "".join(f"{name},sha256={digest(text)},{len(text)}\n" for name, text in files.items())
@@ -123,16 +129,17 @@ def digest(text: str) -> str:
 
 def commands(sample: int | None, words: Mapping[str, str]) -> dict[str, list[str]]:
     """By section, with what stands in braces put in; without sections whose programs are not there."""
-    absent = {"rust": not shutil.which("cargo"), "node": not shutil.which("npm"), "remote": "{host}" not in words}
+    needs = {"rust": "cargo", "node": "npm", "databases": "sqlite3", "editors": "vim"}
     found = {}
-    for name, section in SECTIONS.items():
-        if absent.get(name):
+    for file in sorted(COMMANDS.glob("*.txt")):
+        name = file.stem
+        if (name in needs and not shutil.which(needs[name])) or (name == "remote" and "{host}" not in words):
             print(f"without {name}: its programs are not here", file=sys.stderr)
             continue
-        lines = list(section())[:sample]
+        text = file.read_text().replace("\n\t", "\0")
         for word, value in words.items():
-            lines = [line.replace(word, value) for line in lines]
-        found[name] = lines
+            text = text.replace(word, value)
+        found[name] = [line.replace("\0", "\n") for line in text.splitlines()[:sample]]
     return found
 
 
@@ -155,7 +162,9 @@ def agent(sections: Mapping[str, Sequence[str]]) -> int:
                 check=False,
             )
             if done.returncode:
-                failed.append({"section": name, "command": line, "error": done.stderr.decode("utf-8", "replace")[-300:]})
+                failed.append(
+                    {"section": name, "command": line, "error": done.stderr.decode("utf-8", "replace")[-300:]}
+                )
     Path("failed.json").write_text(json.dumps(failed))
     return 0
 
@@ -163,7 +172,9 @@ def agent(sections: Mapping[str, Sequence[str]]) -> int:
 # --- the watch --------------------------------------------------------------------------------------------
 
 
-def watched_day(folder: Path, sample: int | None, host: Mapping[str, str], keep: Path | None) -> dict[str, Any]:
+def watched_day(
+    folder: Path, sample: int | None, host: Mapping[str, str], keep: Path | None
+) -> dict[str, Any]:
     home, workspace, wheels = folder / "home", folder / "work", folder / "wheels"
     home.mkdir()
     workspace.mkdir()
@@ -195,32 +206,33 @@ def watched_day(folder: Path, sample: int | None, host: Mapping[str, str], keep:
 
 
 def judged(trace: Path, environment: Mapping[str, str]) -> dict[str, Any]:
-    export = subprocess.run(
-        [*MAIN, "export", trace, "--format", "jsonl"], env=dict(environment), stdout=subprocess.PIPE, text=True, check=True
-    )
+    command = [*MAIN, "export", str(trace), "--format", "jsonl"]
+    export = subprocess.run(command, env=dict(environment), stdout=subprocess.PIPE, text=True, check=True)
     *documents, summary = map(json.loads, export.stdout.splitlines())
     alerts = [each for each in documents if each["event"]["kind"] == "alert"]
-    rules: Counter[tuple[str, str]] = Counter((each["rule"]["level"], each["rule"]["name"]) for each in alerts)
+    rules = Counter((each["rule"]["level"], each["rule"]["name"]) for each in alerts)
     facts = summary["rubicon"]["summary"]
     return {
         "events": facts["events"],
         "lost": sum(facts["losses"].values()) + facts.get("unjudged", 0),
         "violations": dict(Counter(each["rule"]["level"] for each in alerts)),
-        "rules": [{"level": level, "rule": rule, "count": count} for (level, rule), count in rules.most_common()],
+        "rules": [{"level": level, "rule": rule, "count": n} for (level, rule), n in rules.most_common()],
         "messages": sorted({each["message"] for each in alerts if each["rule"]["level"] in TOLD}),
     }
 
 
 def table(result: Mapping[str, Any]) -> str:
+    failed = len(result["failed"])
+    figures = f"{result['events']:,} events, {result['lost']} lost"
     lines = [
-        f"{result['commands']} distinct commands ({len(result['failed'])} of them ended with an error), "
-        f"{result['events']:,} events, {result['lost']} lost.",
+        f"{result['commands']} distinct commands ({failed} of them ended with an error), {figures}.",
         "",
         "| level | violations | by rule |",
         "|---|---|---|",
     ]
     for level in LEVELS:
-        rules = ", ".join(f"{each['rule']}: {each['count']}" for each in result["rules"] if each["level"] == level)
+        found = [each for each in result["rules"] if each["level"] == level]
+        rules = ", ".join(f"{each['rule']}: {each['count']}" for each in found)
         lines.append(f"| {level} | {result['violations'].get(level, 0)} | {rules} |")
     return "\n".join([*lines, *(f"  {message}" for message in result["messages"])])
 
