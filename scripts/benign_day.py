@@ -1,6 +1,6 @@
 """Runs the commands of `benign.d` under watch and counts what Rubicon says to them.
 
-A file there is a section: what an agent types, each line run by `bash -c` in a folder of the section's own, in
+A file there is a section: what an agent types, each line run by `bash -c` in a folder of the section, in
 order; a line that begins with a tab goes on with the one before. In braces: {python} is one with pytest,
 {wheels} a folder of wheels, {port} a free port, {host} what ssh may reach by {ssh_config}, with the folder
 {remote} and the {repository} in it.
