@@ -179,7 +179,7 @@ def test_the_command_gets_the_environment_as_it_was(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     got = dict(variable.split(b"=", 1) for variable in done.stdout.split(b"\0") if variable)
-    assert got == given
+    assert got == given | {b"RUBICON_STEPS": os.fsencode(tmp_path / "t.steps")}  # where steps are told
 
 
 def test_a_read_only_checkout(ready: Checkout) -> None:
