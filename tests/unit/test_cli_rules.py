@@ -84,7 +84,7 @@ def test_test(folder: Path, trace: Path, capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_profile(folder: Path, trace: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["rules", "test", "--profile", "--packs", str(folder / "rules"), str(trace)]) == 0
+    assert cli.main(["rules", "test", "--profile", str(folder / "rules"), str(trace)]) == 0
     lines = capsys.readouterr().err.splitlines()
     assert any(line.endswith("1 asked       1 hits  ran") for line in lines)
 
