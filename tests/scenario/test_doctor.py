@@ -16,7 +16,7 @@ from .driver import MAIN, Rubicon
 NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all")
 EXAMINATION = {
     *("kernel", "loads", "problem", "loaders", "loader", "tier", "offsets"),
-    *("hooks", "programs", "calls", "unseen"),
+    *("hooks", "programs", "calls", "unseen", "refusals"),
     *("cgroups", "runtimes", "without_root"),
 }
 
