@@ -34,6 +34,7 @@ SEEN = {
     "Reverse SSH tunnel": 1,
     "Reverse SSH tunnel by a program with another name": 1,
     "Cryptocurrency miner": 1,
+    "Program with the name of a daemon in the wrong place": 1,
 }
 POLICY = """
 network: {on_violation: deny, connect: []}

@@ -148,14 +148,14 @@ def test_without_fail_on_the_status_is_the_commands(rubicon: Rubicon) -> None:
 # ---- the disk is full
 
 ON_A_SMALL_DISK = """
-mkdir disk && mount -t tmpfs -o size=512k tmpfs disk && head -c 516096 /dev/zero >disk/filler || exit 77
+mkdir disk && mount -t tmpfs -o size=512k tmpfs disk && head -c 503808 /dev/zero >disk/filler || exit 77
 "$@"
 status=$?
 cp disk/the.trace "$TRACE"
 exit $status
 """
 PROMPT = "the disk is full: capture goes on in memory"
-# 600 names that do not compress: too much for the 8 KiB that are left, and not for the whole disk.
+# 600 names that do not compress: too much for what the first records leave of 20 KiB, not for the whole disk.
 WRITES = "for name in $(head -c 14400 /dev/urandom | od -An -v -tx1 -w24 | tr -d ' '); do echo >$name; done"
 
 

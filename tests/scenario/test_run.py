@@ -114,6 +114,7 @@ def test_environment(rubicon: Rubicon) -> None:
     environment = rubicon.environment | {"LANG": "C", "ODD": "a\nb", "EMPTY": "", "PYTHONPATH": "/nowhere"}
     environment["BYTES"] = os.fsdecode(b"\xff\xfe")
     done = rubicon.run("env", "-0", env=environment)
+    environment["RUBICON_STEPS"] = f"{rubicon.trace}.steps"
     assert sorted(done.stdout.split("\0")[:-1]) == sorted(
         f"{name}={value}" for name, value in environment.items()
     )
