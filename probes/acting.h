@@ -48,14 +48,19 @@ LOADED const volatile bool has_hooks_inside;	/* set before load: tier A */
  * The hooks may be preempted, so they have buffers of their own: those after `user_slot`, one a CPU. Who finds one
  * in use goes without; who was preempted by another that uses it finds at the end that it is no longer his.
  */
+static __always_inline u32 slot_inside(void)
+{
+	return user_slot + 1 + bpf_get_smp_processor_id();
+}
+
 static __always_inline struct scratch *acting_begin(u32 size)
 {
-	struct scratch *s = scratch_at(user_slot + 1 + bpf_get_smp_processor_id());
+	struct scratch *s = scratch_at(slot_inside());
 
 	if (!s || s->busy)
 		return NULL;
 	s->busy = bpf_get_current_pid_tgid();
-	s->slot = user_slot + 1 + bpf_get_smp_processor_id();
+	s->slot = slot_inside();
 	s->len = size;
 	return s;
 }
@@ -112,13 +117,41 @@ static __always_inline int acted_end(struct acted *a, s64 result)
 	return true;
 }
 
-/* Takes back what was put by: the call has returned, or is begun again. */
-static __always_inline void acting_forget(void)
+/* Begins a record with what was put by of that kind, which may then grow; NULL when there is nothing. */
+static __always_inline struct scratch *record_of_acted(u16 kind)
 {
-	u32 tid = bpf_get_current_pid_tgid();
+	struct acted a = acted_by(bpf_get_current_pid_tgid(), kind);
+	struct scratch *s = a.head ? record_begin(0) : NULL;
+	long error = -1;
+	u64 len = 0;
 
+	if (!s)
+		return NULL;
+	if (a.usual) {
+		len = bounded(a.usual->len, ACTING_BYTES);
+		error = bpf_probe_read_kernel(s->data, len, a.usual->record);
+	} else if (a.more) {
+		len = bounded(a.more->len, ACTING_LONG_BYTES);
+		error = bpf_probe_read_kernel(s->data, len, a.more->record);
+	}
+	s->len = len;
+	if (error) {
+		s->busy = 0;
+		return NULL;
+	}
+	return s;
+}
+
+/* Takes back what was put by: the call has returned, or is begun again. */
+static __always_inline void acting_forget_of(u32 tid)
+{
 	if (bpf_map_delete_elem(&acting, &tid))
 		bpf_map_delete_elem(&acting_long, &tid);
+}
+
+static __always_inline void acting_forget(void)
+{
+	acting_forget_of(bpf_get_current_pid_tgid());
 }
 
 #endif

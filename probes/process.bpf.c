@@ -8,6 +8,7 @@
 #include "guard.h"
 #include "peer.h"
 #include "call.h"
+#include "acting.h"
 
 #define PAGE_BYTES 4096
 #define ARGV_MAX 512		/* arguments read of an exec that failed */
@@ -211,6 +212,8 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 
 	if (!member)
 		return 0;
+	if (has_hooks_inside)	/* what was put by in case it fails */
+		acting_forget_of(old_pid);
 	s = record_begin(sizeof(struct rb_exec));
 	if (!s)
 		return 0;
@@ -272,25 +275,50 @@ static long argv_step(u32 index, struct argv_walk *w)
 	return n == RB_ARGS_MAX / 2;	/* it did not fit; this leaves the vector incomplete */
 }
 
-/* An exec that failed; the kernel keeps nothing of it, so all is read from the caller. */
-__noinline int exec_failed(struct call *c, u64 name, u64 argv, int dirfd)
+static __always_inline struct scratch *exec_failed_by_caller(struct call *c, u64 name, int dirfd)
 {
-	struct argv_walk w = { .argv = argv };
+	struct scratch *s = record_begin(sizeof(struct rb_exec_failed));
 	struct rb_exec_failed *r;
-	struct scratch *s;
 	char first = 0;
 
-	if (!c)
-		return 0;
-	s = record_begin(sizeof(struct rb_exec_failed));
 	if (!s)
-		return 0;
+		return NULL;
 	r = (void *)s->data;
 	record_head(&r->head, RB_EXEC_FAILED, c->scope, c->start_ns, c->result);
 	record_flag(s, RB_USER_EVIDENCE);
 	bpf_probe_read_user(&first, 1, (void *)name);
 	r->path_len = put_base(s, dirfd, first == '/');
 	r->name_len = put_user_name(s, (void *)name);
+	return s;
+}
+
+/* The name as the kernel had it, where a hook has put that by. */
+static __always_inline struct scratch *exec_failed_begin(struct call *c, u64 name, int dirfd)
+{
+	struct scratch *s = has_hooks_inside ? record_of_acted(RB_EXEC_FAILED) : NULL;
+	struct rb_head *head;
+
+	if (!s)
+		return exec_failed_by_caller(c, name, dirfd);
+	head = (void *)s->data;
+	head->time_ns = bpf_ktime_get_boot_ns();
+	head->result = c->result;
+	return s;
+}
+
+/* An exec that failed; the kernel keeps nothing of its arguments, so they are read from the caller. */
+__noinline int exec_failed(struct call *c, u64 name, u64 argv, int dirfd)
+{
+	struct argv_walk w = { .argv = argv };
+	struct rb_exec_failed *r;
+	struct scratch *s;
+
+	if (!c)
+		return 0;
+	s = exec_failed_begin(c, name, dirfd);
+	if (!s)
+		return 0;
+	r = (void *)s->data;
 	w.slot = s->slot;
 	w.begin = s->len;
 	w.compat = c->compat;
@@ -299,6 +327,8 @@ __noinline int exec_failed(struct call *c, u64 name, u64 argv, int dirfd)
 		bpf_loop(ARGV_MAX, argv_step, &w, 0);
 	r->args_len = s->len - w.begin;
 	r->args_total = r->args_len;
+	if (r->args_len && !(r->head.flags & RB_USER_EVIDENCE))
+		record_flag(s, RB_USER_ARGS);
 	if (!w.complete)
 		record_cut(s, RB_ARGS_CUT, 0);
 	record_end(s, &critical);
@@ -336,6 +366,8 @@ int BPF_PROG(on_exit, struct task_struct *task)
 	files_exit(&left);
 	bpf_map_delete_elem(&connecting, &tid);
 	bpf_map_delete_elem(&crossings, &tid);
+	if (has_hooks_inside)
+		acting_forget();
 	/*
 	 * The kernel has counted this thread out already: none left means the process is over. Two last
 	 * threads may both see that; the one that removes the member reports it.

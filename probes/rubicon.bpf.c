@@ -12,7 +12,9 @@
 #include "found.bpf.c"
 #include "syscalls.bpf.c"
 #ifndef RUBICON_BCC
-#include "names.bpf.c"	/* hooks inside the calls want types */
+/* hooks inside the calls want types */
+#include "names.bpf.c"
+#include "inside.bpf.c"
 #endif
 
 struct rb_layout *rb_layout;	/* never used: it puts the type into the BTF */

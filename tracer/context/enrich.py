@@ -62,7 +62,7 @@ _USER_EVIDENCE, _UNREADABLE, _DELETED, _LATE = (
     int(flag) for flag in (Flag.USER_EVIDENCE, Flag.UNREADABLE, Flag.DELETED, Flag.LATE)
 )
 _FOUND, _OPEN_BEFORE = int(Flag.FOUND), int(Flag.FOUND | Flag.INHERITED)
-_KILLED = int(Flag.KILLED)
+_KILLED, _USER_ARGS = int(Flag.KILLED), int(Flag.USER_ARGS)
 _ANSWERED = int(Flag.REFUSED) | _KILLED
 _CONNECT, _PROCESS, _BOUNDARY = int(Kind.CONNECT), int(Kind.PROCESS), int(Kind.BOUNDARY)
 
@@ -316,7 +316,20 @@ class Context:
     def _exec_failed(self, record: ExecFailedRecord) -> Exec:
         """Nothing is known of the file, nor asked about the streams: no new program is there to use them."""
         path, other = self._path(record, follow=True), StdioKind.OTHER
-        return Exec(path, record.name, record.args, 0, 0, False, other, other, other, "")
+        from_caller = record.flags & _USER_ARGS != 0
+        return Exec(
+            path,
+            record.name,
+            record.args,
+            0,
+            0,
+            False,
+            other,
+            other,
+            other,
+            "",
+            args_from_caller=from_caller,
+        )
 
     def _removed(self, record: PathRecord) -> File:
         path = self._path(record)
