@@ -166,8 +166,8 @@ class Population:
     def forked(self, event: Event) -> None:
         parent = event.process.parent
         before = self._generations.get(parent.entity_id, (0, 0))[1] if parent else 0
-        self._put(event, before + 1)
-        event.detail = Fork(before + 1, self._alive[event.scope])
+        scope = self._put(event, before + 1)
+        event.detail = Fork(before + 1, self._alive[scope])
 
     def executed(self, event: Event) -> None:
         if event.outcome is not Outcome.FAILURE:
@@ -178,7 +178,8 @@ class Population:
         if known is not None:
             self._alive[known[0]] -= 1
 
-    def _put(self, event: Event, generation: int) -> None:
+    def _put(self, event: Event, generation: int) -> int:
+        """The scope in which the process is counted: the one in which it was first heard of."""
         entity = event.process.entity_id
         known = self._generations.get(entity)
         if known is None:
@@ -188,3 +189,4 @@ class Population:
             self._alive[event.scope] = self._alive.get(event.scope, 0) + 1
         scope = event.scope if known is None else known[0]
         self._generations[entity] = (scope, generation)
+        return scope
