@@ -101,7 +101,11 @@ class Links:
         return node
 
     def _attach(self, path: str, node: _Node) -> None:
-        *way, name = _components(path)
+        components = _components(path)
+        if not components:  # nothing takes the place of the root, but in a forged record
+            self._room_bytes += _weight(node)
+            return
+        *way, name = components
         place = self._root
         for component in way:
             if component not in place.below:
