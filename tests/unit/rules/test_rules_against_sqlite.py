@@ -217,10 +217,14 @@ def test_one_item(item: tuple[str, Any], made: list[Row]) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(
-    words=st.lists(values.filter(lambda text: "a" in text), min_size=1, max_size=2), line=texts.filter(bool)
+    words=st.lists(values.filter(lambda text: "a" in text and "?" not in text), min_size=1, max_size=2),
+    line=texts.filter(bool),
 )
 def test_wildcards_in_keywords(words: list[str], line: str) -> None:
-    """A keyword is looked for in each field by itself, so here there is but one that could hold it."""
+    """A keyword is looked for in each field by itself, so here there is but one that could hold it.
+
+    Without "?": SQLite looks through all fields as one text, and finds a character in the next one.
+    """
     rule = rule_of({"words": words, "condition": "words"})
     events = [started(("", line, "", "-", None, 1))]
     assert by_us(rule, events) == by_sqlite(rule, events)
