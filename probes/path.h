@@ -31,10 +31,20 @@ static __always_inline u64 mount_of(struct vfsmount *vfsmount)
 	return (u64)vfsmount - bpf_core_field_offset(struct mount, mnt);
 }
 
+/*
+ * Each read of kernel memory is a call of a helper, and the fields of a dentry that a walk wants lie behind one another:
+ * so they are read at once. Where they are is known when the probes are loaded; one that lies elsewhere is read alone.
+ */
+#define BEHIND_PARENT(field) (bpf_core_field_offset(struct dentry, field) - bpf_core_field_offset(struct dentry, d_parent))
+#define DENTRY_READ(s, dentry, type, field)							\
+	((u64)BEHIND_PARENT(field) <= sizeof((s)->dentry) - sizeof(type) ?			\
+		 *(type *)((u8 *)(s)->dentry + BEHIND_PARENT(field)) :				\
+		 (type)BPF_CORE_READ(dentry, field))
+
 static __always_inline void append_name(struct scratch *s, struct walk *w, struct dentry *dentry)
 {
-	const unsigned char *name = BPF_CORE_READ(dentry, d_name.name);
-	u32 size = BPF_CORE_READ(dentry, d_name.len) & NAME_BYTES_MAX;
+	const unsigned char *name = DENTRY_READ(s, dentry, const unsigned char *, d_name.name);
+	u32 size = DENTRY_READ(s, dentry, u32, d_name.len) & NAME_BYTES_MAX;
 	u64 len = s->len;
 
 	w->total += size + 1;
@@ -76,8 +86,9 @@ static long walk_step(u32 index, struct walk *w)
 		w->mnt_root = (u64)BPF_CORE_READ((struct mount *)above, mnt.mnt_root);
 		return 0;
 	}
+	bpf_probe_read_kernel(s->dentry, sizeof(s->dentry), &dentry->d_parent);
 	append_name(s, w, dentry);
-	parent = BPF_CORE_READ(dentry, d_parent);
+	parent = DENTRY_READ(s, dentry, struct dentry *, d_parent);
 	if (parent == dentry || !parent) {
 		/* A memfd or pipe: on an internal mount, with a name but in no directory. */
 		w->nameless = 1;
