@@ -118,6 +118,11 @@ class Level(StrEnum):
 _LEVEL_RANK = {level: rank for rank, level in enumerate(Level)}
 
 
+def worse(one: Level | None, other: Level) -> Level:
+    """The worse of what was found so far, None before anything was, and one more."""
+    return other if one is None or other.rank > one.rank else one
+
+
 class Response(StrEnum):
     """What is to be done about a violation, `on_violation` in a rule: words for it come with each."""
 

@@ -12,7 +12,7 @@ the newest that is live. Nobody need be watched: where there is no session, `ste
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -21,6 +21,13 @@ from tracer.errors import RubiconError
 from tracer.trace import find_trace, stored_sessions
 
 ENVIRONMENT = "RUBICON_STEPS"
+NAME_MAX = 256  # characters of an id, a tool ...
+COMMAND_MAX = 4096
+
+
+def cut(facts: Mapping[str, str]) -> dict[str, str]:
+    """What an agent says of a step, each word as long as it may be: rather cut than not told."""
+    return {name: text[: COMMAND_MAX if name == "command" else NAME_MAX] for name, text in facts.items()}
 
 
 def socket_of(session: str = "") -> Path:
@@ -71,12 +78,11 @@ def step(
     told = ""
     with suppress(RubiconError):
         socket = socket_of(session)
-        told = begin(
-            socket, step=step, tool=tool, episode=episode, call_id=call_id, command=command[:4096], pid=pid
-        )
+        facts = {"step": step, "tool": tool, "episode": episode, "call_id": call_id, "command": command}
+        told = begin(socket, pid=pid, **cut(facts))
     try:
         yield told
     finally:
         if told:
             with suppress(RubiconError):
-                end(socket, step=told, call_id=call_id)
+                end(socket, step=told, call_id=call_id[:NAME_MAX])

@@ -45,6 +45,12 @@ def _escape(character: str) -> str:
     return f"\\u{point:04x}" if point < 0x10000 else f"\\U{point:08x}"
 
 
+def address(host: str, port: int) -> str:
+    """A host and its port as people and URLs write them; without a port when that is 0."""
+    bracketed = f"[{host}]" if ":" in host else host
+    return f"{bracketed}:{port}" if port else bracketed
+
+
 def valid_unicode(text: str) -> str:
     """`text` as strict JSON and UTF-8 writers need it: bytes that were not UTF-8 become ``\\xNN``."""
     if text.isascii():

@@ -14,6 +14,7 @@ from typing import Any
 from tracer.control import Reply, ask
 from tracer.errors import RubiconError
 from tracer.events import File, Network, NetworkType, Process, RuleKind, Violation
+from tracer.text import address
 from tui.screens.menus import Question
 from tui.snapshot import Peer, State, Summary
 
@@ -131,8 +132,7 @@ def entries_for(violation: Violation) -> tuple[PolicyEntry, ...]:
 def _endpoints(network: Network) -> Sequence[str]:
     if network.type is NetworkType.UNIX:
         return [f"unix:{network.path}"]
-    host = f"[{network.destination_ip}]" if ":" in network.destination_ip else network.destination_ip
     found = []
     if network.destination_domain:
         found += [f"{network.destination_domain}:{network.destination_port}", network.destination_domain]
-    return [*found, f"{host}:{network.destination_port}", network.destination_ip]
+    return [*found, address(network.destination_ip, network.destination_port), network.destination_ip]

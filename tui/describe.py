@@ -26,6 +26,7 @@ from tracer.events import (
     Spoken,
     Taken,
 )
+from tracer.text import address
 
 # Shape and word, so that a level can be told without colour.
 LEVEL_MARKS = {
@@ -183,11 +184,6 @@ def endpoint(network: Network) -> str:
         return " ".join(filter(None, (network.family, network.transport, network.path)))
     peer = address(network.destination_ip, network.destination_port)
     return " ".join(word for word in (network.transport, peer, network.destination_domain) if word)
-
-
-def address(ip: str, port: int) -> str:
-    host = f"[{ip}]" if ":" in ip else ip
-    return f"{host}:{port}" if port else host
 
 
 def exit_status(status: Exit) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from tracer.events import Event, Level, Process, Result, Taken
+from tracer.text import address
 from tui import describe
 from tui.fields import Field, detail_fields
 from tui.snapshot import FileRow, Peer, ProcessRow, Snapshot, Summary, ViolationGroup
@@ -170,11 +171,11 @@ def of_taken(taken: Taken) -> Document:
 
 
 def of_peer(peer: Peer) -> Document:
-    address = describe.address(peer.ip, peer.port)
+    at = address(peer.ip, peer.port)
     times = describe.several(peer.connects, "connect")
     failed = f", {describe.number(peer.failed)} failed" if peer.failed else ""
     about = (
-        Field("address", address if peer.ip else peer.name, "strong"),
+        Field("address", at if peer.ip else peer.name, "strong"),
         Field("domain", peer.name if peer.name != peer.ip and peer.transport != "unix" else ""),
         Field("transport", peer.transport),
         Field("protocol", peer.protocol),

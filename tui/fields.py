@@ -18,6 +18,7 @@ from tracer.events import (
     Spoken,
     capability_names,
 )
+from tracer.text import address
 from tui import describe
 
 
@@ -63,11 +64,11 @@ def _file_fields(file: File) -> list[Field]:
 
 
 def _network_fields(network: Network) -> list[Field]:
-    peer = describe.address(network.destination_ip, network.destination_port)
+    peer = address(network.destination_ip, network.destination_port)
     return [
         Field("to", network.path or peer, "strong"),
         Field("domain", network.destination_domain),
-        Field("from", describe.address(network.source_ip, network.source_port)),
+        Field("from", address(network.source_ip, network.source_port)),
         Field("transport", f"{network.transport} over {network.family or network.type.value}"),
         Field("direction", "" if network.direction == "egress" else network.direction),
         *_said_fields(network),

@@ -21,6 +21,7 @@ from tracer.events import (
     Outcome,
     Process,
     Violation,
+    worse,
 )
 from tui import describe
 from tui.snapshot import Counts, ProcessRow
@@ -87,8 +88,7 @@ class Forest:
         ancestor: _Node | None = node
         while ancestor is not None:
             ancestor.violations += 1
-            if ancestor.level is None or ancestor.level.rank < level.rank:
-                ancestor.level = level
+            ancestor.level = worse(ancestor.level, level)
             ancestor = ancestor.parent
 
     def rows(self) -> tuple[ProcessRow, ...]:

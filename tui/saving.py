@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
@@ -10,7 +9,9 @@ from pathlib import Path
 
 import tracer
 from tracer.errors import RubiconError
-from tracer.export import Documents, jsonl, session_facts
+from tracer.export import jsonl
+from tracer.export.recorded import Selection, documents_of
+from tracer.files import private
 from tracer.pipeline import open_trace
 from tracer.where import Where
 
@@ -30,9 +31,8 @@ def save_events(trace: Path, where: Where, out: Path) -> int:
     Raises RubiconError, OSError.
     """
     with open_trace(trace) as recorded:
-        items = (item for item in recorded.items() if where(*item))
-        documents = Documents(items, session_facts(recorded.session))
-        with open(out, "x", encoding="ascii", opener=_private) as file:
+        documents = documents_of(recorded, Selection(where))
+        with open(out, "x", encoding="ascii", opener=private) as file:
             jsonl.write(documents, file)
         return documents.summary.events
 
@@ -48,7 +48,3 @@ def save_report(trace: Path, out: Path) -> None:
     if done.returncode:
         lines = done.stderr.strip().splitlines() or ["it gave no reason"]
         raise RubiconError(f"no report: {lines[-1]}")
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)

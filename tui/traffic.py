@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from tracer.events import Action, Event, Flow, Level, Network, NetworkType, Outcome, Spoken, Violation
+from tracer.events import Action, Event, Flow, Level, Network, NetworkType, Outcome, Spoken, Violation, worse
 from tui.snapshot import Peer
 
 MAX_PEERS = 2_000
@@ -57,9 +57,8 @@ class Traffic:
         if not isinstance(network, Network):
             return
         line = self._lines.get(_key(violation.event, network))
-        level = violation.rule.level
-        if line is not None and (line.level is None or line.level.rank < level.rank):
-            line.level = level
+        if line is not None:
+            line.level = worse(line.level, violation.rule.level)
 
     def peers(self, known: frozenset[str] = frozenset()) -> tuple[Peer, ...]:
         """Those with violations first, the worst before the others; then the latest first."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
-from tracer.events import Action, Category, Event, File, Level, Outcome, Violation
+from tracer.events import Action, Category, Event, File, Level, Outcome, Violation, worse
 from tui.snapshot import FileRow
 
 MAX_NODES = 20_000
@@ -81,8 +81,7 @@ class Written:
         file, level = violation.event.detail, violation.rule.level
         node = self._find(file.path) if isinstance(file, File) else None
         while node is not None:
-            if node.level is None or node.level.rank < level.rank:
-                node.level = level
+            node.level = worse(node.level, level)
             node = node.parent
 
     def rows(self, closed: frozenset[str] = frozenset()) -> tuple[FileRow, ...]:

@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -118,7 +119,7 @@ def test_never_writes_over_the_trace(recorded: Recorded, tmp_path: Path) -> None
 
 
 def test_unwritable_output_is_one_line(recorded: Recorded, tmp_path: Path) -> None:
-    with pytest.raises(RubiconError, match=r"cannot export to .*No such file or directory"):
+    with pytest.raises(RubiconError, match=r"cannot write .*No such file or directory"):
         rubicon("t", "--format", "jsonl", "-o", str(tmp_path / "no" / "out"))
 
 
@@ -176,10 +177,11 @@ def test_a_wrong_filter_is_bad_usage(capsys: pytest.CaptureFixture[str]) -> None
     assert "there is no field exec" in capsys.readouterr().err
 
 
-def test_every_format_is_written(recorded: Recorded, tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", [(), ("--redact",)])
+def test_every_format_is_written(recorded: Recorded, tmp_path: Path, options: tuple[str, ...]) -> None:
     for name in command.FORMATS:
         out = tmp_path / f"out.{name}"
-        assert rubicon("t", "--format", name, "-o", str(out)) == 0
+        assert rubicon("t", "--format", name, "-o", str(out), *options) == 0
         assert out.stat().st_size
         assert stat.S_IMODE(out.stat().st_mode) & 0o077 == 0
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
@@ -233,7 +235,19 @@ def test_a_wrong_time_is_bad_usage(capsys: pytest.CaptureFixture[str]) -> None:
     assert "2026-01-31T14:00:00Z" in capsys.readouterr().err
 
 
-def test_redaction_goes_over_every_record(recorded: Recorded, capsys: pytest.CaptureFixture[str]) -> None:
-    assert rubicon("t", "--format", "jsonl", "--redact") == 0
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert len(lines) == len(events()) + 3 + 1
+@pytest.mark.parametrize("name", ["jsonl", "ocsf", "otlp", "csv", "cef", "steps"])
+def test_redaction_hides_a_secret_from_every_format(
+    recorded: Recorded, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """In arguments, in a path and in the words about a violation."""
+    event, violations = items()[4]
+    args = ("curl", "--password", "hunter2", "https://ada:hunter2@x.example/")
+    told = replace(event, process=replace(event.process, args=args))
+    words = replace(violations[0], event=told, summary="curl --password=hunter2 opened a tunnel")
+    monkeypatch.setattr(recorded, "items", lambda: iter([(told, (words,))]))
+    assert rubicon("t", "--format", name) == 0
+    assert "hunter2" in capsys.readouterr().out
+    assert rubicon("t", "--format", name, "--redact") == 0
+    shown = capsys.readouterr().out
+    assert "hunter2" not in shown
+    assert "[redacted:" in shown

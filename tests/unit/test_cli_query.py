@@ -53,6 +53,16 @@ def test_options_may_stand_before_the_question(capsys: pytest.CaptureFixture[str
     assert json.loads(capsys.readouterr().out) == {"action": "connect", "n": 6}
 
 
+def test_csv_keeps_numbers_and_disarms_text(capsys: pytest.CaptureFixture[str]) -> None:
+    """Also the names of columns, which are the question's."""
+    asked = "SELECT -5 AS \"=1+1\", -2.50 AS cost, '=2+2' AS text, NULL AS none, [1, 2] AS list"
+    assert rubicon("--as", "csv", asked) == 0
+    assert list(csv.reader(io.StringIO(capsys.readouterr().out))) == [
+        ["'=1+1", "cost", "text", "none", "list"],
+        ["-5", "-2.50", "'=2+2", "", "[1, 2]"],
+    ]
+
+
 def test_table_shows_hostile_names_inert(capsys: pytest.CaptureFixture[str]) -> None:
     assert rubicon("--as", "table", "SELECT file_path FROM violations WHERE file_path IS NOT NULL") == 0
     shown = capsys.readouterr().out

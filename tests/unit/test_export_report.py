@@ -87,10 +87,18 @@ def test_it_says_what_happened_and_what_it_cannot_vouch_for() -> None:
         "what a hypervisor does",
         "SHA256:abc",
         "pack:x.yml",
-        "/etc/shadow",
-    )[:-1]:
+        "[2001:db8::1]:443",
+    ):
         assert said in text, said
-    assert "/work/new" not in text.partition("Files written outside")[2].partition("What could not")[0]
+
+
+def test_it_lists_what_was_written_outside_of_the_workspace() -> None:
+    """And neither what was written within, nor what was only tried."""
+    text = Page(made(items())).text
+    listed = text.partition("Files written outside")[2].partition("What could not")[0]
+    assert "/tmp/#9" in listed
+    assert not [path for path in ("/work/new", "/work/x", "/etc/shadow") if path in listed]
+    assert "5 writes there" in listed
 
 
 def test_hostile_names_are_inert() -> None:

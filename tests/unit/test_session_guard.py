@@ -170,10 +170,22 @@ def test_more_ports_than_the_table_holds(tmp_path: Path) -> None:
 )
 def test_paths(tmp_path: Path, policy: str, programs: GuardMode | None, writes: GuardMode | None) -> None:
     guard: Any = FakeGuard()
-    guard_paths(rules_of(tmp_path, policy), guard, lambda *_: None)
-    assert (guard.program_mode, guard.write_mode) == (programs, writes)
-    assert (guard.listed is None) == (programs is writes is None)
-    guard_paths(rules_of(tmp_path, policy), None, lambda *_: None)
+    said: list[str] = []
+    rules = rules_of(tmp_path, policy)
+    assert guard_paths(rules, guard, lambda _code, text: said.append(text)) == ""
+    assert (guard.program_mode, guard.write_mode, guard.refused, said) == (programs, writes, {}, [])
+    wanted = programs is not None or writes is not None
+    assert (guard.listed is not None) == wanted
+    if wanted:
+        classes, width, starts, cells = guard.listed
+        assert (len(classes), len(starts), len(cells) % width) == (256, 2, 0)
+
+
+def test_paths_without_what_refuses(tmp_path: Path) -> None:
+    said: list[str] = []
+    rules = rules_of(tmp_path, "process: {on_violation: kill, exec: [git]}\n")
+    why_not = guard_paths(rules, None, lambda _code, text: said.append(text))
+    assert (why_not, said) == ("these probes were loaded without what does it", [])
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
@@ -16,9 +17,9 @@ from typing import TextIO
 from tracer.cli.progress import shown_progress
 from tracer.errors import EXIT_OK, RubiconError, UsageError
 from tracer.export import Closing, Documents, session_facts
-from tracer.export.documents import Item
 from tracer.export.formats import FORMATS, Into, file_writer, stream_writer
-from tracer.export.redact import Redactor
+from tracer.export.recorded import Selection, documents_of, faults
+from tracer.files import private
 from tracer.pipeline import RecordedTrace, open_trace
 from tracer.text import printable
 from tracer.trace import find_trace
@@ -47,7 +48,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def add_selection(parser: argparse.ArgumentParser) -> None:
-    """The options that say which events, and in what form; read by `selected` and `redacted`."""
+    """The options that say which events, and in what form; read by `selection_of`."""
     parser.add_argument(
         "--where",
         metavar="FILTER",
@@ -78,42 +79,23 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"{args.format} is a file of its own: name it with -o")
     with open_trace(path) as trace:
         refuse_to_overwrite(path, output)
-        documents = documents_of(trace, args)
-        try:
-            with shown_progress(lambda: trace.progress, to_terminal=output is None and not collector):
-                _write(documents, args.format, output, collector)
-        except BrokenPipeError:  # the reader has seen enough, as in `rubicon export ... | head`
-            raise
-        except OSError as error:
-            raise RubiconError(f"cannot export to {_name(output)}: {error.strerror}") from error
-    for fault in _faults(documents.summary.closing):
-        print(f"rubicon: {_name(path)}: {printable(fault)}", file=sys.stderr)
+        documents = documents_of(trace, selection_of(args, trace))
+        with (
+            writing_to(output),
+            shown_progress(lambda: trace.progress, to_terminal=output is None and not collector),
+        ):
+            _write(documents, args.format, output, collector)
+    say_faults(path, documents.summary.closing)
     return EXIT_OK
 
 
-def documents_of(trace: RecordedTrace, args: argparse.Namespace) -> Documents:
-    """What the options select. The summary counts that; losses and faults are those of the whole trace."""
-
-    facts = session_facts(trace.session)
-    return Documents(
-        _selected(trace.items(), args, facts.start_ns),
-        facts,
-        only_violations=args.only == "violations",
-        closing=lambda: closing_of(trace),
-        taken=trace.take_actions,
-        change=Redactor().of if args.redact else None,
-    )
-
-
-def _selected(items: Iterator[Item], args: argparse.Namespace, start_ns: int) -> Iterator[Item]:
-    since = args.since(start_ns) if args.since else 0
-    until = args.until(start_ns) if args.until else 1 << 63
-    passes = args.where
-    return (
-        (event, violations)
-        for event, violations in items
-        if since <= event.time_ns < until and (not passes or passes(event, violations))
-    )
+def selection_of(args: argparse.Namespace, trace: RecordedTrace) -> Selection:
+    """What the options of `add_selection` and `--only` ask for."""
+    start_ns = session_facts(trace.session).start_ns
+    chosen = Selection(args.where, only_violations=args.only == "violations", redact=args.redact)
+    if args.since:
+        chosen = replace(chosen, since_ns=args.since(start_ns))
+    return replace(chosen, until_ns=args.until(start_ns)) if args.until else chosen
 
 
 def _write(documents: Documents, name: str, output: Path | None, collector: str | None) -> None:
@@ -153,29 +135,25 @@ def _time(text: str) -> Callable[[int], int]:
     return lambda _start_ns: at_ns
 
 
-def closing_of(trace: RecordedTrace) -> Closing:
-    """Of a trace that was read to its end."""
-    return Closing(trace.losses, _damage(trace), trace.unjudged, trace.bad_records)
-
-
-def _damage(trace: RecordedTrace) -> str:
-    if trace.damage:
-        return trace.damage.message
-    return "" if trace.ended else "no end record: the session was cut off, or it still runs"
-
-
-def _faults(closing: Closing) -> Iterator[str]:
-    if closing.damage:
-        yield closing.damage
-    if closing.unjudged:
-        yield f"events not judged by any rule: {closing.unjudged}"
-    if closing.bad_records:
-        yield f"records that cannot be read: {closing.bad_records}"
+def say_faults(trace: Path, closing: Closing) -> None:
+    for fault in faults(closing):
+        print(f"rubicon: {_name(trace)}: {printable(fault)}", file=sys.stderr)
 
 
 def refuse_to_overwrite(trace: Path, output: Path | None) -> None:
     if output is not None and output.exists() and output.samefile(trace):
         raise UsageError(f"{_name(output)} is the trace itself")
+
+
+@contextmanager
+def writing_to(output: Path | None) -> Iterator[None]:
+    """Within, an OSError is told as one of the output. Raises RubiconError."""
+    try:
+        yield
+    except BrokenPipeError:  # the reader has seen enough, as in `rubicon export ... | head`
+        raise
+    except OSError as error:
+        raise RubiconError(f"cannot write {_name(output)}: {error.strerror}") from error
 
 
 @contextmanager
@@ -187,7 +165,7 @@ def written(path: Path | None) -> Iterator[TextIO]:
         yield sys.stdout
         sys.stdout.flush()
         return
-    with open(path, "w", encoding="utf-8", newline="", opener=_private) as file:
+    with open(path, "w", encoding="utf-8", newline="", opener=private) as file:
         yield file
 
 
@@ -196,16 +174,12 @@ def _whole_file(path: Path) -> Iterator[Path]:
     """A private file beside `path`, which takes its place when it is whole."""
     partial = path.with_name(f".{path.name}.partial")
     partial.unlink(missing_ok=True)
-    os.close(_private(str(partial), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC))
+    os.close(private(str(partial), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC))
     try:
         yield partial
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 def _name(path: Path | None) -> str:

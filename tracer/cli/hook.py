@@ -68,12 +68,12 @@ def run(_args: argparse.Namespace) -> int:
 
 def _tell(call: Call) -> None:
     if call.hook_event_name == _BEGINS:
-        marking.begin(
-            marking.socket_of(),
-            tool=call.tool_name[:256],
-            episode=call.session_id[:256],
-            call_id=call.tool_use_id[:256],
-            command=call.tool_input.command[:4096],
-        )
+        facts = {
+            "tool": call.tool_name,
+            "episode": call.session_id,
+            "call_id": call.tool_use_id,
+            "command": call.tool_input.command,
+        }
+        marking.begin(marking.socket_of(), **marking.cut(facts))
     elif call.hook_event_name in _ENDS:
-        marking.end(marking.socket_of(), call_id=call.tool_use_id[:256])
+        marking.end(marking.socket_of(), **marking.cut({"call_id": call.tool_use_id}))

@@ -33,6 +33,7 @@ from tracer.export import (
     violation_document,
 )
 from tracer.export.jsonl import line_of
+from tracer.files import private
 from tracer.rules import Given, load_rules, profile_path
 from tracer.session import Callbacks, Outcome, Session
 from tracer.session.commands import PolicyFile
@@ -262,13 +263,9 @@ def open_jsonl(name: str) -> TextIO:
             raise UsageError("--jsonl -: stdout is closed")
         return patient(sys.stdout.fileno())
     try:
-        return open(name, "w", encoding="ascii", opener=_private)
+        return open(name, "w", encoding="ascii", opener=private)
     except OSError as error:
         raise RubiconError(f"cannot write {printable(name)}: {error.strerror}") from error
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 def verdict_status(outcome: Outcome, fail_on: Level | None) -> int:

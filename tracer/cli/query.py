@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import sys
 import textwrap
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from datetime import datetime
+from decimal import Decimal
 from itertools import islice
 
-from tracer.cli.export import add_selection, documents_of
+from tracer.cli.export import add_selection, say_faults, selection_of
 from tracer.cli.progress import shown_progress
 from tracer.errors import EXIT_OK, RubiconError
 from tracer.export.columns import COLUMNS, WHOLE
-from tracer.export.csv_table import safe_cell
+from tracer.export.csv_table import write_rows
 from tracer.export.jsonl import line_of
+from tracer.export.recorded import documents_of
 from tracer.export.views import VIEWS
 from tracer.pipeline import open_trace
 from tracer.text import printable
@@ -57,8 +58,10 @@ def run(args: argparse.Namespace) -> int:
         raise RubiconError(f"query needs {error.name}: pip install 'rubicon[tables]'") from error
     form = args.form or ("table" if sys.stdout.isatty() else "csv")
     with open_trace(path) as trace, ExitStack() as stack:
+        documents = documents_of(trace, selection_of(args, trace))
         with shown_progress(lambda: trace.progress, to_terminal=False):
-            filled = stack.enter_context(database.opened(documents_of(trace, args)))
+            filled = stack.enter_context(database.opened(documents))
+        say_faults(path, documents.summary.closing)
         _WRITERS[form](*database.ask(filled, args.sql))
     return EXIT_OK
 
@@ -93,9 +96,7 @@ def _shown(cell: object) -> str:
 
 
 def _csv(names: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    table = csv.writer(sys.stdout, lineterminator="\r\n")
-    table.writerow(names)
-    table.writerows([safe_cell(_text(cell)) for cell in row] for row in rows)
+    write_rows(sys.stdout, names, ([_number_or_text(cell) for cell in row] for row in rows))
 
 
 def _jsonl(names: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -107,6 +108,10 @@ def _text(cell: object) -> str:
     if cell is None:
         return ""
     return cell.isoformat() if isinstance(cell, datetime) else str(cell)
+
+
+def _number_or_text(cell: object) -> object:
+    return cell if isinstance(cell, int | float | Decimal) else _text(cell)
 
 
 def _json(cell: object) -> object:

@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from tracer.cli.export import say_faults
 from tracer.cli.live import describe, describe_action
 from tracer.cli.policies import add_policy_options, given_by
 from tracer.errors import EXIT_OK
@@ -17,9 +18,9 @@ from tracer.export import (
     violation_document,
 )
 from tracer.export.jsonl import line_of
+from tracer.export.recorded import closing_of
 from tracer.pipeline import RecordedTrace, open_trace
 from tracer.rules import load_rules
-from tracer.text import printable
 from tracer.trace import find_trace
 
 
@@ -52,12 +53,7 @@ def run(args: argparse.Namespace) -> int:
             _show_actions(trace, facts, as_json=args.jsonl)
         _show_actions(trace, facts, as_json=args.jsonl)
         print(f"rubicon: {found} violation{'' if found == 1 else 's'}", file=sys.stderr)
-        if trace.damage:
-            _say(args.trace, trace.damage.message)
-        elif not trace.ended:
-            _say(args.trace, "no end record: the session was cut off, or it still runs")
-        if trace.bad_records:
-            _say(args.trace, f"records that cannot be read: {trace.bad_records}")
+        say_faults(path, closing_of(trace))
     return EXIT_OK
 
 
@@ -68,7 +64,3 @@ def _show_actions(trace: RecordedTrace, facts: SessionFacts, *, as_json: bool) -
             sys.stdout.write(line_of(action_document(taken, facts)))
         else:
             print(f"then {describe_action(taken)}")
-
-
-def _say(trace: str, what: str) -> None:
-    print(f"rubicon: {printable(trace)}: {printable(what)}", file=sys.stderr)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tracer.cli.export import closing_of, refuse_to_overwrite, written
+from tracer.cli.export import refuse_to_overwrite, writing_to, written
 from tracer.cli.progress import shown_progress
 from tracer.errors import EXIT_OK
 from tracer.export import Summary
 from tracer.export.documents import Item
+from tracer.export.recorded import closing_of
 from tracer.pipeline import RecordedTrace, open_trace
 from tracer.text import printable
 from tracer.trace import Keyring, find_trace, verify
@@ -44,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
             audit.take(_counted(trace, summary))
         summary.closing = closing_of(trace)
         session: Mapping[str, Any] = {name: trace.session.get(name) for name in _TOLD}
-        with written(args.output) as out:
+        with writing_to(args.output), written(args.output) as out:
             report.write(out, session, audit, summary, integrity=integrity, made_ns=time.time_ns())
     if args.output:
         print(f"rubicon: {printable(str(args.output))}: {summary.verdict.value}", file=sys.stderr)
@@ -63,10 +64,10 @@ def _counted(trace: RecordedTrace, summary: Summary) -> Iterator[Item]:
         yield event, violations
 
 
-def _workspaces(session: Mapping[str, Any]) -> list[str]:
+def _workspaces(session: Mapping[str, Any]) -> Sequence[str]:
     """As policies called it: ${workspace}, which is the folder that the session was started in."""
+    from tracer.rules import Given
+
     rules = session.get("rules")
-    variables = rules.get("variables") if isinstance(rules, Mapping) else None
-    machine = variables.get("machine") if isinstance(variables, Mapping) else None
-    found = machine.get("workspace") if isinstance(machine, Mapping) else None
-    return [each for each in found if isinstance(each, str)] if isinstance(found, list) else []
+    given = Given.recorded(rules.get("variables") if isinstance(rules, Mapping) else None)
+    return {**given.machine, **given.fixed}.get("workspace", ())

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tracer.cli.table import aligned
 from tracer.errors import EXIT_OK
-from tracer.events import Action, Category, Event, File, Level, Network, Outcome, Step, Violation
+from tracer.events import Action, Category, Event, File, Level, Network, Outcome, Step, Violation, worse
 from tracer.export.ecs import timestamp
+from tracer.export.jsonl import line_of
 from tracer.pipeline import RecordedTrace, open_trace
-from tracer.text import printable, valid_unicode
+from tracer.text import address, printable, valid_unicode
 from tracer.trace import find_trace
 
 _NAMES_KEPT = 10_000  # of files and peers of a step; more are not told apart
@@ -45,13 +46,12 @@ class Account:
             self.peers.add(_peer(detail))
         for violation in violations:
             self.violations += 1
-            level = violation.rule.level
-            self.worst = level if self.worst is None or level.rank > self.worst.rank else self.worst
+            self.worst = worse(self.worst, violation.rule.level)
 
 
 def _peer(detail: Network) -> str:
     name = detail.destination_domain or detail.destination_ip
-    return f"{name}:{detail.destination_port}" if name else detail.path
+    return address(name, detail.destination_port) if name else detail.path
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -71,11 +71,11 @@ def run(args: argparse.Namespace) -> int:
         accounts = accounts_of(trace)
     if args.json:
         for account in accounts:
-            sys.stdout.write(json.dumps(document(account)) + "\n")
+            sys.stdout.write(line_of(document(account)))
     elif not any(account.step.id for account in accounts):
         print("rubicon: no step was told while this was recorded", file=sys.stderr)
     else:
-        _print_table(list(map(_row, accounts)))
+        print(aligned(_HEADER, list(map(_row, accounts))))
     return EXIT_OK
 
 
@@ -126,11 +126,3 @@ def _row(account: Account) -> tuple[str, ...]:
     seconds = f"{(account.last_ns - account.first_ns) / 1e9:.1f}"
     name = printable(step.id) or "(none)"
     return name, printable(step.tool), seconds, str(account.commands), str(len(account.files)), shown, worst
-
-
-def _print_table(rows: Iterable[tuple[str, ...]]) -> None:
-    rows = [_HEADER, *rows]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells: Iterator[str] = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        print("  ".join(cells).rstrip())

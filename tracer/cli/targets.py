@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from typing import Any
 
+from tracer.cli.table import aligned
 from tracer.errors import EXIT_OK
+from tracer.export.jsonl import line_of
 from tracer.targets.roster import Found, listing
 from tracer.text import printable, valid_unicode
 from tracer.trace import stored_sessions
@@ -38,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     rows = [(each, watching.get(each.word, [])) for each in found]
     if args.json:
         for each, sessions in rows:
-            print(json.dumps(document(each, sessions)).replace("\x7f", "\\u007f"))
+            sys.stdout.write(line_of(document(each, sessions)))
     elif rows:
         print(table(rows))
     else:
@@ -69,9 +70,7 @@ def document(found: Found, sessions: Sequence[str]) -> dict[str, Any]:
 
 
 def table(rows: Sequence[tuple[Found, Sequence[str]]]) -> str:
-    lines = [_COLUMNS, *map(_cells, rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(_COLUMNS))]
-    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
+    return aligned(_COLUMNS, list(map(_cells, rows)))
 
 
 def _cells(row: tuple[Found, Sequence[str]]) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from tracer.events import (
     Outcome,
     Process,
     Violation,
+    worse,
 )
 
 PROCESSES_KEPT = 3_000
@@ -56,9 +57,6 @@ class Node:
     """A process: the newest image it ran, and what became of it."""
 
     process: Process
-    first_ns: int
-    last_ns: int = 0
-    events: int = 0
     violations: int = 0
     worst: Level | None = None
     ended: str = ""
@@ -66,19 +64,18 @@ class Node:
 
     def add(self, event: Event, violations: Sequence[Violation]) -> None:
         self.process = event.process
-        self.last_ns = event.time_ns
-        self.events += 1
         if isinstance(event.detail, Exit):
             exit_ = event.detail
             self.ended = f"signal {exit_.signal}" if exit_.signal else f"exit {exit_.code}"
         for violation in violations:
             self.violations += 1
-            level = violation.rule.level
-            self.worst = level if self.worst is None or level.rank > self.worst.rank else self.worst
+            self.worst = worse(self.worst, violation.rule.level)
 
 
 @dataclass(slots=True)
 class Peer:
+    """Whom the sandbox spoke to: an address of the internet with its port, or a socket's path."""
+
     address: str
     port: int
     domain: str = ""
@@ -154,7 +151,7 @@ class Audit:
             if len(self.nodes) >= PROCESSES_KEPT and not violations:
                 self.left_out["processes"] += 1
                 return
-            node = self.nodes[event.process.entity_id] = Node(event.process, event.time_ns)
+            node = self.nodes[event.process.entity_id] = Node(event.process)
         node.add(event, violations)
 
     def _group(self, violation: Violation) -> None:

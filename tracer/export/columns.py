@@ -6,11 +6,10 @@ The last row is the summary, `kind` "metric": a table without it was cut off.
 
 from __future__ import annotations
 
-from calendar import timegm
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
-from time import strptime
 from typing import Any
 
 from tracer.export.documents import Document
@@ -51,11 +50,6 @@ def _column(field: str, kind: Kind = Kind.TEXT, name: str = "") -> Column:
     return Column(name or field.replace(".", "_"), kind, _at(*field.split(".")))
 
 
-def _response(document: Document) -> Cell:
-    """What came of an action of Rubicon's own."""
-    return _at("rubicon", "action", "result")(document)
-
-
 def _whole(document: Document) -> Cell:
     return line_of(document).rstrip("\n")
 
@@ -73,7 +67,7 @@ COLUMNS = (
     _column("rule.name", Kind.LABEL),
     _column("rule.level", Kind.LABEL),
     _column("threat.technique.id", Kind.LABEL, "techniques"),
-    Column("response_result", Kind.LABEL, _response),
+    _column("rubicon.action.result", Kind.LABEL, "response_result"),  # of an action of Rubicon's own
     _column("process.pid", Kind.INTEGER),
     _column("process.entity_id", Kind.LABEL),
     _column("process.name", Kind.LABEL),
@@ -123,5 +117,5 @@ WHOLE = Column("document", Kind.TEXT, _whole)  # the JSON line, so that a databa
 
 def nanoseconds(timestamp: str) -> int:
     """Since the Unix epoch, of a timestamp of a document."""
-    seconds, fraction = timestamp[:19], timestamp[20:29]
-    return timegm(strptime(seconds, "%Y-%m-%dT%H:%M:%S")) * 1_000_000_000 + int(fraction)
+    moment = datetime.fromisoformat(f"{timestamp[:19]}+00:00")  # which itself has no nanoseconds
+    return int(moment.timestamp()) * 1_000_000_000 + int(timestamp[20:29])

@@ -10,7 +10,7 @@ import csv
 from collections.abc import Iterable
 from typing import TextIO
 
-from tracer.export.columns import COLUMNS, Cell
+from tracer.export.columns import COLUMNS
 from tracer.export.documents import Document
 from tracer.text import printable
 
@@ -19,13 +19,18 @@ _FORMULA = ("=", "+", "-", "@")
 
 def write(documents: Iterable[Document], out: TextIO) -> None:
     """Errors of `out` (OSError) pass through."""
+    names = [column.name for column in COLUMNS]
+    write_rows(out, names, ([column.read(document) for column in COLUMNS] for document in documents))
+
+
+def write_rows(out: TextIO, names: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
+    """Any table: numbers and what is empty as they are, all else as text that no spreadsheet runs."""
     table = csv.writer(out, lineterminator="\r\n")
-    table.writerow(column.name for column in COLUMNS)
-    for document in documents:
-        table.writerow(safe_cell(column.read(document)) for column in COLUMNS)
+    table.writerow(map(safe_cell, names))
+    table.writerows(map(safe_cell, row) for row in rows)
 
 
-def safe_cell(value: Cell) -> Cell:
+def safe_cell(value: object) -> object:
     """A value as it may stand in a table that is opened by a spreadsheet."""
     if not isinstance(value, str):
         return value

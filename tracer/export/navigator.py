@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from typing import Any, TextIO
 
-from tracer.events import Level
+from tracer.events import Level, worse
 from tracer.export.documents import Documents
 
 _COLOURS = {
@@ -32,7 +32,7 @@ def write(documents: Documents, out: TextIO) -> None:
         level = Level(document["rule"]["level"])
         for technique in document.get("threat", {}).get("technique", {}).get("id", ()):
             rules[technique][document["rule"]["name"]] += 1
-            worst[technique] = max(worst.get(technique, level), level, key=lambda each: each.rank)
+            worst[technique] = worse(worst.get(technique), level)
     json.dump(_layer(documents, rules, worst), out, indent=2)
     out.write("\n")
 

@@ -53,7 +53,9 @@ _BITS = (
     3.5  # of entropy a character; English words run together have about 3, random base 64 of 24 has over 4
 )
 # Names that programs are known by: to hide them would hide who acted.
-_KEPT = frozenset({"@timestamp", "event", "rule", "threat", "container", "orchestrator", "user", "network"})
+_KEPT = frozenset(
+    {"@timestamp", "event", "rule", "threat", "container", "orchestrator", "user", "network", "trace", "span"}
+)
 _KEPT_KEYS = frozenset({"entity_id", "session", "start", "evidence", "tier", "ip", "digest", "level"})
 
 

@@ -16,7 +16,7 @@ from tracer.events import Level, Violation
 from tracer.export.audit import Audit, Node, Timeline
 from tracer.export.documents import Summary
 from tracer.export.ecs import timestamp
-from tracer.text import printable
+from tracer.text import address, printable
 from tracer.trace import Verdict
 
 _DEPTH_MAX = 40  # of the process tree: deeper ones are shown beside their ancestors
@@ -42,7 +42,7 @@ def write(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"time": timestamp, "lineage": _lineage, "bytes": decimal}
+    environment.filters |= {"time": timestamp, "lineage": _lineage, "bytes": decimal, "address": address}
     page = environment.get_template("report.html").stream(
         session=session,
         audit=audit,

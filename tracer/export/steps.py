@@ -1,6 +1,7 @@
 """One JSON object a step: what the agent said it was at, what it did, and what of that broke rules.
 
-    {"step": "7", "tool": "Bash", "episode": ..., "call_id": ..., "start": ..., "end": ...,
+    {"step": "7", "tool": "Bash", "episode": ..., "call_id": ..., "trace_id": ..., "span_id": ...,
+     "start": ..., "end": ...,
      "label": "clean" | "violated", "rules": {"<rule id>": {"name": ..., "level": ..., "count": ...}},
      "counts": {"exec": 3, ...}, "events": [...]}
 
@@ -31,8 +32,9 @@ def write(documents: Documents, out: TextIO) -> None:
         for document in documents:
             if "summary" in document["rubicon"] or "sequence" not in document["event"]:
                 continue
-            step = document["rubicon"].get("step", _NONE)
-            _count(heads.setdefault(step, _head(document)), document)
+            names = _names(document)
+            step = line_of(names) if names else _NONE
+            _count(heads.setdefault(step, _head(names, document)), document)
             waiting.execute("INSERT INTO documents VALUES (?, ?)", (step, line_of(document).rstrip("\n")))
         waiting.execute("COMMIT")
         waiting.execute("CREATE INDEX by_step ON documents (step)")
@@ -44,17 +46,25 @@ def write(documents: Documents, out: TextIO) -> None:
             out.write("]}\n")
 
 
-def _head(document: dict[str, Any]) -> dict[str, Any]:
+def _names(document: dict[str, Any]) -> dict[str, str]:
+    """All that tells one step from another: two may have the same number, in different episodes."""
     facts = document.get("gen_ai", {})
     tool = facts.get("tool", {})
     names = {
+        "step": document["rubicon"].get("step"),
         "tool": tool.get("name"),
         "episode": facts.get("conversation", {}).get("id"),
         "call_id": tool.get("call", {}).get("id"),
+        "trace_id": document.get("trace", {}).get("id"),
+        "span_id": document.get("span", {}).get("id"),
     }
+    return {name: value for name, value in names.items() if value}
+
+
+def _head(names: dict[str, str], document: dict[str, Any]) -> dict[str, Any]:
     return {
-        "step": document["rubicon"].get("step"),
-        **{name: value for name, value in names.items() if value},
+        "step": None,
+        **names,
         "session": document["rubicon"]["session"],
         "start": document["@timestamp"],
         "end": document["@timestamp"],

@@ -17,12 +17,13 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from tracer.control import Command, Peer, Reply, Server, steps_path
+from tracer.marking import COMMAND_MAX, NAME_MAX
 from tracer.targets.processes import started_ns
 
 OPEN_MAX = 256  # more at once are not steps
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 
-Word = Annotated[str, Field(max_length=256)]
+Word = Annotated[str, Field(max_length=NAME_MAX)]
 
 
 class Mark(BaseModel):
@@ -40,7 +41,7 @@ class Mark(BaseModel):
     tool: Word = ""
     episode: Word = ""
     call_id: Word = ""
-    command: Annotated[str, Field(max_length=4096)] = ""
+    command: Annotated[str, Field(max_length=COMMAND_MAX)] = ""
     traceparent: Word = ""
     pid: Annotated[int, Field(ge=0, lt=1 << 31)] = 0
 

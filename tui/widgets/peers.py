@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
+from tracer.text import address
 from tui import describe, terms
 from tui.cells import Part, clip, fit, fit_right, parts_cells, shown, spread
 from tui.snapshot import Peer
@@ -89,7 +90,7 @@ def peer_line(peer: Peer, width: int) -> list[Part]:
 def peer_name(peer: Peer) -> str:
     if peer.transport == "unix":
         return f"unix {peer.name}"
-    at = describe.address(peer.ip, peer.port)
+    at = address(peer.ip, peer.port)
     if peer.incoming:
         return f"from {at}"
     return at if peer.name in ("", peer.ip) else f"{peer.name}:{peer.port} {peer.ip}"
