@@ -4,7 +4,7 @@
  * rings. Critical records (process, network) and bulk records (files, totals) have a ring each, so that a
  * flood of files cannot push out an exec. What cannot be handed over is counted, per CPU and kind.
  *
- * The ring wakes its reader only when the reader had caught up, and the reader rests a few
+ * The ring wakes its reader only when the reader had caught up, and the reader rests some
  * milliseconds after each wake-up: at most a few hundred wake-ups a second, whatever the load.
  */
 #ifndef RUBICON_EMIT_H

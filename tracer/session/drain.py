@@ -14,6 +14,8 @@ WAIT_SECONDS = 0.1  # how late the last records of a burst, or a context record,
 SHORT_WAIT_SECONDS = 0.02  # the same soon after a burst: what comes then is most often the end of the session
 SHORT_WAITS = 25
 REST_SECONDS = 0.002  # after a wake-up, so that a block holds more than one record
+LONGEST_REST_SECONDS = 0.016  # it doubles while one wake-up follows the other: fewer and fuller blocks
+BIG_BLOCK_BYTES = 2**20  # but not when that much comes in a rest: the rings must not run full
 SWEEP_SECONDS = 1.0
 
 
@@ -63,23 +65,25 @@ class Drain:
             self._on_error("recording", error)
 
     def _drain_until_stopped(self) -> None:
-        since_sweep, quiet = 0.0, 0
+        since_sweep, quiet, rest_seconds = 0.0, 0, REST_SECONDS
         while not self._stop.is_set():
             wait_seconds = SHORT_WAIT_SECONDS if quiet < SHORT_WAITS else WAIT_SECONDS
             woken = self._source.wait(wait_seconds)
             quiet = 0 if woken else quiet + 1
-            since_sweep += REST_SECONDS if woken else wait_seconds
+            since_sweep += rest_seconds if woken else wait_seconds
             if woken:
-                self._stop.wait(REST_SECONDS)
+                self._stop.wait(rest_seconds)
             if since_sweep >= SWEEP_SECONDS:
                 self._source.sweep()
                 since_sweep = 0.0
-            self._drain()
+            taken_bytes = self._drain()
+            is_steady = woken and taken_bytes < BIG_BLOCK_BYTES
+            rest_seconds = min(2 * rest_seconds, LONGEST_REST_SECONDS) if is_steady else REST_SECONDS
 
-    def _drain(self) -> bool:
-        """One block, if there is anything to put into it."""
+    def _drain(self) -> int:
+        """One block, if there is anything to put into it; about how many bytes that was."""
         drained = self._source.drain()
         context = self._outbox.take()
         self.lost_critical, self.lost_bulk = drained.lost_critical, drained.lost_bulk
         self._writer.append(context, drained.critical, drained.bulk, drained.lost_critical, drained.lost_bulk)
-        return bool(context or drained.critical.records or drained.bulk.records)
+        return len(context) + len(drained.critical.data) + len(drained.bulk.data)
