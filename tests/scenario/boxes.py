@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -15,7 +16,7 @@ from tracer.targets.cgroups import mount_point
 from tracer.targets.grpc import mapping
 
 from .conftest import Spawn
-from .driver import until
+from .driver import state, until
 from .runtimes import Containerd, Docker, Pod, Podman, make_image
 
 POD_UID = "87654321-09ba-dcfe-4321-0987654321fe"
@@ -44,40 +45,25 @@ class Box(ABC):
 
     def lives(self) -> bool:
         with suppress(OSError):
-            return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+            return state(self.pid) not in "ZX"
         return False
 
 
-class DockerBox(Box):
-    word = "docker:web"
+class EngineBox(Box):
+    """A container of Docker or Podman, whose command lines are the same."""
 
-    def __init__(self, docker: Docker) -> None:
-        self._docker = docker
-        self.environment = docker.environment
-
-    def start(self) -> None:
-        container = self._docker.run("web", "sleep", "1000")
-        self.pid = int(self._docker.do("inspect", "--format", "{{.State.Pid}}", "web"))
-        self.container = {"id": container, "name": "web", "runtime": "docker"}
-
-    def do(self, script: str) -> str:
-        return self._docker.do("exec", "web", "sh", "-c", f"{{ {script}\n}} 2>&1; true")
-
-
-class PodmanBox(Box):
-    word = "podman:web"
-
-    def __init__(self, podman: Podman) -> None:
-        self._podman = podman
-        self.environment = podman.environment
+    def __init__(self, engine: Docker | Podman) -> None:
+        self._engine = engine
+        self.word = f"{engine.name}:web"
+        self.environment = engine.environment
 
     def start(self) -> None:
-        container = self._podman.run("web", "sleep", "1000")
-        self.pid = int(self._podman.do("inspect", "--format", "{{.State.Pid}}", "web"))
-        self.container = {"id": container, "name": "web", "runtime": "podman"}
+        container = self._engine.run("web", "sleep", "1000")
+        self.pid = int(self._engine.do("inspect", "--format", "{{.State.Pid}}", "web"))
+        self.container = {"id": container, "name": "web", "runtime": self._engine.name}
 
     def do(self, script: str) -> str:
-        return self._podman.do("exec", "web", "sh", "-c", f"{{ {script}\n}} 2>&1; true")
+        return self._engine.do("exec", "web", "sh", "-c", f"{{ {script}\n}} 2>&1; true")
 
 
 class ContainerdBox(Box):
@@ -195,15 +181,60 @@ class UnitBox(_Piped):
         self._unit.parent.rmdir()
 
 
+# The fixture that gives each what it is made of, and how.
+_MADE: dict[str, tuple[str, Callable[[Any], Box]]] = {
+    "docker": ("docker", EngineBox),
+    "podman": ("podman", EngineBox),
+    "containerd": ("containerd", ContainerdBox),
+    "pod": ("containerd", PodBox),
+}
+_PIPED: dict[str, type[_Piped]] = {"unit": UnitBox, "bubblewrap": BubblewrapBox}
+CONTAINERS = tuple(_MADE)
+KINDS = (*CONTAINERS, *_PIPED)
+
+
 def make(kind: str, request: Any) -> Box:
     """`request` is pytest's: the runtime is started by its fixture."""
-    if kind in ("bubblewrap", "unit"):
-        made = {"bubblewrap": BubblewrapBox, "unit": UnitBox}[kind]
-        return made(request.getfixturevalue("spawn"), request.getfixturevalue("tmp_path"))
-    fixture, box = {
-        "docker": ("docker", DockerBox),
-        "podman": ("podman", PodmanBox),
-        "containerd": ("containerd", ContainerdBox),
-        "pod": ("containerd", PodBox),
-    }[kind]
+    if piped := _PIPED.get(kind):
+        return piped(request.getfixturevalue("spawn"), request.getfixturevalue("tmp_path"))
+    fixture, box = _MADE[kind]
     return box(request.getfixturevalue(fixture))
+
+
+def stands_still(pid: int) -> bool:
+    """By a cgroup of either version, or stopped."""
+    if state(pid) == "T":
+        return True
+    for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
+        _number, controllers, path = line.split(":", 2)
+        for root in ("/sys/fs/cgroup", "/sys/fs/cgroup/unified", f"/sys/fs/cgroup/{controllers}"):
+            for name, word in (("cgroup.events", "frozen 1"), ("freezer.state", "FROZEN")):
+                with suppress(OSError):
+                    if word in Path(root, path.lstrip("/"), name).read_text():
+                        return True
+    return False
+
+
+class Footprint:
+    """What a session could leave around a sandbox."""
+
+    def __init__(self, box: Box) -> None:
+        keys = [box.container.get("id") or box.root or f"/proc/{box.pid}/"]
+        mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+        self.facts = {
+            "cgroups": sorted(
+                folder
+                for folder, _folders, _files in os.walk("/sys/fs/cgroup")
+                if any(key in folder for key in keys)
+            ),
+            "frozen": stands_still(box.pid),
+            "mounts": sorted(line.split(" - ")[0] for line in mounts if any(key in line for key in keys)),
+            "namespaces": [
+                os.readlink(f"/proc/{box.pid}/ns/{name}") for name in os.listdir(f"/proc/{box.pid}/ns")
+            ],
+        }
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Footprint) and self.facts == other.facts
+
+    __hash__ = None  # type: ignore[assignment]  # what it is changes

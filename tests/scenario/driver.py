@@ -92,6 +92,11 @@ def descendants(pid: int) -> list[int]:
     return [each for child in map(int, children) for each in (child, *descendants(child))]
 
 
+def state(pid: int) -> str:
+    """One letter, as proc_pid_stat(5) has it."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
 @dataclass
 class Rubicon:
     """Runs commands of Rubicon in an environment and a folder of the test's own."""
@@ -123,6 +128,12 @@ class Rubicon:
             "LANG": "C.UTF-8",
             "RUBICON_TRACES": str(self.traces),
         }
+
+    def policy(self, text: str) -> Path:
+        """A file that says it."""
+        path = self.folder / "policy.yaml"
+        path.write_text(text)
+        return path
 
     def do(self, *argv: str | bytes | Path, **options: Any) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
@@ -205,6 +216,11 @@ class Events(list[Document]):
     @property
     def args(self) -> list[list[str]]:
         return [each["process"]["args"] for each in self]
+
+
+def acts(documents: Iterable[Document]) -> list[Document]:
+    """What Rubicon itself did, or would have done."""
+    return [each for each in documents if each["event"].get("category") == ["intrusion_detection"]]
 
 
 def has_no_controls(data: bytes) -> bool:

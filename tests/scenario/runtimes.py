@@ -10,12 +10,13 @@ import shutil
 import signal
 import subprocess
 import tarfile
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from tracer.targets.cri import Runtime
 from tracer.targets.grpc import fields, text
@@ -88,50 +89,51 @@ class Daemon:
 
 
 @dataclass
-class Docker:
-    """A dockerd; `do` is its command line."""
+class Engine(ABC):
+    """A runtime with a place of its own for everything; `name` is what targets call it."""
 
     folder: Path
-    daemons: list[Daemon] = field(default_factory=list)
+    daemons: list[Daemon] = field(default_factory=list, kw_only=True)
+    name: ClassVar[str]
 
     @property
     def socket(self) -> Path:
-        return self.folder / "docker.sock"
+        return self.folder / f"{self.name}.sock"
 
     @property
-    def environment(self) -> dict[str, str]:
-        return {"PATH": PATH, "HOME": str(self.folder), "DOCKER_HOST": f"unix://{self.socket}"}
+    @abstractmethod
+    def program(self) -> str | Path:
+        """Its command line."""
 
-    def start(self) -> None:
-        command: list[str | Path] = [
-            "/usr/sbin/dockerd", "--iptables=false", "--ip6tables=false", "--bridge=none",
-            "--storage-driver", "vfs", "--host", f"unix://{self.socket}",
-            "--data-root", self.folder / "root", "--exec-root", self.folder / "exec",
-            "--pidfile", self.folder / "pid",
-        ]  # fmt: skip
-        self.daemons.append(Daemon(command, self.folder / "dockerd.log", self.environment))
-        until(lambda: self.socket.is_socket() and not self._ask("version").returncode, "dockerd to answer")
-        self.do("import", make_image(self.folder), "box:1")
+    @property
+    @abstractmethod
+    def environment(self) -> dict[str, str]: ...
 
-    def _ask(self, *argv: str | Path) -> subprocess.CompletedProcess[str]:
-        command = ["/usr/bin/docker", *argv]
+    @abstractmethod
+    def start(self) -> None: ...
+
+    @abstractmethod
+    def remove_all(self) -> None: ...
+
+    def serve(self, *command: str | Path) -> None:
+        self.daemons.append(Daemon([*command], self.folder / f"{self.name}.log", self.environment))
+
+    def ask(self, *argv: str | Path) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            command, env=self.environment, capture_output=True, text=True, timeout=SECONDS_MAX, check=False
+            [self.program, *argv],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS_MAX,
+            check=False,
         )
 
     def do(self, *argv: str | Path) -> str:
         """What it says, without the end of the line."""
-        done = self._ask(*argv)
-        assert done.returncode == 0, f"docker {argv}: {done.stderr}"
+        done = self.ask(*argv)
+        assert done.returncode == 0, f"{self.program} {argv}: {done.stderr}"
         return done.stdout.strip()
-
-    def run(self, name: str, *command: str, options: tuple[str, ...] = ()) -> str:
-        """Start a container; its id."""
-        return self.do("run", "--detach", "--network", "none", "--name", name, *options, "box:1", *command)
-
-    def remove_all(self) -> None:
-        if names := self._ask("ps", "--all", "--quiet").stdout.split():
-            self._ask("rm", "--force", *names)
 
     def stop(self) -> None:
         self.remove_all()
@@ -140,19 +142,42 @@ class Docker:
 
 
 @dataclass
-class Podman:
-    """Podman with a place of its own for everything: a service, and `program`, the command.
+class Docker(Engine):
+    name = "docker"
+    program = "/usr/bin/docker"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {"PATH": PATH, "HOME": str(self.folder), "DOCKER_HOST": f"unix://{self.socket}"}
+
+    def start(self) -> None:
+        self.serve(
+            "/usr/sbin/dockerd", "--iptables=false", "--ip6tables=false", "--bridge=none",
+            "--storage-driver", "vfs", "--host", f"unix://{self.socket}",
+            "--data-root", self.folder / "root", "--exec-root", self.folder / "exec",
+            "--pidfile", self.folder / "pid",
+        )  # fmt: skip
+        until(lambda: self.socket.is_socket() and not self.ask("version").returncode, "dockerd to answer")
+        self.do("import", make_image(self.folder), "box:1")
+
+    def run(self, name: str, *command: str, options: tuple[str, ...] = ()) -> str:
+        """Start a container; its id."""
+        return self.do("run", "--detach", "--network", "none", "--name", name, *options, "box:1", *command)
+
+    def remove_all(self) -> None:
+        if names := self.ask("ps", "--all", "--quiet").stdout.split():
+            self.ask("rm", "--force", *names)
+
+
+@dataclass
+class Podman(Engine):
+    """A service, and a command that finds its place.
 
     With a `user` it is rootless: it runs as that user, who may see the folder.
     """
 
-    folder: Path
+    name = "podman"
     user: int = 0
-    daemons: list[Daemon] = field(default_factory=list)
-
-    @property
-    def socket(self) -> Path:
-        return self.folder / "podman.sock"
 
     @property
     def program(self) -> Path:
@@ -178,22 +203,8 @@ class Podman:
         )
         self.program.chmod(0o755)
         self.do("import", archive, "box:1")
-        command: list[str | Path] = [self.program, "system", "service", "--time=0", f"unix://{self.socket}"]
-        self.daemons.append(Daemon(command, self.folder / "service.log", self.environment))
+        self.serve(self.program, "system", "service", "--time=0", f"unix://{self.socket}")
         until(self.socket.is_socket, "podman to listen")
-
-    def do(self, *argv: str | Path) -> str:
-        done = subprocess.run(
-            [self.program, *argv],
-            cwd=self.folder,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=SECONDS_MAX,
-            check=False,
-        )
-        assert done.returncode == 0, f"podman {argv}: {done.stderr}"
-        return done.stdout.strip()
 
     def run(self, name: str, *command: str, options: tuple[str, ...] = ()) -> str:
         """Start a container; its id. The limits are those that a machine without CAP_SYS_RESOURCE can set."""
@@ -206,24 +217,18 @@ class Podman:
         self.do("rm", "--all", "--force", "--time", "0")
 
     def stop(self) -> None:
-        self.remove_all()
-        for daemon in self.daemons:
-            daemon.stop()
+        super().stop()
         if self.user:
             self.do("system", "migrate")  # ends what keeps the user namespace
 
 
 @dataclass
-class Containerd:
-    """A containerd; `do` is `ctr`, and `cri` what kubelet asks."""
+class Containerd(Engine):
+    """`do` is `ctr`, and `cri` what kubelet asks."""
 
-    folder: Path
-    daemons: list[Daemon] = field(default_factory=list)
+    name = "containerd"
+    program = "ctr"
     execs: Iterator[int] = field(default_factory=count)
-
-    @property
-    def socket(self) -> Path:
-        return self.folder / "containerd.sock"
 
     @property
     def cri(self) -> Runtime:
@@ -246,26 +251,10 @@ class Containerd:
             f'[{cri}.containerd.runtimes.runc]\n  runtime_type = "io.containerd.runc.v2"\n'
             f'[{cri}.containerd.runtimes.runc.options]\n  Root = "{self.folder}/runc"\n'
         )
-        command: list[str | Path] = ["containerd", "--config", configuration]
-        self.daemons.append(Daemon(command, self.folder / "containerd.log", self.environment))
-        until(lambda: not self._ask("version").returncode, "containerd to answer")
+        self.serve("containerd", "--config", configuration)
+        until(lambda: not self.ask("version").returncode, "containerd to answer")
         archive = make_archive(make_image(self.folder))
         self.do("--namespace", "k8s.io", "images", "import", archive)
-
-    def _ask(self, *argv: str | Path) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            ["ctr", *argv],
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=SECONDS_MAX,
-            check=False,
-        )
-
-    def do(self, *argv: str | Path) -> str:
-        done = self._ask(*argv)
-        assert done.returncode == 0, f"ctr {argv}: {done.stderr}"
-        return done.stdout.strip()
 
     def run(self, name: str, *command: str, options: tuple[str, ...] = ()) -> None:
         self.do(
@@ -280,15 +269,10 @@ class Containerd:
         for each in map(fields, self.cri.ask("ListPodSandbox", {}).get(1, ())):
             self.cri.ask("StopPodSandbox", {1: text(each, 1)})
             self.cri.ask("RemovePodSandbox", {1: text(each, 1)})
-        for name in self._ask("task", "list", "--quiet").stdout.split():
-            self._ask("task", "delete", "--force", name)
-        for name in self._ask("container", "list", "--quiet").stdout.split():
-            self._ask("container", "delete", name)
-
-    def stop(self) -> None:
-        self.remove_all()
-        for daemon in self.daemons:
-            daemon.stop()
+        for name in self.ask("task", "list", "--quiet").stdout.split():
+            self.ask("task", "delete", "--force", name)
+        for name in self.ask("container", "list", "--quiet").stdout.split():
+            self.ask("container", "delete", name)
 
 
 @dataclass

@@ -10,24 +10,10 @@ import subprocess
 from pathlib import Path
 
 from .conftest import Spawn
-from .driver import MAIN, ROOT, Document, Rubicon, Started, until
+from .driver import MAIN, ROOT, Rubicon, Started, acts, state, until
 
 NOBODY = pwd.getpwnam("nobody")
 SHELL_ONLY = "name: shells\nprocess: {on_violation: %s, exec: [sh, dash]}\n"
-
-
-def policy(rubicon: Rubicon, text: str) -> Path:
-    path = rubicon.folder / "policy.yaml"
-    path.write_text(text)
-    return path
-
-
-def actions(documents: list[Document]) -> list[Document]:
-    return [each for each in documents if each["event"].get("category") == ["intrusion_detection"]]
-
-
-def state(pid: int) -> str:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def leftovers(rubicon: Rubicon) -> list[str]:
@@ -40,13 +26,13 @@ def leftovers(rubicon: Rubicon) -> list[str]:
 
 
 def test_without_enforce_it_is_only_told(rubicon: Rubicon) -> None:
-    rules = policy(rubicon, SHELL_ONLY % "kill")
+    rules = rubicon.policy(SHELL_ONLY % "kill")
     done = rubicon.do(
         "run", "--policy", rules, "--trace", rubicon.trace, "--", "sh", "-c", "/bin/true; /bin/true; exit 7"
     )
     assert done.returncode == 7
     assert done.stderr.count("WOULD    would have killed true[") == 2
-    told = actions(rubicon.export())
+    told = acts(rubicon.export())
     assert [each["rubicon"]["action"]["result"] for each in told] == ["would", "would"]
     assert {each["event"]["action"] for each in told} == {"kill"}
     assert rubicon.verify() == (0, "intact")
@@ -54,7 +40,7 @@ def test_without_enforce_it_is_only_told(rubicon: Rubicon) -> None:
 
 def test_a_program_that_is_not_allowed_is_killed(rubicon: Rubicon) -> None:
     """It alone, told on stderr, as JSON lines, in the trace; and a replay kills nobody."""
-    rules = policy(rubicon, SHELL_ONLY % "kill")
+    rules = rubicon.policy(SHELL_ONLY % "kill")
     lines = rubicon.folder / "lines"
     command = ["sh", "-c", "tail -f /dev/null; exit $?"]
     done = rubicon.do(
@@ -65,7 +51,7 @@ def test_a_program_that_is_not_allowed_is_killed(rubicon: Rubicon) -> None:
     assert "ACTION   killed tail[" in done.stderr
     assert done.stderr.index("ran tail") < done.stderr.index("killed tail")
 
-    (action,) = actions(rubicon.export())
+    (action,) = acts(rubicon.export())
     assert action["event"]["kind"] == "event"
     assert action["event"]["action"] == "kill"
     assert action["event"]["outcome"] == "success"
@@ -95,7 +81,7 @@ def test_a_detection_kills_too(rubicon: Rubicon) -> None:
         "run", "--enforce", "--rules", rule, "--trace", rubicon.trace, "--", "tail", "-f", "/dev/null"
     )
     assert done.returncode == 128 + signal.SIGKILL
-    (action,) = actions(rubicon.export())
+    (action,) = acts(rubicon.export())
     assert action["rubicon"]["action"]["in_kernel"] is False
     assert 0 < action["rubicon"]["action"]["latency_ns"] < 10**10
 
@@ -105,7 +91,7 @@ def test_a_detection_kills_too(rubicon: Rubicon) -> None:
 
 def frozen_run(rubicon: Rubicon) -> tuple[Started, int]:
     """A command that broke a policy and stands still; the pid of the program that did it."""
-    rules = policy(rubicon, SHELL_ONLY % "freeze")
+    rules = rubicon.policy(SHELL_ONLY % "freeze")
     started = rubicon.start(
         "run",
         "--enforce",
@@ -145,7 +131,7 @@ def test_frozen_thawed_and_killed_by_hand(rubicon: Rubicon) -> None:
     done = rubicon.do("kill", str(rubicon.trace))
     assert (done.returncode, done.stderr) == (0, "rubicon: killed 2 processes\n")
     assert started.end() == 128 + signal.SIGKILL
-    by_hand = [each["rubicon"]["action"].get("by", "the rule") for each in actions(rubicon.export())]
+    by_hand = [each["rubicon"]["action"].get("by", "the rule") for each in acts(rubicon.export())]
     assert by_hand[0] == "the rule"
     assert all(each.startswith("user 0 (pid ") for each in by_hand[1:4])
     assert leftovers(rubicon) == []
@@ -207,7 +193,7 @@ def test_a_process_that_was_attached_to(rubicon: Rubicon, spawn: Spawn) -> None:
     started.process.send_signal(signal.SIGTERM)
     assert started.end() == 0
     until(lambda: state(top.pid) != "T" and state(int(child)) != "T", "both to go on")
-    assert [each["event"]["action"] for each in actions(rubicon.export())] == ["freeze", "thaw"]
+    assert [each["event"]["action"] for each in acts(rubicon.export())] == ["freeze", "thaw"]
 
 
 def test_a_cgroup(rubicon: Rubicon, spawn: Spawn, cgroup: Path) -> None:
@@ -263,7 +249,7 @@ def test_another_user_is_refused_and_it_is_written_down(rubicon: Rubicon, spawn:
     started.says(f"REFUSED  refused kill from user {NOBODY.pw_uid} (pid ")
     started.process.send_signal(signal.SIGINT)
     started.end()
-    (refused,) = actions(rubicon.export())
+    (refused,) = acts(rubicon.export())
     assert refused["rubicon"]["action"]["result"] == "refused"
     assert refused["event"]["outcome"] == "failure"
 

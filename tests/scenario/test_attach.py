@@ -296,8 +296,7 @@ def test_the_screen_needs_a_terminal(rubicon: Rubicon) -> None:
 
 def test_another_process_follows(shell: Any, rubicon: Rubicon) -> None:
     """The violation is in the trace, and can be read there, while the session goes on."""
-    policy = rubicon.folder / "policy.yaml"
-    policy.write_text("files:\n  write: [/nowhere/**]\n")
+    policy = rubicon.policy("files:\n  write: [/nowhere/**]\n")
     target = shell()
     started = attach(rubicon, f"pid:{target.pid}", options=("--policy", str(policy)))
     target.does("echo >broken")

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
-from pathlib import Path
 
 import pytest
 
 from . import boxes
 from .attached import attach
-from .boxes import Box
-from .driver import Document, Events, Rubicon, Started, until
+from .boxes import Box, Footprint, stands_still
+from .driver import Document, Events, Rubicon, Started, acts, until
 from .test_faults import bpf_ids, is_loaded
-
-KINDS = ("docker", "podman", "containerd", "pod", "unit", "bubblewrap")
 
 # What an agent in training did (ROME, arXiv 2512.24873, section 3.1.4), in small. Programs by their paths, or
 # busybox does it itself.
@@ -42,7 +37,7 @@ process: {on_violation: kill, exec: [ROOT/bin/busybox, ROOT/bin/ssh, /usr/bin/bw
 """
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=boxes.KINDS)
 def box(request: pytest.FixtureRequest) -> Iterator[Box]:
     made = boxes.make(request.param, request)
     try:
@@ -53,8 +48,7 @@ def box(request: pytest.FixtureRequest) -> Iterator[Box]:
 
 
 def test_an_agent_that_goes_astray(rubicon: Rubicon, box: Box) -> None:
-    policy = rubicon.folder / "policy.yaml"
-    policy.write_text(POLICY.replace("ROOT", box.root))
+    policy = rubicon.policy(POLICY.replace("ROOT", box.root))
     before = Footprint(box)
 
     watching = attach(rubicon, box.environment, box.word, "--enforce", "--policy", str(policy))
@@ -76,7 +70,7 @@ def test_an_agent_that_goes_astray(rubicon: Rubicon, box: Box) -> None:
     alerts = [each for each in documents if each["event"]["kind"] == "alert"]
     assert Counter(each["rule"]["name"] for each in alerts) == SEEN
     assert all(is_of(box, each) for each in alerts)
-    done = [each for each in documents if each["event"].get("category") == ["intrusion_detection"]]
+    done = acts(documents)
     assert Counter(each["event"]["action"] for each in done) == {"deny": 4, "kill": 2, "freeze": 1, "thaw": 1}
     assert {each["event"]["outcome"] for each in done} == {"success"}
 
@@ -115,42 +109,3 @@ def entity_of(box: Box, events: Events) -> str:
         each for each in events if each["event"]["kind"] == "state" and each["process"]["pid"] == box.pid
     )
     return str(state["process"]["entity_id"])
-
-
-def stands_still(pid: int) -> bool:
-    """By a cgroup of either version, or stopped."""
-    if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T":
-        return True
-    for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
-        _number, controllers, path = line.split(":", 2)
-        for root in ("/sys/fs/cgroup", "/sys/fs/cgroup/unified", f"/sys/fs/cgroup/{controllers}"):
-            for name, word in (("cgroup.events", "frozen 1"), ("freezer.state", "FROZEN")):
-                with suppress(OSError):
-                    if word in Path(root, path.lstrip("/"), name).read_text():
-                        return True
-    return False
-
-
-class Footprint:
-    """What a session could leave around a sandbox."""
-
-    def __init__(self, box: Box) -> None:
-        keys = [box.container.get("id") or box.root or f"/proc/{box.pid}/"]
-        mounts = Path("/proc/self/mountinfo").read_text().splitlines()
-        self.facts = {
-            "cgroups": sorted(
-                folder
-                for folder, _folders, _files in os.walk("/sys/fs/cgroup")
-                if any(key in folder for key in keys)
-            ),
-            "frozen": stands_still(box.pid),
-            "mounts": sorted(line.split(" - ")[0] for line in mounts if any(key in line for key in keys)),
-            "namespaces": [
-                os.readlink(f"/proc/{box.pid}/ns/{name}") for name in os.listdir(f"/proc/{box.pid}/ns")
-            ],
-        }
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Footprint) and self.facts == other.facts
-
-    __hash__ = None  # type: ignore[assignment]  # what it is changes

@@ -15,7 +15,7 @@ import pytest
 from tests.kernel.resolver import ASK, RESOLVER, Resolver
 
 from .conftest import Spawn
-from .driver import Document, Rubicon, until
+from .driver import Rubicon, acts, until
 
 CONNECT = (
     "import socket, sys\n"
@@ -38,13 +38,7 @@ def port() -> Iterator[int]:
 
 
 def policy(rubicon: Rubicon, connect: str, response: str = "deny") -> Path:
-    path = rubicon.folder / "policy.yaml"
-    path.write_text(f"network: {{on_violation: {response}, connect: {connect}}}\n")
-    return path
-
-
-def actions(documents: list[Document]) -> list[Document]:
-    return [each for each in documents if each["event"].get("category") == ["intrusion_detection"]]
+    return rubicon.policy(f"network: {{on_violation: {response}, connect: {connect}}}\n")
 
 
 def run(rubicon: Rubicon, rules: Path, *command: str, enforce: bool = True) -> tuple[int, str, str]:
@@ -59,7 +53,7 @@ def test_refused_by_policy(rubicon: Rubicon, port: int) -> None:
     assert (status, out) == (0, "ok\n1\n")
     assert "ACTION   refused python3[" in err
     assert f"the way to 127.0.0.2 port {port} (Connection not allowed), before the call returned" in err
-    (action,) = actions(rubicon.export())
+    (action,) = acts(rubicon.export())
     assert (action["event"]["action"], action["event"]["type"]) == ("deny", ["denied"])
     assert action["rubicon"]["action"]["in_kernel"] is True
     (alert,) = [each for each in rubicon.export() if each["event"]["kind"] == "alert"]
@@ -176,7 +170,7 @@ def test_programs_and_files_as_far_as_the_kernel_refuses_them(rubicon: Rubicon) 
     rules.write_text("on_violation: deny\nfiles: {write: []}\nprocess: {exec: [sh, dash]}\n")
     line = f"(: >{made}) 2>/dev/null; echo $?; /usr/bin/true; echo $?"
     _, out, err = run(rubicon, rules, "/bin/sh", "-c", line)
-    told = [each["rubicon"]["action"] for each in actions(rubicon.export())]
+    told = [each["rubicon"]["action"] for each in acts(rubicon.export())]
     assert len(told) == 2
     assert made.exists() is not can
     if can:

@@ -50,7 +50,7 @@ def test_with_the_rights_of_the_unit(spawn: Spawn, rubicon: Rubicon) -> None:
     until(Path(rubicon.trace).exists, "the trace")
 
 
-@pytest.fixture(params=["docker", "podman", "containerd", "pod"])
+@pytest.fixture(params=boxes.CONTAINERS)
 def box(request: pytest.FixtureRequest) -> Box:
     made = boxes.make(request.param, request)
     made.start()

@@ -10,7 +10,7 @@ import pytest
 from tracer.targets.cgroups import mount_point
 
 from .attached import attach, end, is_own_program, programs
-from .driver import Events, Rubicon, until
+from .driver import Events, Rubicon, acts, until
 from .runtimes import Docker
 
 
@@ -199,6 +199,6 @@ def test_a_policy_acts_in_a_container(rubicon: Rubicon, docker: Docker) -> None:
     assert inside.endswith("137")
     assert "Connection refused" in outside
     assert outside.endswith("0")
-    told = [each for each in rubicon.export() if each["event"].get("category") == ["intrusion_detection"]]
+    told = acts(rubicon.export())
     assert [each["event"]["action"] for each in told] == ["deny", "kill"]
     assert all(each["rubicon"]["action"]["in_kernel"] for each in told)

@@ -133,8 +133,7 @@ def test_losses_are_counted_and_leave_the_verdict_open(rubicon: Rubicon) -> None
 
 
 def test_a_violation_is_one_whatever_was_lost(rubicon: Rubicon) -> None:
-    policy = rubicon.folder / "policy.yaml"
-    policy.write_text("files:\n  write: [/nowhere/**]\n")
+    policy = rubicon.policy("files:\n  write: [/nowhere/**]\n")
     done = overflow(rubicon, "--fail-on", "low", "--policy", policy)
     assert done.returncode == 3
     assert summary_of(rubicon)["verdict"] == "violated"

@@ -24,9 +24,7 @@ def outside() -> Iterator[socket.socket]:
 
 
 def policy(rubicon: Rubicon, text: str) -> tuple[str, ...]:
-    path = rubicon.folder / "policy.yaml"
-    path.write_text(text)
-    return ("--policy", str(path))
+    return ("--policy", str(rubicon.policy(text)))
 
 
 TUNNEL = """

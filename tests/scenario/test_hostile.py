@@ -20,8 +20,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Rubicon:
     """A session in which everything that could be has a hostile name; what it said is in `said`."""
     rubicon = Rubicon(tmp_path_factory.mktemp("hostile").resolve())
     rubicon.work.mkdir()
-    policy = rubicon.folder / "policy.yaml"
-    policy.write_text("files:\n  write: [/nowhere/**]\nprocess:\n  exec: [/nowhere/**]\n")
+    policy = rubicon.policy("files:\n  write: [/nowhere/**]\nprocess:\n  exec: [/nowhere/**]\n")
     options = ["--policy", policy, "--jsonl", rubicon.folder / "lines", "--trace", trace_of(rubicon)]
     done = capture(rubicon, "run", *options, "--", PYTHON, "-I", "-S", PROGRAMS / "hostile.py", *NAMES)
     assert done.returncode == 0, done.stderr

@@ -8,13 +8,12 @@ from pathlib import Path
 import pytest
 
 from .attached import attach, end
-from .driver import Rubicon
+from .driver import Rubicon, acts
 from .runtimes import Docker
-from .test_actions import actions, policy
 
 
 def only(rubicon: Rubicon, *places: Path | str) -> Path:
-    return policy(rubicon, f"files: {{on_violation: kill, write: [{', '.join(map(str, places))}]}}\n")
+    return rubicon.policy(f"files: {{on_violation: kill, write: [{', '.join(map(str, places))}]}}\n")
 
 
 def test_killed_at_the_act(rubicon: Rubicon) -> None:
@@ -30,7 +29,7 @@ def test_killed_at_the_act(rubicon: Rubicon) -> None:
     assert sorted(path.name for path in rubicon.work.iterdir()) == ["good"]
     assert "ACTION   killed sh[" in done.stderr
     assert "(File change not allowed), before the call returned" in done.stderr
-    (action,) = actions(rubicon.export())
+    (action,) = acts(rubicon.export())
     assert action["rubicon"]["action"]["in_kernel"] is True
     assert action["rubicon"]["action"]["latency_ns"] == 0
     (alert,) = [each for each in rubicon.export() if each["event"]["kind"] == "alert"]
@@ -48,8 +47,7 @@ def test_a_redirection_of_the_operator_is_no_offence(rubicon: Rubicon) -> None:
 @pytest.mark.parametrize("found", [False, True])
 def test_the_runtime_that_builds_a_container_is_let_be(rubicon: Rubicon, docker: Docker, found: bool) -> None:
     """It writes to many places, and runs itself once more; who runs in the container is killed at the act."""
-    rules = policy(
-        rubicon,
+    rules = rubicon.policy(
         "on_violation: kill\nfiles: {write: [/tmp/**], mounts: [/**]}\nprocess: {exec: [/bin/busybox]}\n",
     )
     options = ["--enforce", "--policy", str(rules)]
@@ -59,10 +57,10 @@ def test_the_runtime_that_builds_a_container_is_let_be(rubicon: Rubicon, docker:
     if not found:
         watching = attach(rubicon, docker.environment, "docker:web", *options)
     docker.do("exec", "web", "touch", "/tmp/good")
-    done = docker._ask("exec", "web", "sh", "-c", "echo x > /bin/bad; touch /tmp/after")
+    done = docker.ask("exec", "web", "sh", "-c", "echo x > /bin/bad; touch /tmp/after")
     assert done.returncode == 128 + signal.SIGKILL
     assert docker.do("exec", "web", "sh", "-c", "echo /tmp/*") == "/tmp/good"
     end(rubicon, watching)
-    (action,) = actions(rubicon.export())
+    (action,) = acts(rubicon.export())
     assert (action["event"]["action"], action["process"]["name"]) == ("kill", "sh")
     assert action["rubicon"]["action"]["in_kernel"] is True

@@ -20,10 +20,8 @@ WATCHING_ON = "what it started still runs"
 @pytest.fixture
 def policy(rubicon: Rubicon) -> Path:
     """Allows to write below `ok` and nothing else."""
-    path = rubicon.folder / "policy.yaml"
-    path.write_text(f"files:\n  write: ['{rubicon.work}/ok/**']\n")
     (rubicon.work / "ok").mkdir()
-    return path
+    return rubicon.policy(f"files:\n  write: ['{rubicon.work}/ok/**']\n")
 
 
 def bare(rubicon: Rubicon, *command: str, **options: object) -> subprocess.CompletedProcess[str]:
@@ -381,8 +379,7 @@ def test_a_key_ends_the_command_and_not_the_watch_of_what_it_left(rubicon: Rubic
 
 def test_a_shell_with_jobs_has_the_terminal_for_itself(rubicon: Rubicon) -> None:
     """It takes the foreground; what we say meanwhile must not stop us, and its keys are not ours."""
-    policy = rubicon.folder / "policy.yaml"
-    policy.write_text("files:\n  write: [/nowhere/**]\n")
+    policy = rubicon.policy("files:\n  write: [/nowhere/**]\n")
     shell = ["bash", "--norc", "--noprofile", "-i"]
     with Terminal(rubicon, "run", "--policy", policy, "--trace", rubicon.trace, "--", *shell) as terminal:
         terminal.type("stty tostop; PS1=; echo >broken; echo rea''dy\n")

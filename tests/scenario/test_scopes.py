@@ -12,9 +12,9 @@ import pytest
 
 from .attached import attach, end
 from .conftest import Spawn
-from .driver import Rubicon, Started, until
+from .driver import Rubicon, Started, acts, state, until
 from .runtimes import Docker
-from .test_actions import actions, leftovers, policy, state
+from .test_actions import leftovers
 
 Shell = subprocess.Popen[bytes]
 EXECUTABLES = "process: {on_violation: %s, exec: [sh, dash, sleep]}\n"
@@ -56,7 +56,7 @@ def works(rubicon: Rubicon, shell: Shell) -> bool:
 
 def attached(rubicon: Rubicon, response: str, *both: Shell) -> Started:
     options = ["--no-tui", "--enforce", "--trace", rubicon.trace]
-    rules = ["--policy", policy(rubicon, EXECUTABLES % response)]
+    rules = ["--policy", rubicon.policy(EXECUTABLES % response)]
     started = rubicon.start("attach", *(f"pid:{each.pid}" for each in both), *options, *rules)
     started.says("watching")
     return started
@@ -77,7 +77,7 @@ def test_the_one_that_broke_the_rule_stands_still(rubicon: Rubicon, spawn: Spawn
     assert works(rubicon, good)
     assert end_of(started) == 0
     assert works(rubicon, bad)  # at the end of the session nothing stays frozen
-    first = actions(rubicon.export())[0]["rubicon"]
+    first = acts(rubicon.export())[0]["rubicon"]
     assert (first["scope"], first["target"], first["action"]["result"]) == (1, f"pid:{bad.pid}", "done")
     assert first["action"]["latency_ns"] > 0
     assert leftovers(rubicon) == []
@@ -98,7 +98,7 @@ def test_a_whole_scope_is_killed_and_no_other(rubicon: Rubicon, spawn: Spawn) ->
     assert not Path(f"/proc/{child}").exists() or state(child) == "Z"
     assert works(rubicon, good)
     assert end_of(started) == 0
-    kernel, scope = actions(rubicon.export())
+    kernel, scope = acts(rubicon.export())
     assert (kernel["event"]["action"], kernel["rubicon"]["action"]["in_kernel"]) == ("kill", True)
     assert (scope["event"]["action"], scope["rubicon"]["action"]["in_kernel"]) == ("kill-scope", False)
     assert scope["event"]["type"] == ["end"]
@@ -118,7 +118,7 @@ def test_one_process_is_killed_and_no_other(rubicon: Rubicon, spawn: Spawn) -> N
 
 def test_without_enforce_each_says_what_would_have_been_done(rubicon: Rubicon, spawn: Spawn) -> None:
     bad, good = shells(rubicon, spawn)
-    rules = policy(rubicon, EXECUTABLES % "kill-scope")
+    rules = rubicon.policy(EXECUTABLES % "kill-scope")
     targets = [f"pid:{each.pid}" for each in (bad, good)]
     started = rubicon.start("attach", *targets, "--no-tui", "--trace", rubicon.trace, "--policy", rules)
     started.says("watching")
@@ -133,7 +133,7 @@ def test_one_is_refused_and_no_other(rubicon: Rubicon, spawn: Spawn) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
         port = listener.getsockname()[1]
         bad, good = (spawn("python3", "-c", CONNECTS, stdout=subprocess.PIPE) for _ in range(2))
-        rules = policy(rubicon, f'network: {{on_violation: deny, connect: ["127.0.0.1:{port}"]}}\n')
+        rules = rubicon.policy(f'network: {{on_violation: deny, connect: ["127.0.0.1:{port}"]}}\n')
         targets = [f"pid:{each.pid}" for each in (bad, good)]
         options = ["--no-tui", "--enforce", "--trace", rubicon.trace, "--policy", rules]
         started = rubicon.start("attach", *targets, *options)
@@ -144,7 +144,7 @@ def test_one_is_refused_and_no_other(rubicon: Rubicon, spawn: Spawn) -> None:
             socket.create_connection(other.getsockname()).close()
         started.says(f"the way to 127.0.0.2 port {port}")
         assert end_of(started) == 0
-    (refused,) = actions(rubicon.export())
+    (refused,) = acts(rubicon.export())
     assert (refused["rubicon"]["target"], refused["event"]["action"]) == (f"pid:{bad.pid}", "deny")
 
 
@@ -173,7 +173,7 @@ def test_by_hand(rubicon: Rubicon, spawn: Spawn) -> None:
     assert done.returncode == 1
     assert done.stderr == f"rubicon: docker:web is not watched; there are pid:{other.pid}\n"
     assert end_of(started) == 0
-    told = [(each["event"]["action"], each["rubicon"]["target"]) for each in actions(rubicon.export())]
+    told = [(each["event"]["action"], each["rubicon"]["target"]) for each in acts(rubicon.export())]
     assert told[:2] == [("freeze", f"pid:{one.pid}"), ("freeze", f"pid:{one.pid} pid:{other.pid}")]
 
 

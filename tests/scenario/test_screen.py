@@ -7,12 +7,11 @@ import shlex
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from .conftest import Spawn
-from .driver import MAIN, PROGRAMS, PYTHON, Rubicon, until
+from .driver import MAIN, PROGRAMS, PYTHON, Rubicon, acts, state, until
 
 SIZES = [(80, 24), (200, 50)]
 
@@ -75,9 +74,7 @@ def terminal(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Tmux]:
 
 @pytest.fixture
 def policy(rubicon: Rubicon) -> Path:
-    path = rubicon.folder / "policy.yaml"
-    path.write_text(f"files:\n  write: ['{rubicon.work}/ok*']\n")
-    return path
+    return rubicon.policy(f"files:\n  write: ['{rubicon.work}/ok*']\n")
 
 
 def frame(lines: list[str]) -> list[str]:
@@ -201,16 +198,8 @@ def test_freeze_and_thaw_by_key(terminal: Tmux, rubicon: Rubicon, spawn: Spawn) 
     target.stdin.flush()
     terminal.press("q")
     assert terminal.status() == 0
-    done = [each["event"]["action"] for each in rubicon.export() if is_act(each)]
+    done = [each["event"]["action"] for each in acts(rubicon.export())]
     assert done == ["freeze", "thaw"]
-
-
-def state(pid: int) -> str:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-
-
-def is_act(document: dict[str, Any]) -> bool:
-    return document["event"].get("category") == ["intrusion_detection"]
 
 
 @SMALL

@@ -32,8 +32,7 @@ for number in range(1, 31):
 
 @pytest.mark.timeout(120)
 def test_each_act_lands_on_the_step_that_began_it(rubicon: Rubicon) -> None:
-    policy = rubicon.folder / "policy.yaml"
-    policy.write_text(f"files:\n  write: ['{rubicon.work}/ok/**', '{rubicon.work}/go']\n")
+    policy = rubicon.policy(f"files:\n  write: ['{rubicon.work}/ok/**', '{rubicon.work}/go']\n")
     (rubicon.work / "ok").mkdir()
     (rubicon.work / "agent.py").write_text(AGENT)
     os.mkfifo(rubicon.work / "go")
