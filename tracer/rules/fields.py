@@ -91,6 +91,7 @@ class Field:
     value   reads it as it is: str, int, bool, or for LIST a tuple of str; None (or ()) when it is absent
     text    reads it as text (for LIST a tuple), None when it is absent
     folded  likewise in lower case
+    common  it has few values, each in a great many events
     """
 
     name: str
@@ -98,6 +99,7 @@ class Field:
     value: Reader
     text: Reader
     folded: Reader
+    common: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -133,7 +135,11 @@ def _folded(reader: Reader, kind: Kind) -> Reader:
 
 
 def fields_of(
-    readers: Mapping[str, Reader], kind: Kind = Kind.TEXT, names: Mapping[str, str] | None = None
+    readers: Mapping[str, Reader],
+    kind: Kind = Kind.TEXT,
+    names: Mapping[str, str] | None = None,
+    *,
+    common: bool = False,
 ) -> dict[str, Field]:
     """Fields of one kind by the name on the right; `names` gives Sigma's to those that have one."""
     made: dict[str, Field] = {}
@@ -141,7 +147,7 @@ def fields_of(
         text = _text(reader, kind)
         folded = _folded(text, kind)
         for written in (name, *(sigma for sigma, ours in (names or {}).items() if ours == name)):
-            made[written] = Field(written, kind, reader, text, folded)
+            made[written] = Field(written, kind, reader, text, folded, common)
     return made
 
 
@@ -196,6 +202,11 @@ PROCESS: dict[str, Field] = {
             "event.action": lambda facts: str(facts.event.action),
             "event.kind": lambda facts: "state" if facts.event.snapshot else "event",
             "event.outcome": lambda facts: str(facts.event.outcome),
+        },
+        common=True,
+    ),
+    **fields_of(
+        {
             "error.code": lambda facts: errno.errorcode.get(facts.event.error),
             "process.entity_id": lambda facts: facts.event.process.entity_id,
             "process.parent.entity_id": _of_parent(lambda parent: parent.entity_id),

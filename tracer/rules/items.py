@@ -39,12 +39,10 @@ from tracer.rules.fields import Field, Kind, LogSource
 from tracer.rules.nodes import Node
 from tracer.rules.values import (
     COST_ADDRESS,
-    COST_REGEX,
     SIGMA_POLICY,
     Alternatives,
     Part,
     address_test,
-    regex_test,
 )
 from tracer.rules.variables import Variables
 
@@ -157,7 +155,7 @@ def _alternatives_node(source: LogSource, field: Field, values: Iterable[SigmaTy
         elif isinstance(value, SigmaNumber | SigmaBool) and not isinstance(value, SigmaTimestampPart):
             folded.add_parts([str(value).lower()])
         elif isinstance(value, SigmaRegularExpression):
-            plain.add_test(regex_test(value), COST_REGEX)
+            plain.add_regex(value)
         elif isinstance(value, SigmaCIDRExpression):
             _require(field, Kind.ADDRESS, "cidr")
             plain.add_test(address_test(value.network), COST_ADDRESS)
@@ -235,7 +233,7 @@ def _keyword_node(source: LogSource, value: SigmaType) -> Node:
             alternatives.add_parts([_MANY, str(one).lower(), _MANY])
         elif isinstance(one, SigmaRegularExpression):
             cased = True
-            alternatives.add_test(regex_test(one), COST_REGEX)
+            alternatives.add_regex(one)
         else:
             raise ValueError(f"{type(one).__name__.removeprefix('Sigma')} is not a keyword")
     test = alternatives.test()

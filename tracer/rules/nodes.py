@@ -23,12 +23,16 @@ _COST_OF_FILTER = 100  # a `not` rejects few events: what a rule looks for comes
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Node:
-    """`cost` is how long `test` takes, in units of one comparison; `anchors` None: there are none."""
+    """`cost` is how long `test` takes, in units of one comparison; `anchors` None: there are none.
+
+    common  the anchors are in a great many events: any others are better
+    """
 
     test: Test
     explain: Callable[[Facts], list[Match]]
     cost: int
     anchors: Anchors | None = None
+    common: bool = False
 
 
 ALWAYS = Node(lambda _facts: True, lambda _facts: [], 0)
@@ -41,11 +45,13 @@ def all_of(nodes: Iterable[Node]) -> Node:
         return NEVER
     if len(nodes) < 2:
         return nodes[0] if nodes else ALWAYS
+    anchored = max((node for node in nodes if node.anchors), key=_worth, default=ALWAYS)
     return Node(
         _all([node.test for node in sorted(nodes, key=lambda node: node.cost)]),
         lambda facts: [match for node in nodes for match in node.explain(facts)],
         sum(node.cost for node in nodes),
-        max((node.anchors for node in nodes if node.anchors), key=_worth, default=None),
+        anchored.anchors,
+        anchored.common,
     )
 
 
@@ -60,12 +66,14 @@ def any_of(nodes: Iterable[Node]) -> Node:
         lambda facts: next((node.explain(facts) for node in nodes if node.test(facts)), []),
         sum(node.cost for node in nodes),
         _united([node.anchors for node in nodes]),
+        any(node.common for node in nodes),
     )
 
 
-def _worth(anchors: Anchors) -> tuple[int, int]:
+def _worth(node: Node) -> tuple[bool, int, int]:
     """Long texts are rare, and few are found less often than many."""
-    return min(len(text) for _, text in anchors), -len(anchors)
+    anchors = node.anchors or frozenset()
+    return not node.common, min(len(text) for _, text in anchors), -len(anchors)
 
 
 def _united(several: Sequence[Anchors | None]) -> Anchors | None:
@@ -97,7 +105,7 @@ def text_node(
         text = facts[reader]
         return text is not None and test(text)
 
-    return Node(matches, lambda facts: [Match(field.name, facts[field.text])], cost, anchors)
+    return Node(matches, lambda facts: [Match(field.name, facts[field.text])], cost, anchors, field.common)
 
 
 def _list_node(field: Field, reader: Reader, test: TextTest, cost: int, anchors: Anchors | None) -> Node:
@@ -111,7 +119,7 @@ def _list_node(field: Field, reader: Reader, test: TextTest, cost: int, anchors:
         pairs = zip(facts[field.text], facts[reader], strict=True)
         return [Match(field.name, text) for text, read in pairs if test(read)]
 
-    return Node(matches, explain, cost * 8, anchors)
+    return Node(matches, explain, cost * 8, anchors, field.common)
 
 
 def shared(node: Node) -> Node:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 
@@ -18,6 +18,7 @@ from sigma.policy.regex_engine import RE2RegexEngine, RegexPattern
 from sigma.types import SigmaRegularExpression, SpecialChars
 
 from tracer.rules.endpoints import parse_ip
+from tracer.rules.literals import Literals, literals_of
 
 TextTest = Callable[[str], bool]
 Part = str | SpecialChars
@@ -51,13 +52,14 @@ class QuietRegexEngine(RE2RegexEngine):
 SIGMA_POLICY = SigmaPolicy(regex_engine=QuietRegexEngine())
 
 
-def regex_test(expression: SigmaRegularExpression) -> TextTest:
-    """The expression is found anywhere in the text, as in the public rules."""
+def regex_test(expression: SigmaRegularExpression) -> tuple[TextTest, Literals]:
+    """The expression is found anywhere in the text, as in the public rules; what it is not found without."""
     flags = 0
     for flag in expression.flags:
         flags |= expression.sigma_to_python_flags[flag]
-    search = SIGMA_POLICY.regex_engine.compile(str(expression.regexp), flags).search
-    return lambda text: search(_encodable(text)) is not None
+    text = str(expression.regexp)
+    search = SIGMA_POLICY.regex_engine.compile(text, flags).search
+    return lambda text: search(_encodable(text)) is not None, literals_of(text, flags)
 
 
 def _encodable(text: str) -> str:
@@ -86,11 +88,16 @@ class Alternatives:
     _literals: set[str] = field(default_factory=set)
     _unknown: bool = False
 
-    def add_test(self, test: TextTest, cost: int, literal: str = "") -> None:
-        """`literal` is in every text that passes."""
+    def add_test(self, test: TextTest, cost: int, literals: Iterable[str] = ()) -> None:
+        """One of `literals` is in every text that passes."""
         self.others.append(test)
         self.cost += cost
-        self._add_literal(literal)
+        for literal in literals or ("",):
+            self._add_literal(literal)
+
+    def add_regex(self, expression: SigmaRegularExpression) -> None:
+        test, literals = regex_test(expression)
+        self.add_test(test, COST_REGEX, literals)
 
     def _add_literal(self, literal: str) -> None:
         # Case is folded letter by letter in ASCII only: a sigma's depends on what follows it.
@@ -108,10 +115,10 @@ class Alternatives:
         plain = ["".join(segment) for segment in segments if all(isinstance(part, str) for part in segment)]  # type: ignore[arg-type]
         literal = max((part for part in parts if isinstance(part, str)), key=len, default="")
         if len(plain) < len(segments):
-            self.add_test(wildcard_test(parts), COST_WILDCARD, literal)
+            self.add_test(wildcard_test(parts), COST_WILDCARD, (literal,))
             return
         if len(plain) > 3 or (len(plain) == 3 and (plain[0] or plain[2])) or (len(plain) == 2 and all(plain)):
-            self.add_test(wildcard_test(parts), COST_WILDCARD, literal)
+            self.add_test(wildcard_test(parts), COST_WILDCARD, (literal,))
             return
         self._add_literal(literal)
         if len(plain) == 1:
