@@ -36,3 +36,9 @@ def test_no_command_imports_the_tui_or_bcc(module: str) -> None:
 
 def test_the_shell_itself_is_light() -> None:
     assert not imported_by("import tracer.cli") & {"pydantic", "yaml", "sigma", "zstandard", "psutil"}
+
+
+@pytest.mark.parametrize("module", ["tracer.cli.run", "tracer.cli.attach"])
+def test_the_probes_begin_to_load_before_anything_large_is_imported(module: str) -> None:
+    large = {"pydantic", "yaml", "sigma", "pyparsing", "zstandard", "cryptography", "psutil", "re2"}
+    assert not imported_by(f"import {module}") & large

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from tracer.errors import UsageError
 from tracer.text import printable
-from tracer.trace.read import Reader
 
 if TYPE_CHECKING:
     from tracer.rules import Given
@@ -49,6 +48,8 @@ def given_by(args: argparse.Namespace, trace: Path | None = None) -> Given:
         raise UsageError(f"--set: {printable(str(error))}") from None
     if trace is None:
         return Given(of_this_machine(), fixed)
+    from tracer.trace.read import Reader
+
     with Reader(trace) as reader:
         rules = reader.session.get("rules")
     known = Given.recorded(rules.get("variables") if isinstance(rules, Mapping) else None)

@@ -13,9 +13,7 @@ from tracer.cli import armour, privileges
 from tracer.cli.loading import Loading, add_options
 from tracer.cli.pane import Pane
 from tracer.cli.screen import has_terminal
-from tracer.control import steps_path
 from tracer.errors import UsageError
-from tracer.marking import ENVIRONMENT as STEPS_VARIABLE
 from tracer.targets import Target
 from tracer.targets.cgroups import Leaf
 from tracer.targets.command import Command, find_program
@@ -58,6 +56,8 @@ def run(args: argparse.Namespace) -> int:
     find_program(command[0], os.environ)  # a command that is not there is told before anything is set up
     loading = Loading(args.loader, guarding=args.enforce)
     from tracer.cli.live import Live, verdict_status  # meanwhile: this brings in all that reads rules
+    from tracer.control import steps_path
+    from tracer.marking import ENVIRONMENT as STEPS_VARIABLE
 
     with Live(args, loading, ["run"], command) as live, ExitStack() as shown:
         pane = shown.enter_context(Pane()) if args.tui else None
