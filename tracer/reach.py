@@ -1,10 +1,12 @@
-"""How far an address is: what contexts remember of it, and what rules ask."""
+"""Addresses as text, and how far they are: what contexts remember, what rules and filters ask."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 from functools import lru_cache
-from ipaddress import IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+
+Address = IPv4Address | IPv6Address
 
 
 class Reach(StrEnum):
@@ -32,14 +34,22 @@ _INTERNAL = tuple(
 
 
 @lru_cache(maxsize=16_384)
-def reach_of(text: str) -> Reach | None:
-    """Of an address as text, with or without a zone; None when it is none."""
+def parse_ip(text: str) -> Address | None:
+    """The address, an IPv4-mapped one as IPv4, without a zone; None when `text` is not one."""
     try:
         address = ip_address(text.partition("%")[0])
     except ValueError:
         return None
-    if isinstance(address, IPv6Address) and address.ipv4_mapped:
-        address = address.ipv4_mapped
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address
+
+
+@lru_cache(maxsize=16_384)
+def reach_of(text: str) -> Reach | None:
+    """Of an address as text, with or without a zone; None when it is none."""
+    address = parse_ip(text)
+    if address is None:
+        return None
     if address.is_loopback or address.is_unspecified:
         return Reach.LOOPBACK
     if address.is_multicast or str(address) == "255.255.255.255":

@@ -12,11 +12,12 @@ from tracer.errors import RubiconError
 from tracer.text import printable
 from tracer.where import Where
 from tui import acts
-from tui.acts import Act, PolicyEntry, Session
+from tui.acts import Act, Session
 from tui.saving import new_file, save_events, save_report
 from tui.screens.menus import Choice, ChoiceScreen, ConfirmScreen, Question
 
 if TYPE_CHECKING:
+    from tracer.rules.entries import PolicyEntry
     from tui.app import RubiconApp
     from tui.screens.base import SessionScreen
 
@@ -73,8 +74,10 @@ class Acting:
             self._refuse("select a connection, or a peer on the network screen (2)")
 
     def _allow(self, screen: SessionScreen) -> None:
+        from tracer.rules.entries import entries_for  # with it all that reads rules, which a screen need not
+
         violation = screen.selected_violation()
-        entries = acts.entries_for(violation) if violation else ()
+        entries = entries_for(violation) if violation else ()
         if not entries:
             self._refuse("select a violation of the policy: a detection is no line of a policy")
             return

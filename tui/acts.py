@@ -9,14 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tracer.control import Reply, ask
 from tracer.errors import RubiconError
-from tracer.events import File, Network, NetworkType, Process, RuleKind, Violation
-from tracer.text import address
+from tracer.events import Network, Process
 from tui.screens.menus import Question
 from tui.snapshot import Peer, State, Summary
+
+if TYPE_CHECKING:
+    from tracer.rules.entries import PolicyEntry
 
 Ask = Callable[..., Reply]
 
@@ -28,14 +30,6 @@ class Act:
     question: Question
     command: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class PolicyEntry:
-    """A line for the list of a policy, as "network.connect"."""
-
-    place: str
-    entry: str
 
 
 class Session:
@@ -111,28 +105,3 @@ def peer_of(thing: object) -> tuple[str, str]:
     if isinstance(detail, Network) and detail.direction != "ingress" and detail.destination_ip:
         return detail.destination_ip, detail.destination_domain
     return "", ""
-
-
-def entries_for(violation: Violation) -> tuple[PolicyEntry, ...]:
-    """What a policy could say so that this is no violation any more, the narrowest first."""
-    if violation.rule.kind is not RuleKind.POLICY:
-        return ()
-    place, detail = violation.rule.id, violation.event.detail
-    if place == "network.connect" and isinstance(detail, Network):
-        return tuple(PolicyEntry(place, entry) for entry in _endpoints(detail))
-    if place == "files.write" and isinstance(detail, File):
-        folder = detail.path.rpartition("/")[0]
-        return (PolicyEntry(place, detail.path), PolicyEntry(place, f"{folder}/**"))
-    if place in ("process.exec", "files.mounts"):
-        executable = violation.event.process.executable
-        return (PolicyEntry(place, executable), PolicyEntry(place, executable.rpartition("/")[2]))
-    return ()
-
-
-def _endpoints(network: Network) -> Sequence[str]:
-    if network.type is NetworkType.UNIX:
-        return [f"unix:{network.path}"]
-    found = []
-    if network.destination_domain:
-        found += [f"{network.destination_domain}:{network.destination_port}", network.destination_domain]
-    return [*found, address(network.destination_ip, network.destination_port), network.destination_ip]

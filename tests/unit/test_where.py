@@ -11,7 +11,7 @@ from tests.tui import scene
 from tracer.events import Action, Event, Violation
 from tracer.export.ecs import event_document, violation_document
 from tracer.text import valid_unicode
-from tracer.where import FIELDS, Field, WhereError, compile_where, field_named, quoted
+from tracer.where import FIELDS, Field, Where, WhereError, field_named, quoted
 from tracer.where.fields import texts
 
 STORY = scene.rome()
@@ -20,7 +20,7 @@ BROKEN = {violation.event.sequence: violation for violation in STORY.violations}
 
 
 def passing(text: str) -> list[Event]:
-    where = compile_where(text)
+    where = Where(text)
     return [
         event
         for event in STORY.events
@@ -72,7 +72,7 @@ def passing(text: str) -> list[Event]:
     ],
 )
 def test_one_event(text: str, *, passes: bool) -> None:
-    assert compile_where(text)(REFUSED) is passes
+    assert Where(text)(REFUSED) is passes
 
 
 @pytest.mark.parametrize(
@@ -113,21 +113,21 @@ def test_of_a_session(text: str, number: int) -> None:
 )
 def test_mistakes_are_told_with_their_place(text: str, says: str, place: int) -> None:
     with pytest.raises(WhereError, match="filter, at character") as caught:
-        compile_where(text)
+        Where(text)
     assert says in str(caught.value)
     assert caught.value.place == place
 
 
 def test_a_filter_without_terms_is_none() -> None:
-    assert not compile_where("  ")
-    assert compile_where("x")
+    assert not Where("  ")
+    assert Where("x")
 
 
 @settings(deadline=None)
 @given(st.text())
 def test_any_text_is_a_filter_or_a_mistake(text: str) -> None:
     try:
-        where = compile_where(text)
+        where = Where(text)
     except WhereError as error:
         place = error.place
     else:
@@ -140,8 +140,8 @@ def test_any_text_is_a_filter_or_a_mistake(text: str) -> None:
 @given(st.text(min_size=1))
 def test_a_quoted_value_stands_for_itself(text: str) -> None:
     event = STORY.event(scene.process(9, None, "x", executable=f"/bin/{text}", name=text), Action.FORK)
-    assert compile_where(f"name:{quoted(text)}")(event)
-    assert not compile_where(f"name:{quoted(text + 'x')}")(event)
+    assert Where(f"name:{quoted(text)}")(event)
+    assert not Where(f"name:{quoted(text + 'x')}")(event)
 
 
 def test_no_name_is_taken_twice() -> None:

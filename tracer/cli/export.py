@@ -23,7 +23,7 @@ from tracer.files import private
 from tracer.pipeline import RecordedTrace, open_trace
 from tracer.text import printable
 from tracer.trace import find_trace
-from tracer.where import Where, WhereError, compile_where
+from tracer.where import Where, WhereError
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _SINCE_START = re.compile(r"\+(\d+(?:\.\d+)?)([smhd])")
@@ -114,7 +114,7 @@ def _write(documents: Documents, name: str, output: Path | None, collector: str 
 
 def _where(text: str) -> Where:
     try:
-        return compile_where(text)
+        return Where(text)
     except WhereError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 

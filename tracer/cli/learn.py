@@ -10,7 +10,7 @@ from pathlib import Path
 from tracer.cli.policies import given_by
 from tracer.errors import EXIT_OK, RubiconError
 from tracer.pipeline import open_trace
-from tracer.rules import Given, load_rules
+from tracer.rules import load_rules
 from tracer.rules.learn import Learning
 from tracer.text import printable
 from tracer.trace import find_trace
@@ -32,13 +32,14 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     paths = [find_trace(name) for name in args.traces]
-    given = given_by(args, paths[0])
-    learning = Learning({**given.machine, **given.fixed})
+    learning = Learning()
     for path in paths:
+        given = given_by(args, path)
+        learning.begin(path.name, {**given.machine, **given.fixed})
         with open_trace(path, lambda _event: ()) as trace:
             for event, _ in trace.items():  # noqa: PERF102  not a dict's
                 if not event.process.setting_up:
-                    learning.take(event, path.name)
+                    learning.take(event)
             if trace.damage or not trace.ended or any(trace.losses.values()):
                 _say(f"{path}: not all was recorded; what is missing was not learned")
     text = learning.policy(args.name)
@@ -60,8 +61,7 @@ def _write(path: Path, text: str) -> None:
 def _check(policy: Path, traces: list[Path], args: argparse.Namespace) -> None:
     """Judge the traces by what was written: nothing in them may break it."""
     for path in traces:
-        given: Given = given_by(args, path)
-        rules = load_rules(os.fspath(policy), [], packs=False, given=given)
+        rules = load_rules(os.fspath(policy), [], packs=False, given=given_by(args, path))
         with open_trace(path, rules.judge) as trace:
             broken = sum(len(violations) for _, violations in trace.items())
         _say(f"{path}: {broken} violations of {policy}" if broken else f"{path}: breaks nothing in {policy}")

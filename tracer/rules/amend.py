@@ -7,9 +7,7 @@ parser's marks, and the line put there.
 from __future__ import annotations
 
 import difflib
-import json
 import os
-import re
 import stat
 import tempfile
 from collections.abc import Sequence
@@ -19,14 +17,9 @@ from pathlib import Path
 import yaml
 
 from tracer.errors import UsageError
-from tracer.rules.inheritance import read_policy
+from tracer.rules.inheritance import LISTS, read_policy
 from tracer.rules.variables import Given
-from tracer.rules.yamlfile import Document, parse, read_bytes
-
-LISTS = ("files.write", "files.mounts", "network.connect", "process.exec")
-
-_PLAIN = re.compile(r"[\w./*+@-]+")
-_SPECIAL = re.compile(r"[-+.\d]*|true|false|yes|no|on|off|null|~", re.IGNORECASE)
+from tracer.rules.yamlfile import Document, parse, read_bytes, scalar
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +31,19 @@ class Amendment:
     after: str
 
     def write(self) -> None:
-        """In place of the file as it was, with its mode, in one step. Raises OSError."""
-        mode = self.path.stat().st_mode
-        descriptor, new = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.")
+        """In place of the file as it was, with its mode, in one step; a link to it stays one.
+
+        Raises OSError.
+        """
+        path = self.path.resolve(strict=True)
+        mode = path.stat().st_mode
+        descriptor, new = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
             with open(descriptor, "w", encoding="utf-8") as file:
                 file.write(self.after)
                 os.fchmod(file.fileno(), stat.S_IMODE(mode))
                 os.fsync(file.fileno())
-            os.replace(new, self.path)
+            os.replace(new, path)
         except BaseException:
             os.unlink(new)
             raise
@@ -69,7 +66,10 @@ def amend(path: Path, place: str, entry: str, given: Given) -> Amendment:
     read_policy(path, given)
     before = read_bytes(path).decode()
     section, _dot, name = place.partition(".")
-    after = _with_entry(before, section, name, _scalar(entry))
+    try:
+        after = _with_entry(before, section, name, entry)
+    except ValueError:
+        raise UsageError("it has bytes that are not text, which no policy can hold") from None
 
     def read(which: Path, _name: str) -> list[Document]:
         return parse(which, after.encode() if which == path else read_bytes(which))
@@ -78,41 +78,36 @@ def amend(path: Path, place: str, entry: str, given: Given) -> Amendment:
     return Amendment(path, before, after)
 
 
-def _scalar(entry: str) -> str:
-    """As YAML has it; in quotes where it could be something else. JSON's strings are YAML's."""
-    if _PLAIN.fullmatch(entry) and not _SPECIAL.fullmatch(entry) and entry[0] not in "*-@":
-        return entry
-    return json.dumps(entry)
-
-
-def _with_entry(text: str, section: str, name: str, scalar: str) -> str:
+def _with_entry(text: str, section: str, name: str, entry: str) -> str:
+    line = f"- {scalar(entry)}"
     root = yaml.compose(text, Loader=yaml.SafeLoader)
     found = _value(root, section)
     if found is None:
-        return f"{_ended(text)}{section}:\n  {name}:\n    - {scalar}\n"
+        return f"{_ended(text)}{section}:\n  {name}:\n    {line}\n"
     if not isinstance(found, yaml.MappingNode) or found.flow_style:
         raise UsageError(
-            f"{section} is written in one line: put it in lines of its own, or add {scalar} there"
+            f"{section} is written in one line: put it in lines of its own, or add {scalar(entry)} there"
         )
     entries = _value(found, name)
     if entries is None:
         column = found.value[0][0].start_mark.column
         indent = " " * column
-        return _inserted(text, found.value[0][0].start_mark.index, f"{name}:\n{indent}  - {scalar}\n{indent}")
+        return _inserted(text, found.value[0][0].start_mark.index, f"{name}:\n{indent}  {line}\n{indent}")
     if not isinstance(entries, yaml.SequenceNode):
         raise UsageError(f"{section}.{name} is no list of lines")
-    return _in_list(text, entries, scalar)
+    return _in_list(text, entries, entry)
 
 
-def _in_list(text: str, entries: yaml.SequenceNode, scalar: str) -> str:
+def _in_list(text: str, entries: yaml.SequenceNode, entry: str) -> str:
     if entries.flow_style:
+        value = scalar(entry, in_flow=True)
         place = entries.end_mark.index - 1
         last = entries.value[-1].end_mark.index if entries.value else None
-        return _inserted(text, place if last is None else last, f", {scalar}" if entries.value else scalar)
+        return _inserted(text, place if last is None else last, f", {value}" if entries.value else value)
     last_entry = entries.value[-1]
     column = entries.start_mark.column
     end = text.find("\n", last_entry.end_mark.index)
-    line = f"{' ' * column}- {scalar}\n"
+    line = f"{' ' * column}- {scalar(entry)}\n"
     return f"{_ended(text)}{line}" if end < 0 else _inserted(text, end + 1, line)
 
 

@@ -26,13 +26,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from tracer.events import Network, NetworkType
+from tracer.reach import parse_ip
 from tracer.rules.globs import compile_globs, translate
 
-Address = IPv4Address | IPv6Address
 Subnet = IPv4Network | IPv6Network
 Ports = tuple[tuple[int, int], ...]
 """Ranges of ports, both ends included; () is any port."""
@@ -89,6 +88,14 @@ def _parse_allowing(text: str) -> Endpoint:
     if host.startswith("*."):
         return Endpoint(parent="." + _domain(host[2:]), ports=ports)
     return Endpoint(domain=_domain(host), ports=ports)
+
+
+def is_domain(name: str) -> bool:
+    """Whether an entry that is this name stands for it alone: an answer of DNS may hold anything."""
+    try:
+        return _parse_allowing(name).domain == name
+    except ValueError:
+        return False
 
 
 def _unix_pattern(pattern: str) -> str:
@@ -155,17 +162,6 @@ def _domain(name: str) -> str:
     if len(name) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
         raise ValueError(f'"{name}" is not a domain name, an address or a network')
     return name
-
-
-@lru_cache(maxsize=4096)
-def parse_ip(text: str) -> Address | None:
-    """The address, an IPv4-mapped one as IPv4, without a zone; None when `text` is not one."""
-    try:
-        address = ip_address(text.partition("%")[0])
-    except ValueError:
-        return None
-    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return mapped or address
 
 
 def compile_endpoints(endpoints: Sequence[Endpoint]) -> Callable[[Network], bool]:

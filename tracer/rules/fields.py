@@ -54,8 +54,7 @@ from tracer.events import (
     StdioKind,
     capability_names,
 )
-from tracer.reach import reach_of
-from tracer.rules.endpoints import parse_ip
+from tracer.reach import parse_ip, reach_of
 from tracer.rules.sentences import REFUSALS
 
 

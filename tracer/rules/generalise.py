@@ -11,12 +11,16 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from tracer.rules.domains import split_domain
+from tracer.rules.endpoints import is_domain
+from tracer.rules.globs import literal
+from tracer.rules.variables import literal_text
+
 ENTRIES_MAX = 6
 PROGRAMS_MAX = 40
 PORTS_MAX = 3
 NAMES_MAX = 3
 
-_SPECIAL = "?[\\"
 # Names that a program makes up: uuids, hashes, versions, pids, and what mkstemp(3) and its like add.
 _MADE_UP = re.compile(
     r"""
@@ -37,7 +41,8 @@ _TEMPORARY = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108  names that are comp
 _MADE_UP_THERE = re.compile(r"(?<=^tmp)[a-z0-9_]{8}|(?<=[.\-_])[A-Za-z0-9_]{6,12}$|^[a-z0-9_]{8}$")
 _SHALLOW = 2  # components: what lies this high is never allowed as a whole
 
-Components = tuple[str, ...]
+Place = tuple[str, str]
+"""The name of a root, "" for none, and the path below it."""
 
 
 def component_pattern(name: str, *, temporary: bool = False) -> str:
@@ -50,7 +55,7 @@ def component_pattern(name: str, *, temporary: bool = False) -> str:
         position = end
     pieces += map(_literal, name[position:])
     once = [piece for at, piece in enumerate(pieces) if piece != "*" or pieces[at - 1 : at] != ["*"]]
-    return "".join(once).replace("${", "$${")
+    return literal_text("".join(once))
 
 
 def _made_up(name: str, *, temporary: bool) -> Iterator[tuple[int, int]]:
@@ -64,80 +69,74 @@ def _literal(character: str) -> str:
     """In a pattern with variables; what stands for a byte that is no text may be anything."""
     if "\udc80" <= character <= "\udcff":
         return "*"
-    if character == "*":
-        return "[*]"  # two stars in a row would be another pattern, also where one is escaped
-    return f"\\{character}" if character in _SPECIAL else character
+    return literal(character)
 
 
 @dataclass(slots=True)
 class _Folder:
-    """What is below a directory: `here` are the paths that end in it."""
+    """What is below a directory: `here` is what ends in it."""
 
     inner: dict[str, _Folder] = field(default_factory=dict)
-    here: list[str] = field(default_factory=list)
+    here: list[Place] = field(default_factory=list)
 
-    def add(self, components: Iterable[str], path: str) -> None:
+    def add(self, components: Iterable[str], place: Place) -> None:
         folder = self
         for each in components:
             folder = folder.inner.setdefault(each, _Folder())
-        folder.here.append(path)
+        folder.here.append(place)
 
-    def paths(self) -> Iterator[str]:
+    def places(self) -> Iterator[Place]:
         yield from self.here
         for each in self.inner.values():
-            yield from each.paths()
+            yield from each.places()
 
     def count(self) -> int:
         return bool(self.here) + sum(each.count() for each in self.inner.values())
 
 
-def path_patterns(
-    paths: Iterable[str], roots: Mapping[str, str], whole: Iterable[str] = (), most: int = ENTRIES_MAX
-) -> dict[str, list[str]]:
-    """Patterns, each with the paths it stands for.
+def placed(path: str, roots: Mapping[str, str]) -> Place:
+    """`roots` are directories that patterns call by a name, such as `${home}`; the innermost counts."""
+    inside = [folder for folder in roots if path == folder or path.startswith(f"{folder.rstrip('/')}/")]
+    folder = max(inside, key=len, default="")
+    return (roots[folder], path[len(folder) :]) if folder else ("", path)
 
-    `roots` are directories that patterns call by a name, such as `${home}`; those in `whole` are allowed with
-    all that is below as soon as anything there is.
-    """
-    found: dict[str, list[str]] = {}
+
+def path_patterns(
+    places: Iterable[Place], whole: Iterable[str] = (), most: int = ENTRIES_MAX
+) -> dict[str, list[Place]]:
+    """Patterns, each with what it stands for. Roots in `whole` are allowed with all that is below as soon as
+    anything there is."""
+    found: dict[str, list[Place]] = {}
     folders: dict[str, _Folder] = defaultdict(_Folder)
     whole = set(whole)
-    for path in paths:
-        root, rest = _root_of(path, roots)
+    for place in places:
+        root, rest = place
         if root in whole:
-            found.setdefault(f"{root}/**", []).append(path)
+            found.setdefault(f"{root}/**", []).append(place)
         else:
-            folders[root].add(_components(path, rest), path)
+            folders[root].add(_components(root, rest), place)
     for root, folder in folders.items():
         for pattern, its in _folded(folder, root, len([each for each in root.split("/") if each]), most):
             found.setdefault(pattern, []).extend(its)
     return found
 
 
-def _components(path: str, rest: list[str]) -> list[str]:
-    """The patterns of `rest`, the end of `path`."""
-    above = path.removesuffix("/".join(rest)).rstrip("/")
+def _components(root: str, rest: str) -> list[str]:
+    """The patterns of a path below a root."""
+    above = root
     patterns: list[str] = []
-    for name in rest:
+    for name in filter(None, rest.split("/")):
         patterns.append(component_pattern(name, temporary=above in _TEMPORARY))
         above = f"{above}/{name}"
     return patterns
 
 
-def _root_of(path: str, roots: Mapping[str, str]) -> tuple[str, list[str]]:
-    """The name of the innermost root that holds `path`, "" for none; and the components below it."""
-    inside = [folder for folder in roots if path == folder or path.startswith(f"{folder.rstrip('/')}/")]
-    folder = max(inside, key=len, default="")
-    rest = path[len(folder) :] if folder else path
-    return roots.get(folder, ""), [each for each in rest.split("/") if each]
-
-
-def _folded(folder: _Folder, prefix: str, depth: int, most: int) -> Iterator[tuple[str, list[str]]]:
+def _folded(folder: _Folder, prefix: str, depth: int, most: int) -> Iterator[tuple[str, list[Place]]]:
     if folder.here:
         yield prefix or "/", folder.here
     below = sum(each.count() for each in folder.inner.values())
     if below > most and depth >= _SHALLOW:
-        yield f"{prefix}/**", [path for each in folder.inner.values() for path in each.paths()]
+        yield f"{prefix}/**", [place for each in folder.inner.values() for place in each.places()]
         return
     for name, inner in folder.inner.items():
         yield from _folded(inner, f"{prefix}/{name}", depth + 1, most)
@@ -147,18 +146,18 @@ def endpoint_entries(peers: Iterable[tuple[str, str, int]]) -> dict[str, list[tu
     """Entries of `network.connect`, each with the (domain, address, port) it stands for; domain may be ""."""
     by_host: dict[str, list[tuple[str, str, int]]] = defaultdict(list)
     for peer in peers:
-        by_host[peer[0] or peer[1]].append(peer)
+        by_host[peer[0] if is_domain(peer[0]) else peer[1]].append(peer)
     for parent, names in _families(by_host).items():
         by_host[f"*.{parent}"] = [peer for name in names for peer in by_host.pop(name)]
     return {_with_ports(host, {port for _, _, port in its}): its for host, its in by_host.items()}
 
 
 def _families(by_host: Mapping[str, list[tuple[str, str, int]]]) -> dict[str, list[str]]:
-    """Parents of many names: of three labels and more, so that no top level is a parent."""
+    """Parents of many names: those that somebody registered, or names below."""
     families: dict[str, list[str]] = defaultdict(list)
     for host, its in by_host.items():
-        _, dot, parent = host.partition(".")
-        if its[0][0] and dot and parent.count(".") >= 1:
+        parent = host.partition(".")[2]
+        if host == its[0][0] and f".{parent}".endswith(f".{split_domain(host)[0]}"):
             families[parent].append(host)
     return {parent: names for parent, names in families.items() if len(names) > NAMES_MAX}
 

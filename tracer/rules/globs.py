@@ -121,6 +121,17 @@ def _class(component: str, position: int) -> tuple[str, int]:
     return text, end + 1
 
 
+def literal(text: str) -> str:
+    """The pattern that `text`, whatever is in it, and nothing else matches."""
+    return "".join(map(_literal, text))
+
+
+def _literal(character: str) -> str:
+    if character == "*":
+        return "[*]"  # two stars in a row would be another pattern, also where one is escaped
+    return f"\\{character}" if character in _SPECIAL else character
+
+
 def is_literal(pattern: str) -> bool:
     return _SPECIAL.isdisjoint(pattern)
 

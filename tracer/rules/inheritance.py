@@ -31,7 +31,7 @@ DEPTH_MAX = 16
 
 _SUFFIX = ".yaml"
 _SECTIONS = ("files", "network", "process")
-_LISTS = (("files", "write"), ("files", "mounts"), ("process", "exec"), ("network", "connect"))
+LISTS = ("files.write", "files.mounts", "network.connect", "process.exec")
 _UNIX = ("unix:/", "!unix:/")
 
 Read = Callable[[Path, str], list[Document]]
@@ -144,7 +144,7 @@ class _Reading:
     def _expanded(self, document: Document, scope: Scope) -> Document:
         """The document with its variables put in: entries of lists may become several, in their line."""
         value, lines = dict(document.value), dict(document.lines)
-        for section, key in _LISTS:
+        for section, _dot, key in (name.partition(".") for name in LISTS):
             inner = value.get(section)
             if not isinstance(inner, dict) or not isinstance(inner.get(key), list):
                 continue

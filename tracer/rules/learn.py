@@ -6,22 +6,20 @@ the policy judges. What the sandbox was refused is learned as well, and said to 
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-import yaml
-
 from tracer.events import Action, Event, Network, NetworkType, Violation
-from tracer.rules.endpoints import parse_ip
-from tracer.rules.generalise import PROGRAMS_MAX, endpoint_entries, path_patterns
+from tracer.reach import Reach, reach_of
+from tracer.rules.generalise import PROGRAMS_MAX, Place, endpoint_entries, path_patterns, placed
 from tracer.rules.policing import PolicyCheck, policy_checks
 from tracer.rules.policy import FilesSection, NetworkSection, Policy, ProcessSection
 from tracer.rules.premises import clean
 from tracer.rules.sentences import REFUSALS, shorten
 from tracer.rules.variables import Values, Variables
+from tracer.rules.yamlfile import scalar
 from tracer.text import printable
 
 _NOTHING = Policy(
@@ -29,12 +27,13 @@ _NOTHING = Policy(
     network=NetworkSection(connect=()),
     process=ProcessSection(exec=()),
 )
-_PLAIN = re.compile(r"(?:[/\w]|\$\{\w+\})(?:[\w./+@*,-]|:(?=\w)|\$\{\w+\})*", re.ASCII)
 _COLUMN = 48  # where comments stand, as far as lines are short enough
 _PROGRAMS_NAMED = 3
 
 Peer = tuple[str, str, int]
-Key = TypeVar("Key", str, Peer)
+Known = tuple[str, Peer]
+"""The entry that stands for a peer, and the peer."""
+Key = TypeVar("Key", Place, Known, Peer)
 
 
 @dataclass(slots=True)
@@ -52,18 +51,28 @@ class _Seen:
 class Learning:
     """Feed it the events of good runs; then ask for the policy.
 
-    variables   of the traces: paths below `workspace` and `home` are written with them
+    Paths below the `workspace` and the `home` of the trace they are in are written with these variables.
     """
 
-    variables: Variables
     events: int = 0
-    _files: dict[str, _Seen] = field(default_factory=dict)
-    _programs: dict[str, _Seen] = field(default_factory=dict)
-    _mounts: dict[str, _Seen] = field(default_factory=dict)
+    _files: dict[Place, _Seen] = field(default_factory=dict)
+    _programs: dict[Place, _Seen] = field(default_factory=dict)
+    _mounts: dict[Place, _Seen] = field(default_factory=dict)
+    _known: dict[Known, _Seen] = field(default_factory=dict)
     _peers: dict[Peer, _Seen] = field(default_factory=dict)
+    _trace: str = ""
+    _roots: Mapping[str, str] = field(default_factory=dict)
+    _resolvers: Values = ()
     _checks: Mapping[Action, PolicyCheck] = field(default_factory=lambda: policy_checks(_NOTHING))
 
-    def take(self, event: Event, trace: str) -> None:
+    def begin(self, trace: str, variables: Variables) -> None:
+        """What is taken from now on is of this trace, which was recorded with these variables."""
+        self._trace = trace
+        self._resolvers = variables.get("resolvers", ())
+        named = [(name, variables.get(name, ())) for name in ("home", "workspace")]  # the later, where both
+        self._roots = {its[0]: f"${{{name}}}" for name, its in named if len(its) == 1 and its[0] != "/"}
+
+    def take(self, event: Event) -> None:
         self.events += 1
         check = self._checks.get(event.action)
         violation = check(event) if check else None
@@ -71,27 +80,48 @@ class Learning:
             return
         match violation.rule.id:
             case "files.write":
-                self._take_files(violation, trace)
+                self._take_files(violation)
             case "files.mounts":
                 for path in (event.process.executable, *event.process.earlier):
-                    _note(self._mounts, path, event, trace, f"{event.action} by {path}")
+                    self._note(self._mounts, placed(path, self._roots), event, f"{event.action} by {path}")
             case "network.connect":
-                self._take_peer(event, trace)
+                self._take_peer(event)
             case _:
                 path = violation.matched[0].value
-                _note(self._programs, path, event, trace, path)
+                self._note(self._programs, placed(path, self._roots), event, path)
 
-    def _take_files(self, violation: Violation, trace: str) -> None:
+    def _take_files(self, violation: Violation) -> None:
         event = violation.event
         for match in violation.matched:
-            _note(self._files, clean(match.value), event, trace, f"{event.action} {match.value}")
+            place = placed(clean(match.value), self._roots)
+            self._note(self._files, place, event, f"{event.action} {match.value}")
 
-    def _take_peer(self, event: Event, trace: str) -> None:
+    def _take_peer(self, event: Event) -> None:
         detail = event.detail
         if isinstance(detail, Network) and detail.type is not NetworkType.UNIX:
             domain = detail.destination_domain.lower().rstrip(".")
             peer = (domain, detail.destination_ip, detail.destination_port)
-            _note(self._peers, peer, event, trace, f"{domain or detail.destination_ip}:{peer[2]}")
+            first = f"{domain or detail.destination_ip}:{peer[2]}"
+            if known := self._known_peer(peer):
+                self._note(self._known, (known, peer), event, first)
+            else:
+                self._note(self._peers, peer, event, first)
+
+    def _known_peer(self, peer: Peer) -> str:
+        """The loopback, or one of the resolvers; "" for all others."""
+        domain, ip, port = peer
+        if reach_of(ip) is Reach.LOOPBACK:
+            return "localhost"
+        at = f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
+        return "${resolvers}" if not domain and at in self._resolvers else ""
+
+    def _note(self, seen: dict[Key, _Seen], key: Key, event: Event, first: str) -> None:
+        noted = seen.get(key)
+        if noted is None:
+            noted = seen[key] = _Seen(self._trace, first)
+        noted.count += 1
+        noted.refused += event.error in REFUSALS
+        noted.programs[event.process.name] += 1
 
     # --- the file -----------------------------------------------------------------------------------------
 
@@ -101,66 +131,34 @@ class Learning:
             f"# Learned from {self.events:,} events. Read it before you use it: it allows what was done,",
             "# good or bad. The comments say how often, by which programs, and how first.",
             "",
-            f"name: {_scalar(name)}",
+            f"name: {scalar(printable(name))}",
         ]
         lines += _section("files", {"write": self._file_lines(), "mounts": self._mount_lines()})
         lines += _section("network", {"connect": self._peer_lines()})
         lines += _section("process", {"exec": self._program_lines()})
         return "\n".join(lines) + "\n"
 
-    @property
-    def _roots(self) -> dict[str, str]:
-        """Directories that have a name here; the workspace, where it is the home directory as well."""
-        named = [(name, self.variables.get(name, ())) for name in ("home", "workspace")]
-        return {values[0]: f"${{{name}}}" for name, values in named if len(values) == 1 and values[0] != "/"}
-
     def _file_lines(self) -> list[str]:
-        patterns = path_patterns(self._files, self._roots, whole=("${workspace}",))
-        return list(_lines(patterns, self._files))
+        return list(_lines(path_patterns(self._files, whole=("${workspace}",)), self._files))
 
     def _mount_lines(self) -> list[str]:
-        return list(_lines(path_patterns(self._mounts, self._roots, most=PROGRAMS_MAX), self._mounts))
+        return list(_lines(path_patterns(self._mounts, most=PROGRAMS_MAX), self._mounts))
 
     def _program_lines(self) -> list[str]:
-        roots = self._roots
-        patterns = path_patterns(self._programs, roots, whole=("${workspace}",), most=PROGRAMS_MAX)
+        patterns = path_patterns(self._programs, whole=("${workspace}",), most=PROGRAMS_MAX)
         return list(_lines(patterns, self._programs))
 
     def _peer_lines(self) -> list[str]:
-        entries: dict[str, list[Peer]] = {}
-        rest: list[Peer] = []
-        for peer in self._peers:
-            known = self._known_peer(peer)
-            if known:
-                entries.setdefault(known, []).append(peer)
-            else:
-                rest.append(peer)
-        return list(_lines(entries | endpoint_entries(rest), self._peers))
-
-    def _known_peer(self, peer: Peer) -> str:
-        """The loopback, or one of the resolvers; "" for all others."""
-        domain, ip, port = peer
-        address = parse_ip(ip)
-        if address is not None and (address.is_loopback or address.is_unspecified):
-            return "localhost"
-        resolvers: Values = self.variables.get("resolvers", ())
-        at = f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
-        return "${resolvers}" if not domain and at in resolvers else ""
-
-
-def _note(seen: dict[Key, _Seen], key: Key, event: Event, trace: str, first: str) -> None:
-    noted = seen.get(key)
-    if noted is None:
-        noted = seen[key] = _Seen(trace, first)
-    noted.count += 1
-    noted.refused += event.error in REFUSALS
-    noted.programs[event.process.name] += 1
+        known: dict[str, list[Known]] = {}
+        for key in self._known:
+            known.setdefault(key[0], []).append(key)
+        return sorted([*_lines(known, self._known), *_lines(endpoint_entries(self._peers), self._peers)])
 
 
 def _lines(entries: Mapping[str, Iterable[Key]], seen: Mapping[Key, _Seen]) -> Iterator[str]:
     for entry in sorted(entries):
         its = [seen[key] for key in entries[entry]]
-        yield f"{f'    - {_scalar(entry)}':<{_COLUMN}}  # {_comment(its)}"
+        yield f"{f'    - {scalar(entry)}':<{_COLUMN}}  # {_comment(its)}"
 
 
 def _comment(its: list[_Seen]) -> str:
@@ -185,11 +183,3 @@ def _section(name: str, lists: Mapping[str, list[str]]) -> list[str]:
         elif key != "mounts":
             lines.append(f"  {key}: []")
     return lines
-
-
-def _scalar(text: str) -> str:
-    """As YAML has it, in ASCII and in one line."""
-    if _PLAIN.fullmatch(text):
-        return text
-    quoted: str = yaml.dump(text, default_style='"', width=1 << 20, allow_unicode=False)
-    return quoted.strip()

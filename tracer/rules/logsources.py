@@ -16,11 +16,11 @@ import math
 import os
 from collections import Counter
 from collections.abc import Mapping
-from functools import lru_cache
 
 from tracer.events import Action, Dns, Event, File, Flow, Fork, Network, NetworkType
 from tracer.reach import reach_of
 from tracer.rules import fields
+from tracer.rules.domains import split_domain
 from tracer.rules.fields import (
     DNS,
     EVERYWHERE_ABSENT,
@@ -200,18 +200,6 @@ def _asked(facts: Facts) -> str:
     return detail.more.name.lower() if isinstance(detail, Network) and isinstance(detail.more, Dns) else ""
 
 
-# Under these names are registered; https://publicsuffix.org has all of them, this is enough to count by.
-_SECOND_LEVEL = frozenset({"ac", "co", "com", "edu", "gov", "net", "org"})
-
-
-@lru_cache(maxsize=4096)
-def _split(name: str) -> tuple[str, str]:
-    """The name that somebody registered, and what stands before it."""
-    labels = name.split(".")
-    kept = 3 if len(labels) > 2 and len(labels[-1]) == 2 and labels[-2] in _SECOND_LEVEL else 2
-    return ".".join(labels[-kept:]), ".".join(labels[:-kept])
-
-
 def _entropy(text: str) -> float:
     """Shannon's, in bits a character: 2.5 to 3.2 for words, 3.5 to 5 for encoded data of some length."""
     shares = [count / len(text) for count in Counter(text).values()]
@@ -220,11 +208,11 @@ def _entropy(text: str) -> float:
 
 _QUESTION: dict[str, Field] = {
     **DNS,
-    **fields_of({"dns.question.registered_domain": lambda facts: _split(facts[_asked])[0] or None}),
+    **fields_of({"dns.question.registered_domain": lambda facts: split_domain(facts[_asked])[0] or None}),
     **fields_of(
         {
-            "rubicon.dns.subdomain_length": lambda facts: len(_split(facts[_asked])[1]),
-            "rubicon.dns.entropy": lambda facts: _entropy(_split(facts[_asked])[1].replace(".", "")),
+            "rubicon.dns.subdomain_length": lambda facts: len(split_domain(facts[_asked])[1]),
+            "rubicon.dns.entropy": lambda facts: _entropy(split_domain(facts[_asked])[1].replace(".", "")),
         },
         Kind.NUMBER,
     ),

@@ -17,7 +17,7 @@ from sigma.policy import SigmaPolicy
 from sigma.policy.regex_engine import RE2RegexEngine, RegexPattern
 from sigma.types import SigmaRegularExpression, SpecialChars
 
-from tracer.rules.endpoints import parse_ip
+from tracer.reach import parse_ip
 from tracer.rules.literals import Literals, literals_of
 
 TextTest = Callable[[str], bool]

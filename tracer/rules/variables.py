@@ -95,14 +95,16 @@ def parse_assignment(text: str) -> tuple[str, Values]:
     return name, (os.path.realpath(value),) if name in _PATHS else tuple(value.split(","))
 
 
+def literal_text(text: str) -> str:
+    """As an entry has to say it, so that nothing in `text` is a variable."""
+    return text.replace("${", "$${")
+
+
 def in_force(given: Given, declared: Variables) -> dict[str, Values]:
     """All variables; what no file wrote is taken as it stands, whatever it looks like."""
 
     def literal(variables: Variables) -> dict[str, Values]:
-        return {
-            name: tuple([value.replace("${", "$${") for value in values])
-            for name, values in variables.items()
-        }
+        return {name: tuple(map(literal_text, values)) for name, values in variables.items()}
 
     return literal(given.machine) | dict(declared) | literal(given.fixed)
 

@@ -6,6 +6,7 @@ whatever is wrong with it becomes a `Problem` with the line.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,6 +108,26 @@ def parse(path: Path, data: bytes) -> list[Document]:
     if problems:
         raise RuleFileError(problems)
     return [builder.document for builder in builders if builder.document.value is not None]
+
+
+_PLAIN = re.compile(r"(?:[/\w.]|\$\{\w+\})(?:[\w./+@*,-]|:(?=\w)|\$\{\w+\})*", re.ASCII)
+_MARKS_OF_FLOW = frozenset("{},:")
+_TEXT_TAG = "tag:yaml.org,2002:str"
+_resolver = yaml.resolver.Resolver()
+
+
+def scalar(text: str, *, in_flow: bool = False) -> str:
+    """`text` as YAML has it, in one line of ASCII, in quotes where it could be read as something else.
+
+    `in_flow`: between brackets, where braces, commas and colons are marks. Raises ValueError for bytes that
+    are not text, which no YAML can hold.
+    """
+    text.encode()  # of surrogates: UnicodeEncodeError, which is a ValueError
+    is_plain = _PLAIN.fullmatch(text) and not (in_flow and _MARKS_OF_FLOW.intersection(text))
+    if is_plain and _resolver.resolve(yaml.ScalarNode, text, (True, False)) == _TEXT_TAG:  # type: ignore[no-untyped-call]
+        return text
+    quoted: str = yaml.dump(text, default_style='"', width=1 << 20, allow_unicode=False)
+    return quoted.strip()
 
 
 def _syntax_problem(path: Path, error: yaml.MarkedYAMLError) -> Problem:

@@ -12,9 +12,10 @@ from tracer.capture.guard import Guard, GuardMode
 from tracer.control import Command, Peer, Reply
 from tracer.errors import KernelError, RubiconError, UsageError
 from tracer.events import Response, Result, Taken
+from tracer.reach import parse_ip
 from tracer.rules import Given
 from tracer.rules.amend import amend
-from tracer.rules.endpoints import parse_endpoint, parse_ip
+from tracer.rules.endpoints import parse_endpoint
 from tracer.session.enforce import Enforcer
 from tracer.session.guard import Egress
 from tracer.text import printable

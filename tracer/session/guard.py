@@ -15,9 +15,10 @@ from tracer.actions.deny import Allowed, Ports, Subnet, ports_value
 from tracer.capture.guard import Guard, GuardMode
 from tracer.errors import KernelError, UsageError
 from tracer.events import Action, Dns, Event, Network, Response
+from tracer.reach import parse_ip
 from tracer.rules import RuleSet
 from tracer.rules.automaton import path_table
-from tracer.rules.endpoints import Endpoint, parse_ip
+from tracer.rules.endpoints import Endpoint
 
 RULE = "network.connect"
 _KILLING = (Response.KILL, Response.KILL_SCOPE)

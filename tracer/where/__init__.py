@@ -28,11 +28,11 @@ The fields are those of `rubicon export`, with short names for the common ones: 
     fields  what may be asked of an event
     match   the tree -> a predicate
 
-Imported by `tracer.cli.export` and the TUI. Imports `tracer.events` and `errors`.
+Imported by `tracer.cli.export` and the TUI. Imports `tracer.events`, `errors` and `reach`.
 """
 
 from tracer.where.fields import FIELDS, Field, field_named
-from tracer.where.match import Where, compile_where
+from tracer.where.match import Where
 from tracer.where.parse import WhereError, quoted
 
-__all__ = ["FIELDS", "Field", "Where", "WhereError", "compile_where", "field_named", "quoted"]
+__all__ = ["FIELDS", "Field", "Where", "WhereError", "field_named", "quoted"]

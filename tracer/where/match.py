@@ -5,11 +5,11 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable
-from contextlib import suppress
 from difflib import get_close_matches
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 
 from tracer.events import Event, Level
+from tracer.reach import parse_ip
 from tracer.where.fields import FIELDS, Field, Kind, Violations, field_named, names, texts
 from tracer.where.parse import And, Node, Not, Or, Term, WhereError, Word, parse
 
@@ -49,11 +49,6 @@ class Where:
 
     def __call__(self, event: Event, violations: Violations = ()) -> bool:
         return self._passes is None or self._passes(event, violations)
-
-
-def compile_where(text: str) -> Where:
-    """The filter that `text` says. Raises WhereError with the place of the first mistake."""
-    return Where(text)
 
 
 def _compiled(node: Node) -> Predicate:
@@ -174,13 +169,12 @@ def _rank(term: Term, value: str) -> int:
 
 def _address_test(term: Term, value: str) -> _Test:
     try:
-        network = ip_network(value, strict=False)
+        network = ip_network(parse_ip(value) or value, strict=False)
     except ValueError:
         raise WhereError(f"{value!r} is no address and no network", term.place) from None
 
     def matches(text: str) -> bool:
-        with suppress(ValueError):
-            return ip_address(text) in network
-        return False
+        address = parse_ip(text)
+        return address is not None and address in network
 
     return matches

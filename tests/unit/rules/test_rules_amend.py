@@ -8,8 +8,9 @@ import pytest
 
 from tracer.errors import RuleFileError, UsageError
 from tracer.rules import Given, read_policy
-from tracer.rules.amend import LISTS, Amendment
+from tracer.rules.amend import Amendment
 from tracer.rules.amend import amend as amend_file
+from tracer.rules.inheritance import LISTS
 from tracer.rules.policy import Policy
 
 GIVEN = Given({}, {})
@@ -110,3 +111,22 @@ def test_the_file_is_replaced_with_its_mode_and_what_it_extends_stays(tmp_path: 
     assert made.path.stat().st_mode & 0o777 == 0o640
     assert read_policy(made.path, GIVEN).policy.files.write == ("/base/**",)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["base.yaml", "policy.yaml"]
+
+
+def test_what_a_link_leads_to_is_changed_and_the_link_stays() -> None:
+    Path("real.yaml").write_text(BLOCK)
+    Path("policy.yaml").symlink_to("real.yaml")
+    amend_file(Path("policy.yaml"), "files.write", "/x", GIVEN).write()
+    assert Path("policy.yaml").is_symlink()
+    assert "    - /x\n" in Path("real.yaml").read_text()
+
+
+def test_bytes_that_are_not_text() -> None:
+    with pytest.raises(UsageError, match="not text"):
+        amend(BLOCK, "files.write", "/x\udcff")
+
+
+@pytest.mark.parametrize("text", ["files:\n  write: [/a]\n", "files:\n  write:\n    - /a\n"])
+@pytest.mark.parametrize("entry", ["/a, /b", "/{x}", "/\N{GRINNING FACE}", "/a: b", "/a #b", '/"', "/\n/b"])
+def test_an_entry_stays_one_entry(text: str, entry: str) -> None:
+    assert added(text, "files.write", entry)[0].files.write == ("/a", entry)

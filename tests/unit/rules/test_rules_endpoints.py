@@ -4,7 +4,8 @@ import pytest
 
 from tests.unit.rules.made import connected, connected_other, connected_unix
 from tracer.events import Event, Network
-from tracer.rules.endpoints import compile_endpoints, parse_endpoint, parse_ip
+from tracer.reach import parse_ip
+from tracer.rules.endpoints import compile_endpoints, parse_endpoint
 
 
 def allows(entries: list[str], event: Event) -> bool:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.unit.rules.made import bounded, connected, connected_unix, file, process, ran
 from tracer.events import Action, Event
 from tracer.rules import Given, RuleSet, load_rules
-from tracer.rules.generalise import component_pattern, endpoint_entries, path_patterns
+from tracer.rules.generalise import component_pattern, endpoint_entries, path_patterns, placed
 from tracer.rules.globs import compile_globs
 from tracer.rules.learn import Learning
 
@@ -20,9 +20,10 @@ MACHINE = {"workspace": ("/home/ada/work",), "home": ("/home/ada",), "resolvers"
 
 
 def learned(folder: Path, *events: Event, name: str = "learned") -> tuple[str, RuleSet]:
-    learning = Learning(MACHINE)
+    learning = Learning()
+    learning.begin("good.trace", MACHINE)
     for event in events:
-        learning.take(event, "good.trace")
+        learning.take(event)
     text = learning.policy(name)
     (folder / "learned.yaml").write_text(text, encoding="utf-8")
     return text, load_rules(folder / "learned.yaml", [], packs=False, given=Given(MACHINE))
@@ -177,8 +178,8 @@ def test_names_that_are_made_up(name: str, pattern: str) -> None:
 )
 def test_names_that_are_made_up_among_temporary_files(name: str, pattern: str) -> None:
     assert component_pattern(name, temporary=True) == pattern
-    assert list(path_patterns([f"/tmp/{name}/a"], {})) == [f"/tmp/{pattern}/a"]
-    assert list(path_patterns([f"/tmp/{name}"], {"/tmp": "/tmp"})) == [f"/tmp/{pattern}"]
+    assert list(path_patterns([("", f"/tmp/{name}/a")])) == [f"/tmp/{pattern}/a"]
+    assert list(path_patterns([placed(f"/tmp/{name}", {"/tmp": "/tmp"})])) == [f"/tmp/{pattern}"]
 
 
 @settings(max_examples=200, deadline=None)
@@ -195,16 +196,19 @@ def test_names_that_are_made_up_among_temporary_files(name: str, pattern: str) -
     )
 )
 def test_patterns_match_what_they_were_made_of(paths: list[str]) -> None:
-    for pattern, its in path_patterns(paths, {"/a": "/a"}).items():
+    for pattern, its in path_patterns([placed(path, {"/a": "/a"}) for path in paths]).items():
         matches = compile_globs([pattern.replace("$${", "${")])
-        assert all(map(matches, its))
-    assert sorted(path for its in path_patterns(paths, {}).values() for path in its) == sorted(paths)
+        assert all(matches(root + rest) for root, rest in its)
+    found = path_patterns([placed(path, {}) for path in paths])
+    assert sorted(path for its in found.values() for _root, path in its) == sorted(paths)
 
 
 def test_names_of_one_domain() -> None:
     peers = [(f"{name}.cdn.example.org", "192.0.2.1", 443) for name in "abcd"]
     few = [(f"{name}.example.net", "192.0.2.1", 443) for name in "abc"]
     top = [(f"{name}.org", "192.0.2.1", 443) for name in "abcd"]
+    second = endpoint_entries([(f"{name}.co.uk", "192.0.2.1", 443) for name in "abcd"])
+    assert sorted(second) == [f"{name}.co.uk:443" for name in "abcd"]  # of four owners
     assert sorted(endpoint_entries([*peers, *few, *top])) == [
         *("*.cdn.example.org:443", "a.example.net:443", "a.org:443", "b.example.net:443", "b.org:443"),
         *("c.example.net:443", "c.org:443", "d.org:443"),
@@ -215,3 +219,31 @@ def test_ports() -> None:
     peers = [("", "2001:db8::1", port) for port in (22, 80)]
     assert list(endpoint_entries(peers)) == ["[2001:db8::1]:22,80"]
     assert list(endpoint_entries([("h.example", "", port) for port in range(1, 9)])) == ["h.example"]
+
+
+def test_each_trace_has_a_workspace_and_a_home_of_its_own() -> None:
+    learning = Learning()
+    learning.begin("one.trace", MACHINE)
+    learning.take(file("/home/ada/work/a"))
+    learning.begin(
+        "two.trace", {"workspace": ("/srv/two",), "home": ("/root",), "resolvers": ("10.0.0.1:53",)}
+    )
+    for event in (
+        file("/srv/two/b"),
+        file("/root/.cache/x"),
+        file("/home/ada/work/c"),
+        connected("10.0.0.1", 53, transport="udp"),
+        connected("192.0.2.53", 53, transport="udp"),
+    ):
+        learning.take(event)
+    text = learning.policy("learned")
+    assert lines(text, "write") == ["${home}/.cache/x", "${workspace}/**", "/home/ada/work/c"]
+    assert lines(text, "connect") == ["${resolvers}", "192.0.2.53:53"]
+    assert "first file_write /home/ada/work/c in two.trace" in text
+
+
+@pytest.mark.parametrize(
+    "name", ["2024", "null", "a: b", "#", "- x", "\N{GRINNING FACE}", "'", "1e3", "~", ""]
+)
+def test_a_name_stays_a_name(tmp_path: Path, name: str) -> None:
+    assert learned(tmp_path, *GOOD, name=name)[1].policy.name == name  # type: ignore[union-attr]
