@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 from tracer.context.fields import number, text
@@ -23,7 +24,7 @@ from tracer.errors import TraceError
 from tracer.events import Process, Step
 from tracer.records import Kind
 
-MARKS_KEPT = 512  # the newest, open ones among them
+MARKS_KEPT = 512  # of those that have ended, and of those that are open
 PROCESSES_KEPT = 131_072  # as many as the tree has alive
 BEGUN_KEPT = 100_000
 _FORK, _EXEC = int(Kind.FORK), int(Kind.EXEC)
@@ -47,13 +48,18 @@ class _Mark:
         return self.begin_ns <= time_ns < self.end_ns
 
 
+_begin_ns = attrgetter("begin_ns")
+
+
 class Steps:
     """`told` is false until a first step was: then nothing need be asked."""
 
     def __init__(self) -> None:
         self.told = False
         self.begun: list[Step] = []
-        self._marks: list[_Mark] = []
+        self._open: list[_Mark] = []
+        self._ended: list[_Mark] = []
+        self._last_end_ns = 0
         self._of: Recent[_Key, Step] = Recent(PROCESSES_KEPT)
 
     def learn(self, record: Mapping[str, Any]) -> None:
@@ -66,8 +72,8 @@ class Steps:
         pid = number(record, "pid", 0)
         root = (pid, number(record, "start_ns") // TICK_NS) if pid else None
         self.told = True
-        self._marks.append(_Mark(step, root, text(record, "command", ""), time_ns))
-        del self._marks[:-MARKS_KEPT]
+        self._open.append(_Mark(step, root, text(record, "command", ""), time_ns))
+        del self._open[:-MARKS_KEPT]
         if len(self.begun) < BEGUN_KEPT:
             self.begun.append(step)
 
@@ -78,23 +84,23 @@ class Steps:
             return self._keep(key, self._forked(process, time_ns))
         if kind == _EXEC:
             return self._keep(key, self._executed(process, key, time_ns))
-        return self._of.get(key) or self._open(process, time_ns)
+        return self._of.get(key) or self._current(process, time_ns)
 
     def _forked(self, process: Process, time_ns: int) -> Step | None:
         parent = process.parent
         if parent is None:
-            return self._open(process, time_ns)
+            return self._current(process, time_ns)
         key = _key(parent)
         own = next((mark.step for mark in self._covering(time_ns) if mark.root == key), None)
-        return own or self._of.get(key) or self._open(process, time_ns)
+        return own or self._of.get(key) or self._current(process, time_ns)
 
     def _executed(self, process: Process, key: _Key, time_ns: int) -> Step | None:
         command = process.command_line
         named = (mark for mark in self._covering(time_ns) if mark.command and mark.command in command)
         mark = next(named, None)
-        return mark.step if mark else self._of.get(key) or self._open(process, time_ns)
+        return mark.step if mark else self._of.get(key) or self._current(process, time_ns)
 
-    def _open(self, process: Process, time_ns: int) -> Step | None:
+    def _current(self, process: Process, time_ns: int) -> Step | None:
         lineage: set[_Key] | None = None
         for mark in self._covering(time_ns):
             if mark.root is None:
@@ -106,8 +112,11 @@ class Steps:
         return None
 
     def _covering(self, time_ns: int) -> Iterator[_Mark]:
-        """The newest first."""
-        return (mark for mark in reversed(self._marks) if mark.covers(time_ns))
+        """The newest first. Most events are later than all ends there were: then the open ones are enough."""
+        marks = self._open
+        if time_ns < self._last_end_ns:
+            marks = sorted([*self._ended, *self._open], key=_begin_ns)
+        return (mark for mark in reversed(marks) if mark.covers(time_ns))
 
     def _keep(self, key: _Key, step: Step | None) -> Step | None:
         if step is not None:
@@ -115,9 +124,12 @@ class Steps:
         return step
 
     def _end(self, step: Step, time_ns: int) -> None:
-        for mark in reversed(self._marks):
-            if (mark.step.id, mark.step.call_id, mark.end_ns) == (step.id, step.call_id, _FOREVER):
+        for place, mark in reversed(list(enumerate(self._open))):
+            if (mark.step.id, mark.step.call_id) == (step.id, step.call_id):
                 mark.end_ns = time_ns
+                self._last_end_ns = max(self._last_end_ns, time_ns)
+                self._ended.append(self._open.pop(place))
+                del self._ended[:-MARKS_KEPT]
                 return
 
 

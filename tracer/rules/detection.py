@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -40,8 +40,8 @@ from tracer.rules.variables import Variables
 from tracer.rules.yamlfile import Document, Place, by_line
 
 _SERVICES = {"auditd": AUDITD}
+_FILE_ACCESS = LOG_SOURCES["file_access"]
 _NO_PLACEHOLDERS: Variables = {}
-_BEFORE_CORRELATIONS = "it counts as rules did before there were correlations: timeframe, or | in a condition"
 _SECTION_KEYS = ("condition", "timeframe", "rules")
 
 
@@ -89,7 +89,10 @@ class Detection:
     phrase: str
     file: Path
     line: int
-    reads: Names = field(default_factory=dict)
+
+    @property
+    def reads(self) -> Names:
+        return (self.node.reads or {}) if self.source is _FILE_ACCESS else {}
 
     @property
     def test(self) -> Test:
@@ -131,8 +134,7 @@ def compile_detection(
         absent = ", ".join(sorted(_absent_fields(header.detection, source)))
         reason = f"can never match: Linux events do not have {absent}" if absent else "can never match"
         return Skipped(document.file, line, header.title, reason)
-    reads = names_read(header.detection) if source.category == "file_access" else {}
-    if reads is None:
+    if source is _FILE_ACCESS and node.reads is None:
         reason = "would need to be told of every open for reading: it names no file and no folder"
         return Skipped(document.file, line, header.title, reason)
     return Detection(
@@ -144,7 +146,6 @@ def compile_detection(
         header.rubicon.summary,
         document.file,
         line,
-        reads or {},
     )
 
 
@@ -264,7 +265,7 @@ class _Compiler:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of expressions that mean something else in a later Python
                 node = compile_item(self.source, key, values, self.placeholders)
-            self.items[name] = node = nodes.shared(node)
+            self.items[name] = node = nodes.shared(node, names_read(key, values))
         return node
 
     def _condition(self, text: Any, place: Place) -> Node:

@@ -26,8 +26,6 @@ from tracer.rules.search import Search
 from tracer.rules.variables import Given
 from tracer.rules.wiring import Wiring
 
-_NOTHING_GIVEN = Given()
-
 
 class Source(TypedDict):
     """A file that rules came from: as the user named it, or "pack:NAME"; and the SHA-256 of its bytes."""
@@ -96,9 +94,9 @@ class _Asked:
         ]
         return cls(source.applies, Search([each.node.anchors for each in detections]), rules)
 
-    def judge(self, event: Event, found: list[Violation], failed: list[Detection]) -> None:
+    def judge(self, facts: Facts, found: list[Violation], failed: list[Detection]) -> None:
         """A rule that fails is among `failed` then, and the others are asked all the same."""
-        facts = Facts(event)
+        event = facts.event
         for number in self.search.candidates(facts):
             test, detection, speaks, feeds = self.rules[number]
             try:
@@ -126,9 +124,10 @@ class _Plan:
         failed: list[Detection] = []
         if self._check is not None and (violation := self._check(event)) is not None:
             found.append(violation)
+        facts = Facts(event)
         for asked in self._asked:
             if asked.applies(event):
-                asked.judge(event, found, failed)
+                asked.judge(facts, found, failed)
         if failed:
             raise RulesFailedError([each.rule for each in failed], found)
         return tuple(found)
@@ -153,9 +152,9 @@ class RuleSet:
         self,
         effective: Effective | None,
         wiring: Wiring,
-        skipped: Sequence[Skipped] = (),
-        sources: Sequence[Source] = (),
-        given: Given = _NOTHING_GIVEN,
+        skipped: Sequence[Skipped],
+        sources: Sequence[Source],
+        given: Given,
     ) -> None:
         self.policy = policy = effective.policy if effective else None
         self.given = given

@@ -30,11 +30,11 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 from tracer.events import (
     BOUNDARY_ACTIONS,
@@ -251,9 +251,11 @@ PROCESS: dict[str, Field] = {
         {
             "process.args": args,
             "process.parent.args": lambda facts: tuple(parent.args) if (parent := _parent(facts)) else (),
-            "process.ancestors.executable": lambda facts: _ancestors(facts.event.process),
+            "process.ancestors.executable": lambda facts: tuple(
+                [each.executable for each in _ancestors(facts)]
+            ),
             "process.ancestors.command_line": lambda facts: tuple(
-                [each.command_line for each in islice(facts.event.process.lineage(), 1, _MAX_ANCESTORS)]
+                [each.command_line for each in _ancestors(facts)]
             ),
         },
         Kind.LIST,
@@ -268,41 +270,37 @@ def _parent(facts: Facts) -> Process | None:
 _MAX_ANCESTORS = 64
 
 
-def _ancestors(process: Process) -> tuple[str, ...]:
-    """The executables of parent, grandparent and so on."""
-    found: list[str] = []
-    parent = process.parent
-    while parent is not None and len(found) < _MAX_ANCESTORS:
-        found.append(parent.executable)
-        parent = parent.parent
-    return tuple(found)
+def _ancestors(facts: Facts) -> Iterator[Process]:
+    """Parent, grandparent and so on."""
+    return islice(facts.event.process.lineage(), 1, 1 + _MAX_ANCESTORS)
 
 
 # --- the details ------------------------------------------------------------------------------------------
 
 
-def of_exec(read: Callable[[Exec], Any]) -> Reader:
+AnyDetail = TypeVar("AnyDetail")
+
+
+def of_detail(kind: type[AnyDetail], read: Callable[[AnyDetail], Any]) -> Reader:
+    """Of an event with another detail nothing."""
+
     def reader(facts: Facts) -> Any:
         detail = facts.event.detail
-        return read(detail) if isinstance(detail, Exec) else None
+        return read(detail) if isinstance(detail, kind) else None
 
     return reader
+
+
+def of_exec(read: Callable[[Exec], Any]) -> Reader:
+    return of_detail(Exec, read)
 
 
 def of_network(read: Callable[[Network], Any]) -> Reader:
-    def reader(facts: Facts) -> Any:
-        detail = facts.event.detail
-        return read(detail) if isinstance(detail, Network) else None
-
-    return reader
+    return of_detail(Network, read)
 
 
 def of_file(read: Callable[[File], Any]) -> Reader:
-    def reader(facts: Facts) -> Any:
-        detail = facts.event.detail
-        return read(detail) if isinstance(detail, File) else None
-
-    return reader
+    return of_detail(File, read)
 
 
 def _address(text: str) -> str | None:

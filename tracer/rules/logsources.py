@@ -16,6 +16,7 @@ import math
 import os
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 
 from tracer.events import Action, Dns, Event, File, Flow, Fork, Network, NetworkType
 from tracer.reach import reach_of
@@ -32,9 +33,9 @@ from tracer.rules.fields import (
     Field,
     Kind,
     LogSource,
-    Reader,
     fields_of,
     happened,
+    of_detail,
     of_file,
     of_network,
 )
@@ -179,16 +180,12 @@ _NETWORK: dict[str, Field] = {
 # --- processes --------------------------------------------------------------------------------------------
 
 
-def _of_fork(name: str) -> Reader:
-    def reader(facts: Facts) -> int | None:
-        detail = facts.event.detail
-        return getattr(detail, name) if isinstance(detail, Fork) else None
-
-    return reader
-
-
 _FORK: dict[str, Field] = fields_of(
-    {"rubicon.fork.generation": _of_fork("generation"), "rubicon.fork.alive": _of_fork("alive")}, Kind.NUMBER
+    {
+        "rubicon.fork.generation": of_detail(Fork, lambda detail: detail.generation),
+        "rubicon.fork.alive": of_detail(Fork, lambda detail: detail.alive),
+    },
+    Kind.NUMBER,
 )
 
 
@@ -251,14 +248,7 @@ _OWN = (
 
 
 def _with_more(source: LogSource, more: Mapping[str, Field]) -> LogSource:
-    return LogSource(
-        source.category,
-        source.actions,
-        source.applies,
-        {**source.fields, **more},
-        source.known_absent,
-        source.keywords,
-    )
+    return replace(source, fields={**source.fields, **more})
 
 
 LOG_SOURCES: Mapping[str, LogSource] = {

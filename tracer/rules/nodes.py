@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from tracer.events import Match
 from tracer.rules.fields import Facts, Field, Kind, Reader
+from tracer.rules.reads import Names, all_names, any_names
 from tracer.rules.values import COST_TEXT, TextTest
 
 Test = Callable[[Facts], bool]
@@ -23,9 +24,12 @@ _COST_OF_FILTER = 100  # a `not` rejects few events: what a rule looks for comes
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Node:
-    """`cost` is how long `test` takes, in units of one comparison; `anchors` None: there are none.
+    """What decides, and what explains.
 
-    common  the anchors are in a great many events: any others are better
+    cost      how long `test` takes, in units of one comparison
+    anchors   None: there are none
+    common    the anchors are in a great many events: any others are better
+    reads     files of these names, and no others, can match; None when that is not known
     """
 
     test: Test
@@ -33,6 +37,7 @@ class Node:
     cost: int
     anchors: Anchors | None = None
     common: bool = False
+    reads: Names | None = None
 
 
 ALWAYS = Node(lambda _facts: True, lambda _facts: [], 0)
@@ -52,6 +57,7 @@ def all_of(nodes: Iterable[Node]) -> Node:
         sum(node.cost for node in nodes),
         anchored.anchors,
         anchored.common,
+        all_names([node.reads for node in nodes]),
     )
 
 
@@ -67,6 +73,7 @@ def any_of(nodes: Iterable[Node]) -> Node:
         sum(node.cost for node in nodes),
         _united([node.anchors for node in nodes]),
         any(node.common for node in nodes),
+        any_names([node.reads for node in nodes]),
     )
 
 
@@ -122,14 +129,13 @@ def _list_node(field: Field, reader: Reader, test: TextTest, cost: int, anchors:
     return Node(matches, explain, cost * 8, anchors, field.common)
 
 
-def shared(node: Node) -> Node:
-    """The same for several rules: of one event it is tested once."""
+def shared(node: Node, reads: Names | None) -> Node:
+    """The same for several rules: of one event it is tested once. `reads` is what its line says of names."""
+    if node in (ALWAYS, NEVER):
+        return node
     test = node.test
-    return (
-        node
-        if node in (ALWAYS, NEVER) or node.cost <= COST_TEXT
-        else replace(node, test=lambda facts: bool(facts[test]))
-    )
+    once: Test = test if node.cost <= COST_TEXT else lambda facts: bool(facts[test])
+    return replace(node, test=once, reads=reads)
 
 
 def present_node(field: Field) -> Node:

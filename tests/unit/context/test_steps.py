@@ -127,3 +127,14 @@ def test_a_forged_record_is_none(context: Context, wrong: dict[str, Any]) -> Non
     record = {"type": "step", "op": "begin", "step": "1", "time_ns": 20}
     assert context.learn([record | wrong]) == 1
     assert step_of(context, opened(AGENT, "/a", 30)) is None
+
+
+def test_an_open_step_outlasts_those_that_end(context: Context) -> None:
+    begin(context, "long", 20)
+    for number in range(MARKS_KEPT + 10):
+        begin(context, f"short-{number}", 30 + 2 * number)
+        end(context, f"short-{number}", 31 + 2 * number)
+    last = 30 + 2 * (MARKS_KEPT + 9)
+    assert step_of(context, opened(AGENT, "/a", last + 5)) == "long"
+    assert step_of(context, opened(AGENT, "/a", last)) == f"short-{MARKS_KEPT + 9}", "drained late"
+    assert step_of(context, opened(AGENT, "/a", last - 1)) == "long", "between two of them"

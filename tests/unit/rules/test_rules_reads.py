@@ -35,6 +35,8 @@ def asked(folder: Path, detection: str) -> dict[str, int] | str:
         ("  a_1: {file.name: x}\n  a_2: {file.name: y}\n  condition: 1 of a_*", {"x": FILE, "y": FILE}),
         ("  a: [{file.name: x}, {file.name: y}]\n  condition: a", {"x": FILE, "y": FILE}),
         ("  a: {file.name: x}\n  b: {Image|endswith: /cat}\n  condition: all of them", {"x": FILE}),
+        ("  a: {file.name: x}\n  _b: {Image|endswith: /cat}\n  condition: 1 of them", {"x": FILE}),
+        ("  a: {file.name: x}\n  b: {LogonId: 0}\n  condition: a or b", {"x": FILE}),
     ],
 )  # fmt: skip
 def test_names(tmp_path: Path, detection: str, names: dict[str, int]) -> None:

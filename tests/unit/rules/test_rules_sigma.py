@@ -22,6 +22,7 @@ from tests.unit.rules.made import (
 from tracer.errors import RuleFileError
 from tracer.events import Action, Event, Exit, Level, Match, Response, RuleKind, StdioKind
 from tracer.rules import Given, load_rules
+from tracer.rules.fields import PROCESS, Facts
 
 SSH = ran("ssh", "-N", "-R", "2222:localhost:22", "Host.Example")
 
@@ -527,3 +528,12 @@ def test_what_was_there_at_the_attach_is_judged(tmp_path: Path) -> None:
     )
     (violation,) = rules_of(tmp_path, "", sigma_rule(selection("rubicon.exec.stdin: socket"))).judge(made)
     assert violation.summary == 'ssh (pid 7) is running ssh -R, which matches "T"'
+
+
+def test_both_lists_of_ancestors_have_the_same() -> None:
+    who = process("/bin/old", ("old", "-x"))
+    for pid in range(70):
+        who = process(pid=pid + 10, parent=who)
+    facts = Facts(file("/x", who=who))
+    lists = [facts[PROCESS[f"process.ancestors.{name}"].value] for name in ("executable", "command_line")]
+    assert [len(each) for each in lists] == [64, 64]
