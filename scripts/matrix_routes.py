@@ -13,6 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+from readme_table import write_between
+
 BEGIN, END = "<!-- routes: written by scripts/matrix --write -->", "<!-- routes: end -->"
 # From bad to good. A test that is skipped says nothing, if another of that route ran.
 FAILED, NOT_SEEN, BY_WORDS, SEEN = "test failed", "not seen", "seen, caller's words", "seen"
@@ -90,9 +92,4 @@ def written(readme: Path) -> dict[str, dict[str, str]]:
 
 
 def write(readme: Path, lines: Sequence[str]) -> None:
-    """Put the table between the two marks."""
-    before, _begin, rest = readme.read_text().partition(BEGIN)
-    _old, end, after = rest.partition(END)
-    if not end:
-        raise ValueError(f"{readme} has no place for the table: {BEGIN} ... {END}")
-    readme.write_text("\n".join((before + BEGIN, *lines, end + after)))
+    write_between(readme, BEGIN, END, lines)

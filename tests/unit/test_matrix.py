@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import matrix_run
 import pytest
 
 PROGRAM = Path(__file__).parents[2] / "scripts/matrix_run.py"
@@ -23,22 +23,11 @@ REPORT = """<?xml version="1.0"?><testsuites><testsuite tests="7" failures="1" e
 </testsuite></testsuites>"""
 
 
-@pytest.fixture(scope="module")
-def program() -> ModuleType:
-    sys.path.insert(0, str(PROGRAM.parent))
-    spec = importlib.util.spec_from_file_location("matrix_run", PROGRAM)
-    assert spec
-    assert spec.loader
-    module = sys.modules["matrix_run"] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture
-def matrix(program: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.setattr(program, "RESULTS", tmp_path)
-    monkeypatch.setattr(program, "KERNELS", tmp_path)
-    return program
+def matrix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.setattr(matrix_run, "RESULTS", tmp_path)
+    monkeypatch.setattr(matrix_run, "KERNELS", tmp_path)
+    return matrix_run
 
 
 @pytest.fixture

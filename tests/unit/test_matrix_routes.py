@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
-from types import ModuleType
 
+import matrix_routes
 import pytest
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def matrix_routes() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("matrix_routes", ROOT / "scripts/matrix_routes.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def case(outcome: str, *routes: str) -> str:
@@ -34,7 +23,7 @@ def leave(results: Path, row: str, release: str, tier: str, *cases: str) -> None
     (folder / "doctor.json").write_text(json.dumps({"kernel": {"release": release}, "tier": tier}))
 
 
-def test_the_worst_of_a_route_counts(matrix_routes: ModuleType, tmp_path: Path) -> None:
+def test_the_worst_of_a_route_counts(tmp_path: Path) -> None:
     leave(
         *(tmp_path, "6.1-A-core", "6.1.0-56-amd64", "A"),
         case("", "name: rename: seen", "io_uring: open: seen"),
@@ -55,12 +44,12 @@ def test_the_worst_of_a_route_counts(matrix_routes: ModuleType, tmp_path: Path) 
     ]
 
 
-def test_a_row_without_a_report_is_no_column(matrix_routes: ModuleType, tmp_path: Path) -> None:
+def test_a_row_without_a_report_is_no_column(tmp_path: Path) -> None:
     (tmp_path / "6.1-A-core").mkdir()
     assert matrix_routes.columns(tmp_path) == {}
 
 
-def test_only_the_table_is_written_anew(matrix_routes: ModuleType, tmp_path: Path) -> None:
+def test_only_the_table_is_written_anew(tmp_path: Path) -> None:
     readme = tmp_path / "README.md"
     readme.write_text(f"above\n{matrix_routes.BEGIN}\nold\n{matrix_routes.END}\nbelow\n")
     matrix_routes.write(readme, ["| new |"])
@@ -70,7 +59,7 @@ def test_only_the_table_is_written_anew(matrix_routes: ModuleType, tmp_path: Pat
         matrix_routes.write(readme, [])
 
 
-def test_what_was_not_run_again_stays(matrix_routes: ModuleType, tmp_path: Path) -> None:
+def test_what_was_not_run_again_stays(tmp_path: Path) -> None:
     readme = tmp_path / "README.md"
     readme.write_text(f"above\n{matrix_routes.BEGIN}\n{matrix_routes.END}\nbelow\n")
     names = {"name: link", "name: rename"}
@@ -88,7 +77,7 @@ def test_what_was_not_run_again_stays(matrix_routes: ModuleType, tmp_path: Path)
     ]
 
 
-def test_the_readme_has_every_route_that_tests_prove(matrix_routes: ModuleType) -> None:
+def test_the_readme_has_every_route_that_tests_prove() -> None:
     marked = matrix_routes.marked(ROOT / "tests/kernel")
     _before, _begin, rest = (ROOT / "probes/README.md").read_text().partition(matrix_routes.BEGIN)
     rows = rest.partition(matrix_routes.END)[0].splitlines()[3:]

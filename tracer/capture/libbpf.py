@@ -95,7 +95,6 @@ _SIGNATURES: dict[str, tuple[type, list[type]]] = {
     "bpf_object__next_program": (_POINTER, [_POINTER, _POINTER]),
     "bpf_program__name": (_TEXT, [_POINTER]),
     "bpf_program__fd": (_INT, [_POINTER]),
-    "bpf_program__insn_cnt": (_SIZE, [_POINTER]),
     "bpf_program__set_autoload": (_INT, [_POINTER, ctypes.c_bool]),
     "bpf_program__set_attach_target": (_INT, [_POINTER, _INT, _TEXT]),
     "bpf_program__attach": (_POINTER, [_POINTER]),
@@ -374,10 +373,6 @@ class Object:
         if not link:
             raise self._library.fail(f"cannot attach {program}")
         self._links.append(link)
-
-    def instruction_counts(self) -> dict[str, int]:
-        """Instructions of each program as compiled."""
-        return {name: int(self._library.bpf_program__insn_cnt(pointer)) for name, pointer in self._programs()}
 
     def sections(self) -> dict[str, str]:
         """Where each program wants to go: {"on_fork": "tp_btf/sched_process_fork", ...}."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.capture.frames import Chain, chains
+from tests.unit.capture.compiled import Chain, chains
 from tracer.capture.core import OBJECT
 
 BYTES_MAX = 512 - 32  # MAX_BPF_STACK, include/linux/filter.h, and room for a frame more

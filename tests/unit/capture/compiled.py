@@ -1,4 +1,4 @@
-"""How much stack each program of a BPF object needs, from the compiled code: as older kernels count it.
+"""What the programs of a BPF object need, from the compiled code: stack, as older kernels count it, and size.
 
 ELF: elf(5). Instructions: Documentation/bpf/standardization/instruction-set.rst. What counts, calls and
 callbacks: check_max_stack_depth_subprog() of kernel/bpf/verifier.c. A frame counts in steps of 32 bytes
@@ -49,6 +49,11 @@ def chains(path: Path) -> dict[str, Chain]:
     return Code(path.read_bytes()).chains()
 
 
+def instructions(path: Path) -> dict[str, int]:
+    """By program, with all functions that it may call: what the kernel is given to verify."""
+    return Code(path.read_bytes()).instructions()
+
+
 class Code:
     """The functions of an object, their frames and whom they call."""
 
@@ -59,8 +64,25 @@ class Code:
         self._targets = self._read_relocations()
 
     def chains(self) -> dict[str, Chain]:
-        programs = [each for each in self._functions if self._sections[each.section].name != ".text"]
-        return {each.name: self._deepest(each) for each in programs}
+        return {each.name: self._deepest(each) for each in self._programs()}
+
+    def instructions(self) -> dict[str, int]:
+        return {
+            program.name: sum((each.end - each.begin) // 8 for each in self._reached(program))
+            for program in self._programs()
+        }
+
+    def _programs(self) -> list[Function]:
+        return [each for each in self._functions if self._sections[each.section].name != ".text"]
+
+    def _reached(self, program: Function) -> set[Function]:
+        """The program and all that it calls, directly or not."""
+        reached, new = {program}, [program]
+        while new:
+            called = set(self._calls(new.pop())) - reached
+            reached |= called
+            new += called
+        return reached
 
     def _deepest(self, function: Function) -> Chain:
         @cache
