@@ -41,6 +41,7 @@ class Following:
         self._notice = notice
         self._lock = threading.Lock()
         self._known: set[str] = set()  # ids of those that are awaited or watched
+        self._without_users: set[str] = set()  # of these; their passwd could not be read before they ran
         self._told_by = tellers()
         self._follower = Follower(self._changed, lambda words: notice("runtime", words), self._told_by)
 
@@ -60,10 +61,12 @@ class Following:
         with self._lock:
             if change.what == REMOVED:
                 self._known.discard(change.container.id)
+                self._without_users.discard(change.container.id)
                 self._source.forget_container(change.container.id)
             elif change.container.id in self._known:
                 if change.what == STARTED:
                     self._catch_up(change)
+                    self._tell_users(change, again=True)
             elif self._selection.takes(change.container):
                 self._known.add(change.container.id)
                 self._take(change)
@@ -110,5 +113,17 @@ class Following:
             self._add(scope_record(scope, target))
         self._named.call(container)
         self._add(container.record())
-        for record in user_records(container, change.passwd(), uid_map(container.pid)):
+        self._tell_users(change)
+
+    def _tell_users(self, change: Change, *, again: bool = False) -> None:
+        """What was not to be had before it ran is asked for again when it does."""
+        container = change.container
+        if again and container.id not in self._without_users:
+            return
+        passwd = change.passwd()
+        if not passwd:
+            self._without_users.add(container.id)
+            return
+        self._without_users.discard(container.id)
+        for record in user_records(container, passwd, uid_map(container.pid)):
             self._add(record)

@@ -134,13 +134,16 @@ def uid_map(pid: int) -> list[tuple[int, int, int]]:
 
 
 def read_passwd(pid: int) -> bytes:
-    """/etc/passwd as a process sees it; b"" when there is none.
+    """/etc/passwd as a process sees it; b"" when there is none."""
+    return read_passwd_in(f"/proc/{pid}/root")
 
-    What is there was made by whom we watch: links are followed within its root only, and nothing but a
+
+def read_passwd_in(root: str) -> bytes:
+    """What is there was made by whom we watch: links are followed within its root only, and nothing but a
     regular file is read.
     """
     try:
-        descriptor = _open_in_root(f"/proc/{pid}/root", b"etc/passwd")
+        descriptor = _open_in_root(root, b"etc/passwd")
     except OSError:
         return b""
     try:

@@ -6,9 +6,7 @@ engine takes and the newest it knows differ, and some have none in common.
 
 from __future__ import annotations
 
-import io
 import os
-import tarfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from difflib import get_close_matches
@@ -18,7 +16,8 @@ from urllib.parse import quote, urlencode
 
 from tracer.errors import TargetError
 from tracer.targets import unixhttp
-from tracer.targets.container import PASSWD_MAX_BYTES, Container, short
+from tracer.targets.container import Container, read_passwd, short
+from tracer.targets.storage import passwd_in_storage
 from tracer.targets.unixhttp import NotFound
 from tracer.text import printable
 
@@ -52,14 +51,14 @@ class Engine:
 
     def passwd(self, container_id: str) -> bytes:
         """Of a container that runs, or has only been created."""
-        query = urlencode({"path": "/etc/passwd"})
-        with suppress(OSError, NotFound, tarfile.TarError):
-            data = unixhttp.get_bytes(self.socket, f"/containers/{container_id}/archive?{query}")
-            with tarfile.open(fileobj=io.BytesIO(data)) as archive:
-                for member in archive:
-                    file = archive.extractfile(member) if member.isreg() else None
-                    return file.read(PASSWD_MAX_BYTES) if file else b""
+        with suppress(OSError, NotFound):
+            said = unixhttp.get(self.socket, f"/containers/{container_id}/json")
+            pid = self._container(said).pid
+            return read_passwd(pid) if pid else passwd_in_storage(said, self._folder)
         return b""
+
+    def _folder(self) -> str:
+        return str(unixhttp.get(self.socket, "/info").get("DockerRootDir") or "")
 
     def events(self) -> unixhttp.Stream:
         """Of containers: see `container_event`."""
