@@ -29,13 +29,31 @@ static __always_inline bool is_behind_another(struct file *file)
 	return (u64)BPF_CORE_READ(mnt, mnt_ns) == MNT_NS_INTERNAL && BPF_CORE_READ(dentry, d_parent) != dentry;
 }
 
+/* Both are looked up before either is asked about, so that the loop comes back by a jump, which kernels want until 6.7. */
+__noinline u64 free_request_key(u32 tgid, u32 kind)
+{
+	u64 actor = 0;
+
+	for (u32 i = 0; i < REQUESTS_AT_ONCE; i++) {
+		bool is_taken, is_taken_long;
+
+		actor = request_key(tgid, kind, i);
+		is_taken = bpf_map_lookup_elem(&acting, &actor);
+		barrier_var(is_taken);
+		is_taken_long = bpf_map_lookup_elem(&acting_long, &actor);
+		barrier_var(is_taken_long);
+		if (!is_taken && !is_taken_long)
+			break;
+	}
+	return actor;
+}
+
 /* By whom the record is found again: a thread in a call of its own, or one that acts for a request. */
 static __always_inline u64 actor_of(struct member *member, u32 kind)
 {
 	struct task_struct *task = (void *)bpf_get_current_task_btf();
 	u64 pid_tgid = bpf_get_current_pid_tgid();
 	bool compat = false;
-	u64 actor = 0;
 	u32 act;
 
 	if (!member->has_requests)
@@ -43,12 +61,7 @@ static __always_inline u64 actor_of(struct member *member, u32 kind)
 	act = task->flags & PF_IO_WORKER ? ACT_NONE : act_of((void *)bpf_task_pt_regs((void *)task), &compat);
 	if (act != ACT_NONE && act < ACT_BOUNDARY)
 		return (u32)pid_tgid;
-	for (u32 i = 0; i < REQUESTS_AT_ONCE; i++) {
-		actor = request_key(pid_tgid >> 32, kind, i);
-		if (!bpf_map_lookup_elem(&acting, &actor) && !bpf_map_lookup_elem(&acting_long, &actor))
-			break;
-	}
-	return actor;
+	return free_request_key(pid_tgid >> 32, kind);
 }
 
 static __always_inline struct scratch *refusal_begin(struct member *member, u32 kind, u32 size)

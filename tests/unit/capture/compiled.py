@@ -1,8 +1,11 @@
-"""What the programs of a BPF object need, from the compiled code: stack, as older kernels count it, and size.
+"""What the programs of a BPF object need, from the compiled code: stack, size, and how they loop.
 
 ELF: elf(5). Instructions: Documentation/bpf/standardization/instruction-set.rst. What counts, calls and
 callbacks: check_max_stack_depth_subprog() of kernel/bpf/verifier.c. A frame counts in steps of 32 bytes
 (of 16 since v6.6, where the code is compiled; since v6.13 large ones lie elsewhere).
+
+Loops: check_cfg() there, before v6.7 (10e14e9652bf), goes through the code in depth. Where it comes back to an
+instruction of the way that it is on, only a jump may have led there, not the instruction before.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from typing import NamedTuple
 STEP_BYTES = 32
 _SYMTAB, _REL, _EXECINSTR, _FUNC = 2, 9, 4, 2
 _CALL, _LOAD_64, _MOVE, _ADD = 0x85, 0x18, 0xBF, 0x07
+_GOTO, _EXIT, _JUMPS = 0x05, 0x95, (5, 6)  # instruction classes JMP, JMP32
 _STORES_AND_LOADS = (1, 2, 3)  # instruction classes LDX, ST, STX
 _FRAME = 10
 
@@ -54,6 +58,11 @@ def instructions(path: Path) -> dict[str, int]:
     return Code(path.read_bytes()).instructions()
 
 
+def loops(path: Path) -> list[str]:
+    """Functions with a loop that older kernels refuse."""
+    return Code(path.read_bytes()).loops()
+
+
 class Code:
     """The functions of an object, their frames and whom they call."""
 
@@ -83,6 +92,40 @@ class Code:
             reached |= called
             new += called
         return reached
+
+    def loops(self) -> list[str]:
+        return [each.name for each in self._functions if self._has_loop_without_jump(each)]
+
+    def _has_loop_without_jump(self, function: Function) -> bool:
+        next_of = self._next_of(function)
+        on_the_way, seen = [function.begin], {function.begin}
+        steps = {function.begin: iter(next_of[function.begin])}
+        while on_the_way:
+            at = on_the_way[-1]
+            for target, is_jump in steps[at]:
+                if target in on_the_way and not is_jump:
+                    return True
+                if target not in seen:
+                    seen.add(target)
+                    on_the_way.append(target)
+                    steps[target] = iter(next_of[target])
+                    break
+            else:
+                on_the_way.pop()
+        return False
+
+    def _next_of(self, function: Function) -> dict[int, list[tuple[int, bool]]]:
+        """Where each instruction leads, and whether it is a jump, in the order that the kernel takes."""
+        found = {}
+        for at, code, _dst, _src, offset, _immediate in self._instructions(function):
+            behind, target = at + (16 if code == _LOAD_64 else 8), at + 8 * (offset + 1)
+            if code & 7 not in _JUMPS or code == _CALL:
+                found[at] = [(behind, False)]
+            elif code in (_GOTO, _EXIT):
+                found[at] = [(target, True)] if code == _GOTO else []
+            else:
+                found[at] = [(behind, True), (target, True)]
+        return found
 
     def _deepest(self, function: Function) -> Chain:
         @cache

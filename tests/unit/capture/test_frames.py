@@ -1,10 +1,13 @@
-"""The stack of the probes, as kernels before 6.13 count it; the kernel at hand may be more generous."""
+"""What older kernels refuse: the stack as those before 6.13 count it, loops before 6.7; the one at hand takes both."""
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
+
 import pytest
 
-from tests.unit.capture.compiled import Chain, chains
+from tests.unit.capture.compiled import Chain, chains, loops
 from tracer.capture.core import OBJECT
 
 BYTES_MAX = 512 - 32  # MAX_BPF_STACK, include/linux/filter.h, and room for a frame more
@@ -25,3 +28,22 @@ def test_chains_go_through_calls_and_callbacks(found: dict[str, Chain]) -> None:
     assert ("walk_path", "walk_step") in {
         tuple(name for name, _bytes in chain.frames[-2:]) for chain in found.values()
     }
+
+
+def test_no_loop_comes_back_from_anything_but_a_jump() -> None:
+    assert loops(OBJECT) == []
+
+
+def test_such_a_loop_is_found(tmp_path: Path) -> None:
+    """One that is entered in the middle and comes back to its beginning behind a call."""
+    code = """
+        int f(void *ctx);
+        __attribute__((section("tc"), naked)) int f(void *ctx)
+        {
+            asm volatile("r6 = 0; goto 2f; 1: call 5; 2: r6 += 1; if r6 < 8 goto 1b; r0 = 0; exit" ::: "r6");
+        }
+    """
+    (tmp_path / "loop.c").write_text(code)
+    command = ["clang", "-O2", "-target", "bpf", "-c", "loop.c", "-o", "loop.o"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    assert loops(tmp_path / "loop.o") == ["f"]
