@@ -229,8 +229,9 @@ class Gated:
         with suppress(ProcessLookupError):
             self._process.kill()
         self._process.wait(SECONDS_MAX)
-        if self._process.stdout:
-            self._process.stdout.close()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe:
+                pipe.close()
 
 
 def list_paths(guard: Guard, programs: Sequence[str] = (), writes: Sequence[str] = ()) -> None:
