@@ -149,6 +149,12 @@ struct io_sr_msg {
 	int len;
 	unsigned int done_io;
 	unsigned int msg_flags;
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 6, 0)	/* later not looked at */
+	u16 flags;
+	u16 addr_len;
+	u16 buf_group;
+	void *addr;
+#endif
 };
 
 struct io_rw {

@@ -584,6 +584,8 @@ struct io_sr_msg {
 	int len;
 	u32 done_io;
 	u32 msg_flags;
+	u16 addr_len;	/* of a datagram by plain send: until v6.10 with the caller until it is sent, then copied at once */
+	void *addr;
 };
 
 struct io_rw {

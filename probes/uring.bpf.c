@@ -502,7 +502,10 @@ __noinline int hold_message(struct scratch *s, u64 req_at, u32 opcode)
 	case OP_SEND:
 	case OP_SEND_ZC:
 		hold_piece(asked, (u64)BPF_CORE_READ(message, buf), (u32)BPF_CORE_READ(message, len));
-		hold_address(asked, req, 0, 0);
+		if (bpf_core_field_exists(message->addr))
+			hold_address(asked, req, (u64)BPF_CORE_READ(message, addr), BPF_CORE_READ(message, addr_len));
+		else
+			hold_address(asked, req, 0, 0);
 		break;
 	case OP_SENDMSG:
 	case OP_SENDMSG_ZC:
