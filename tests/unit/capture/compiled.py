@@ -4,8 +4,8 @@ ELF: elf(5). Instructions: Documentation/bpf/standardization/instruction-set.rst
 callbacks: check_max_stack_depth_subprog() of kernel/bpf/verifier.c. A frame counts in steps of 32 bytes
 (of 16 since v6.6, where the code is compiled; since v6.13 large ones lie elsewhere).
 
-Loops: check_cfg() there, before v6.7 (10e14e9652bf), goes through the code in depth. Where it comes back to an
-instruction of the way that it is on, only a jump may have led there, not the instruction before.
+Loops: check_cfg() there, before v6.7 (10e14e9652bf), goes through the code in depth. Where it comes back to
+an instruction of the way that it is on, only a jump may have led there, not the instruction before.
 """
 
 from __future__ import annotations

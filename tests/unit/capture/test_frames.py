@@ -1,4 +1,4 @@
-"""What older kernels refuse: the stack as those before 6.13 count it, loops before 6.7; the one at hand takes both."""
+"""What older kernels refuse: the stack as those before 6.13 count it, loops before 6.7; ours takes more."""
 
 from __future__ import annotations
 
