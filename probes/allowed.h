@@ -86,12 +86,19 @@ static __always_inline u32 row_after_deleted(struct path_table *table, u32 row)
 	return row;
 }
 
-static __always_inline long read_chunk(struct judging *j, struct path_table *table)
+/* The steps of the loop are not static either: what they leave in `j` is then any number, whatever it was before. */
+__noinline int read_chunk(struct judging *j)
 {
 	u8 chunk[CHUNK_BYTES] = {};
-	u64 size = bounded(j->left - 1, CHUNK_BYTES);
-	u32 row = j->row;
+	u32 zero = 0;
+	struct path_table *table = bpf_map_lookup_elem(&path_table, &zero);
+	u64 size;
+	u32 row;
 
+	if (!j || !table)
+		return 1;
+	size = bounded(j->left - 1, CHUNK_BYTES);
+	row = j->row;
 	if (bpf_probe_read_kernel(chunk, size, (void *)j->name)) {
 		j->row = ROW_REFUSED;
 		return 1;
@@ -106,12 +113,19 @@ static __always_inline long read_chunk(struct judging *j, struct path_table *tab
 	return 0;
 }
 
-static __always_inline long end_name(struct judging *j, struct path_table *table)
+__noinline int end_name(struct judging *j)
 {
-	struct dentry *dentry = (void *)j->dentry;
-	u64 parent = (u64)BPF_CORE_READ(dentry, d_parent);
-	u32 row = j->row;
+	u32 zero = 0;
+	struct path_table *table = bpf_map_lookup_elem(&path_table, &zero);
+	struct dentry *dentry;
+	u64 parent;
+	u32 row;
 
+	if (!j || !table)
+		return 1;
+	dentry = (void *)j->dentry;
+	parent = (u64)BPF_CORE_READ(dentry, d_parent);
+	row = j->row;
 	if (j->is_deleted)
 		row = row_after_deleted(table, row);
 	j->is_deleted = 0;
@@ -130,16 +144,12 @@ static long judge_step(u32 index, struct judging *j)
 {
 	struct dentry *dentry = (void *)j->dentry;
 	struct mount *mnt = (void *)j->mnt;
-	u32 zero = 0;
-	struct path_table *table = bpf_map_lookup_elem(&path_table, &zero);
 	struct mount *above;
 
-	if (!table)
-		return 1;
 	if (j->left > 1)
-		return read_chunk(j, table);
+		return read_chunk(j) != 0;
 	if (j->left == 1)
-		return end_name(j, table);
+		return end_name(j) != 0;
 	if (j->dentry != j->mnt_root) {
 		j->slash = (u64)BPF_CORE_READ(dentry, d_parent) == j->dentry ? '!' : '/';
 		j->name = (u64)BPF_CORE_READ(dentry, d_name.name);
