@@ -47,7 +47,8 @@ ROWS = {
 README = ROOT / "probes/README.md"
 MINUTES = 25  # for one row; it takes about 8 on two processors
 SHORT = ("-m", "short")
-SHORT_BUDGET = 12  # minutes; what has begun by then may end
+SHORT_MINUTES, SHORT_BUDGET = 6, 12  # what has begun by then may end
+BOOT_SECONDS = 120
 TEST_SECONDS = 300
 TOO_LATE = "the time for all of them is over"
 PR_SET_CHILD_SUBREAPER = 36  # include/uapi/linux/prctl.h
@@ -110,7 +111,7 @@ class Limits:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/matrix", description="The kernel tier on other kernels.")
-    parser.add_argument("--minutes", type=float, default=MINUTES, help="for one row; then it has failed")
+    parser.add_argument("--minutes", type=float, help="for one row; then it has failed")
     parser.add_argument("--budget", metavar="MINUTES", type=float, help="after that, begin no further row")
     parser.add_argument(
         "--short", action="store_true", help="some tests of each family, as scripts/test does"
@@ -131,7 +132,8 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that no machine is left
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
     budget = args.budget or (SHORT_BUDGET if args.short else 24 * 60)
-    limits = Limits(args.minutes * 60, budget * 60, time.monotonic())
+    minutes = args.minutes or (SHORT_MINUTES if args.short else MINUTES)
+    limits = Limits(minutes * 60, budget * 60, time.monotonic())
     pytest = [*(SHORT if args.short else ()), *args.pytest]
     results = []
     kernels = [tuple(group) for _version, group in groupby(rows, lambda row: row.version)]
@@ -305,7 +307,7 @@ def boot(image: Path, rows: Sequence[Row], limits: Limits, pytest: Sequence[str]
             argv, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=console, stderr=console
         )
         try:
-            machine.wait(limits.row * len(rows))
+            machine.wait(BOOT_SECONDS + limits.row * len(rows))
         except subprocess.TimeoutExpired:
             return False
         finally:
