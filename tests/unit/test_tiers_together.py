@@ -45,7 +45,7 @@ def checkout(tmp_path: Path) -> Path:
 def run(
     checkout: Path, *arguments: str, **environment: str
 ) -> tuple[subprocess.CompletedProcess[str], list[str]]:
-    """How it ended, and the runs of pytest and of the matrix in their order; the matrix begins beside them."""
+    """How it ended, and the runs of pytest in their order; the matrix begins beside them."""
     argv = [str(checkout / "scripts/test"), *arguments]
     done = subprocess.run(
         argv, env=os.environ | environment, capture_output=True, text=True, check=False, timeout=60
@@ -78,7 +78,11 @@ def test_options_for_pytest_leave_the_machines_out(checkout: Path) -> None:
 
 @pytest.mark.parametrize(
     ("environment", "failed"),
-    [({"MATRIX_STATUS": "1"}, "matrix"), ({"FAILING": "tests/unit"}, "pytest"), ({"FAILING": "mypy"}, "mypy")],
+    [
+        ({"MATRIX_STATUS": "1"}, "matrix"),
+        ({"FAILING": "tests/unit"}, "pytest"),
+        ({"FAILING": "mypy"}, "mypy"),
+    ],
 )
 def test_one_that_fails_fails_the_run_and_stops_no_other(
     checkout: Path, environment: dict[str, str], failed: str
