@@ -7,6 +7,7 @@ import platform
 import statistics
 from collections.abc import Iterator, Sequence
 
+from bench_peers import missing
 from bench_results import Results, Row
 
 LEAST_OVERHEAD = 0.01  # below that a ratio is noise, and overheads cannot be divided by one another
@@ -19,37 +20,55 @@ def report(results: Results, rounds: int) -> Iterator[str]:
         "Median of the rounds, lowest and highest in brackets."
     )
     yield ""
-    yield (
-        "| workload | Rubicon : bare | strace : bare | overhead, strace : Rubicon "
-        "| its own CPU, Rubicon : bare | events | lost |"
-    )
-    yield "|---|---|---|---|---|---|---|"
-    yield from map(compared, results.rows.values())
-    for row in results.beside.values():
-        yield f"| {row.title} | {spread(row.ratios(row.watched))} | | | {spread(row.own_cpu_ratios())} | | |"
+    peers = list(dict.fromkeys(name for row in results.rows.values() for name in row.peers))
+    heads = "".join(f"{name} : bare | overhead, {name} : Rubicon | " for name in peers)
+    yield f"| workload | Rubicon : bare | {heads}its own CPU, Rubicon : bare | events | lost |"
+    yield "|---|---|" + "---|---|" * len(peers) + "---|---|---|"
+    for row in results.rows.values():
+        yield compared(row, peers)
+    for row in (*results.beside.values(), *results.scopes.values()):
+        ratios = f"{spread(row.ratios(row.watched))} |{' | |' * len(peers)} {spread(row.own_cpu_ratios())}"
+        yield f"| {row.title} | {ratios} | | |"
+    yield ""
+    yield from missing()
+    yield from peers_losses(results)
     yield ""
     yield "| | |"
     yield "|---|---|"
     yield from counts(results)
 
 
-def compared(row: Row) -> str:
-    watched, strace = row.ratios(row.watched), row.ratios(row.strace)
+def compared(row: Row, peers: Sequence[str]) -> str:
+    watched = row.ratios(row.watched)
     events = statistics.median(each.events for each in row.recorded)
     lost = max(each.lost for each in row.recorded)
-    return (
-        f"| {row.title} | {spread(watched)} | {spread(strace)} | {times_less(watched, strace)} "
-        f"| {spread(row.own_cpu_ratios())} | {events:,.0f} | {lost:,} |"
-    )
+    others = ""
+    for name in peers:
+        if name in row.peers:
+            ratios = row.ratios(row.peers[name])
+            others += f"{spread(ratios)} | {times_less(watched, ratios)} | "
+        else:
+            others += "sees nothing | | "
+    ratios = f"{spread(watched)} | {others}{spread(row.own_cpu_ratios())}"
+    return f"| {row.title} | {ratios} | {events:,.0f} | {lost:,} |"
+
+
+def peers_losses(results: Results) -> Iterator[str]:
+    """What the peers themselves say they have lost."""
+    for row in results.rows.values():
+        for name, runs in row.peers.items():
+            if worst := max(each.lost for each in runs):
+                told = max(each.events for each in runs)
+                yield f"{name} lost up to {worst:,} events of {row.title!r}, of which it told {told:,}."
 
 
 def spread(values: Sequence[float]) -> str:
     return f"{statistics.median(values):.2f} ({min(values):.2f}-{max(values):.2f})"
 
 
-def times_less(watched: Sequence[float], strace: Sequence[float]) -> str:
-    """How many times more strace costs than Rubicon does."""
-    ours, theirs = (statistics.median(each) - 1 for each in (watched, strace))
+def times_less(watched: Sequence[float], peer: Sequence[float]) -> str:
+    """How many times more the peer costs than Rubicon does."""
+    ours, theirs = (statistics.median(each) - 1 for each in (watched, peer))
     if theirs < LEAST_OVERHEAD:
         return "-"
     if ours < LEAST_OVERHEAD:

@@ -12,6 +12,7 @@ class Run:
 
     elapsed_ns, own_cpu_ns      medians over those times, as the workload itself has measured them
     cpu_seconds, peak_bytes     of all of it and its tracer
+    events, lost                what the tracer told, and what it says it has lost
     """
 
     elapsed_ns: int
@@ -19,6 +20,8 @@ class Run:
     cpu_seconds: float
     peak_bytes: int
     times: int
+    events: int = 0
+    lost: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,7 @@ class Row:
     size: int
     bare: list[Run] = field(default_factory=list)
     watched: list[Run] = field(default_factory=list)
-    strace: list[Run] = field(default_factory=list)
+    peers: dict[str, list[Run]] = field(default_factory=dict)
     recorded: list[Recorded] = field(default_factory=list)
 
     def ratios(self, of: Sequence[Run]) -> list[float]:
@@ -56,6 +59,7 @@ class Row:
 class Results:
     rows: dict[str, Row] = field(default_factory=dict)
     beside: dict[str, Row] = field(default_factory=dict)
+    scopes: dict[str, Row] = field(default_factory=dict)
     flood: list[tuple[Run, Recorded]] = field(default_factory=list)
     startup_seconds: list[float] = field(default_factory=list)
     startup_cpu_seconds: list[float] = field(default_factory=list)

@@ -1,10 +1,10 @@
 """What watching costs. For scripts/bench: a Markdown table on stdout, progress on stderr.
 
-Every workload runs bare, watched and under `strace -f --seccomp-bpf` in turn, round after round, so that what
-else the machine does meets all three alike. A ratio is taken within a round; quoted are the median of the
-rounds and, in brackets, the lowest and the highest. Workloads time themselves, most of them five times in a
-row, of which the median counts: the start of a tracer is not in it, and is measured by itself. Before each
-turn the machine is given some time to come to rest, but for --quick.
+Every workload runs bare, watched and under each peer that is here (bench_peers.py) in turn, round after
+round, so that what else the machine does meets all alike. A ratio is taken within a round; quoted are the
+median of the rounds and, in brackets, the lowest and the highest. Workloads time themselves, most of them
+five times in a row, of which the median counts: the start of a tracer is not in it, and is measured by
+itself. Before each turn the machine is given some time to come to rest, but for --quick.
 """
 
 from __future__ import annotations
@@ -14,18 +14,20 @@ import json
 import os
 import resource
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
+from bench_peers import Peer, found, lost
 from bench_report import report
 from bench_results import Recorded, Results, Row, Run
 
@@ -33,12 +35,6 @@ from tracer.trace import verify
 
 HERE = Path(__file__).resolve().parent
 RUBICON = str(HERE / "rubicon")
-SAME_EVENTS = (
-    "execve,execveat,connect,open,openat,openat2,creat,close,rename,renameat,renameat2,unlink,unlinkat,link,"
-    "linkat,symlink,symlinkat,mkdir,mkdirat,rmdir,truncate,ftruncate,chmod,fchmod,fchmodat,chown,fchown,lchown,"
-    "fchownat"
-)
-STRACE = ("strace", "-f", "--seccomp-bpf", "-qq", "-e", f"trace={SAME_EVENTS}")
 REST_SECONDS, REST_BUSY_SHARE, PATIENCE_SECONDS = 0.5, 0.1, 30.0
 
 
@@ -53,16 +49,23 @@ class Workload:
 
 
 WORKLOADS = (
-    Workload("agent", "agent's work: git, compileall, tar, gcc", 1, 1),
+    Workload("agent", "agent's work: git, pip, compileall, gcc, pytest, npm, tar", 1, 1),
     Workload("exec", "fork and exec", 500, 50),
     Workload("write", "open, write, close", 20_000, 2_000),
+    Workload("small", "writes of a byte to one file", 200_000, 20_000),
     Workload("connect", "connect", 5_000, 500),
+    Workload("dns", "DNS question and answer", 2_000, 200),
+    Workload("uring", "open, write, close by io_uring", 5_000, 500),
+    Workload("crowd", "open, write, close beside 1,000 children", 20_000, 2_000),
     Workload("read", "read (nothing recorded)", 1_000_000, 100_000),
 )
+UNSEEN_BY_PEERS = {"uring"}  # requests of io_uring are no system calls
 BESIDE = (
     Workload("write", "open, write, close by an unwatched process", 20_000, 2_000),
     Workload("read", "read by an unwatched process", 1_000_000, 100_000),
 )
+SCOPES = (1, 4, 16)
+IN_A_SCOPE = Workload("write", "open, write, close", 20_000, 2_000)
 FLOOD = Workload("flood", "two writers as fast as they can", 50_000, 5_000)
 
 
@@ -101,6 +104,7 @@ class Bench:
         self._quick = quick
         self._only = only
         self._program = folder / "bench_workloads"
+        self._peers = found()
         self._runs = 0
         compiler = shutil.which("gcc") or "clang"
         subprocess.run([compiler, "-O2", "-o", self._program, HERE / "bench_workloads.c"], check=True)
@@ -117,6 +121,8 @@ class Bench:
                 say(f"round {number} of {rounds}: beside and flood")
                 for workload in BESIDE:
                     self._beside(row_of(results.beside, workload, self._quick), workload)
+                for number_of_scopes in SCOPES:
+                    self._scopes(results, number_of_scopes)
                 results.flood.append(self._watched(FLOOD))
         return results
 
@@ -127,10 +133,17 @@ class Bench:
         run, recorded = self._watched(workload)
         row.watched.append(run)
         row.recorded.append(recorded)
-        log = self._folder / "strace.log"
+        for peer in self._peers if workload.name not in UNSEEN_BY_PEERS else ():
+            row.peers.setdefault(peer.name, []).append(self._by_peer(peer, workload))
+
+    def _by_peer(self, peer: Peer, workload: Workload) -> Run:
+        log = self._folder / "peer.log"
         with self._command(workload) as command:
-            row.strace.append(timed([*STRACE, "-o", str(log), *command]))
+            made = timed(peer.command(command, log, self._folder))
+        with log.open("rb") as file:
+            events = sum(1 for _line in file)
         log.unlink()
+        return replace(made, events=events)
 
     def _watched(self, workload: Workload) -> tuple[Run, Recorded]:
         trace = self._folder / "bench.trace"
@@ -147,6 +160,20 @@ class Bench:
         with watched_idler(self._folder / "bench.trace"), self._command(workload) as command:
             row.watched.append(timed(command))
 
+    def _scopes(self, results: Results, number: int) -> None:
+        """The same work in one scope of several that a session watches."""
+        title = f"open, write, close in one of {number} scope{'s' if number > 1 else ''}"
+        row = row_of(results.scopes, replace(IN_A_SCOPE, name=str(number), title=title), self._quick)
+        come_to_rest(0 if self._quick else PATIENCE_SECONDS)
+        with self._command(IN_A_SCOPE) as command:
+            row.bare.append(timed(command))
+        with (
+            self._command(IN_A_SCOPE) as command,
+            waiting(command, number) as processes,
+            attached([process.pid for process in processes], self._folder / "bench.trace"),
+        ):
+            row.watched.append(told_to_work(processes[0]))
+
     def _startup(self, results: Results) -> None:
         """`rubicon run -- true` from start to end."""
         trace = self._folder / "bench.trace"
@@ -162,7 +189,8 @@ class Bench:
         self._runs += 1
         if workload.name == "agent":
             folder = self._folder / f"agent{self._runs}"
-            yield [os.path.realpath(sys.executable), "-I", str(HERE / "bench_agent.py"), str(folder)]
+            python = os.path.realpath(sys.executable)
+            yield [python, "-I", str(HERE / "bench_agent.py"), str(folder), sys.executable]
             shutil.rmtree(folder)
             return
         size = str(workload.quick if self._quick else workload.size)
@@ -177,20 +205,27 @@ def row_of(rows: dict[str, Row], workload: Workload, quick: bool) -> Row:
 
 def timed(command: Sequence[str]) -> Run:
     """Run a workload, which prints lines of its own elapsed and CPU nanoseconds."""
-    _seconds, usage, said = run(command)
-    times = [[int(word) for word in line.split()] for line in said.splitlines()]
+    _seconds, usage, said, complaints = run(command)
+    elapsed_ns, own_cpu_ns, times = medians(said)
+    cpu_seconds, peak_bytes = usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024
+    return Run(elapsed_ns, own_cpu_ns, cpu_seconds, peak_bytes, times, lost=lost(complaints))
+
+
+def medians(said: bytes) -> tuple[int, int, int]:
+    """Elapsed and CPU nanoseconds, and of how many times: a line for each, among what a peer may say."""
+    times = [[int(word) for word in line.split()] for line in said.splitlines() if line[:1].isdigit()]
     elapsed_ns, own_cpu_ns = (statistics.median_low(column) for column in zip(*times, strict=True))
-    return Run(elapsed_ns, own_cpu_ns, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024, len(times))
+    return elapsed_ns, own_cpu_ns, len(times)
 
 
 def wall(command: Sequence[str]) -> tuple[float, float]:
     """Wall and CPU seconds."""
-    seconds, usage, _said = run(command)
+    seconds, usage, _said, _complaints = run(command)
     return seconds, usage.ru_utime + usage.ru_stime
 
 
-def run(command: Sequence[str]) -> tuple[float, resource.struct_rusage, bytes]:
-    """Wall seconds, what it and all its children used, its stdout. Raises RuntimeError when it fails."""
+def run(command: Sequence[str]) -> tuple[float, resource.struct_rusage, bytes, bytes]:
+    """Wall seconds, what all of it used, its stdout and stderr. Raises RuntimeError when it fails."""
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as complaints:
         begin = time.monotonic()
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=complaints)
@@ -199,9 +234,10 @@ def run(command: Sequence[str]) -> tuple[float, resource.struct_rusage, bytes]:
         process.returncode = os.waitstatus_to_exitcode(status)
         for file in (out, complaints):
             file.seek(0)
+        said, complained = out.read(), complaints.read()
         if status:
-            raise RuntimeError(f"{list(command)} failed: {complaints.read().decode(errors='replace')}")
-        return seconds, usage, out.read()
+            raise RuntimeError(f"{list(command)} failed: {complained.decode(errors='replace')}")
+        return seconds, usage, said, complained
 
 
 @contextmanager
@@ -213,6 +249,40 @@ def watched_idler(trace: Path) -> Iterator[None]:
         idler.stdout.readline()
         yield
         idler.stdin.write("\n")
+    trace.unlink()
+
+
+@contextmanager
+def waiting(command: Sequence[str], number: int) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """So many of that workload, each of which begins when it is told to."""
+    with ExitStack() as stack:
+        processes = []
+        for _ in range(number):
+            process = subprocess.Popen(
+                [command[0], "wait", *command[1:]], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            )
+            stack.enter_context(process)  # closes its stdin, at which it ends, and waits
+            processes.append(process)
+        yield processes
+
+
+def told_to_work(process: subprocess.Popen[bytes]) -> Run:
+    said, _ = process.communicate(b"\n")
+    return Run(*medians(said)[:2], cpu_seconds=0, peak_bytes=0, times=medians(said)[2])
+
+
+@contextmanager
+def attached(pids: Sequence[int], trace: Path) -> Iterator[None]:
+    """A session that watches those processes, each a scope of its own."""
+    command = [RUBICON, "attach", "--no-tui", "--trace", str(trace), *(f"pid:{pid}" for pid in pids)]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as session:
+        assert session.stderr is not None
+        while "watching" not in (line := session.stderr.readline()):
+            if not line:
+                raise RuntimeError(f"{command} ended")
+        yield
+        session.send_signal(signal.SIGINT)
+        session.stderr.read()
     trace.unlink()
 
 
