@@ -18,11 +18,12 @@
 #define RUBICON_ABI_H
 
 enum rb_abi {
-	RB_ABI_VERSION = 1,
+	RB_ABI_VERSION = 2,
 };
 
 #define RB_PATH_MAX 4096	/* stored bytes of one path or name */
 #define RB_ARGS_MAX 131072	/* stored bytes of one argument vector */
+#define RB_ENV_MAX 320	/* stored bytes of one variable of an environment, its NUL among them */
 #define RB_COMM_LEN 16
 #define RB_PAYLOAD_MAX 2048	/* stored bytes of one message; a TLS ClientHello with a post-quantum key fits */
 
@@ -231,6 +232,7 @@ struct rb_exec {
 	__u32 path_len;		/* path: the executable that runs */
 	__u32 name_len;		/* name: what the kernel was asked to run; a script's own name */
 	__u32 cwd_len;		/* path */
+	__u32 env_len;		/* RUBICON_STEP=... and TRACEPARENT=..., where they are; as args */
 	__u32 args_len;
 };
 

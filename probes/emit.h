@@ -60,6 +60,7 @@ struct scratch {
 	u32 slot;
 	u64 len;	/* 64 bits wide, as the verifier loses the bounds of what is widened */
 	u64 dentry[3];	/* of a dentry, d_parent and what is behind it: see path.h */
+	u64 word[RB_ENV_MAX / 8];	/* see told.h */
 	u8 data[RECORD_MAX];
 };
 

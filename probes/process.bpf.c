@@ -10,6 +10,7 @@
 #include "peer.h"
 #include "call.h"
 #include "acting.h"
+#include "told.h"
 
 #define PAGE_BYTES 4096
 #define ARGV_MAX 512		/* arguments read of an exec that failed */
@@ -265,6 +266,7 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 	r->path_len = put_file_path(s, exe);
 	r->name_len = put_kernel_name(s, BPF_CORE_READ(bprm, filename));
 	r->cwd_len = put_base(s, AT_FDCWD, false);
+	r->env_len = put_told(s, BPF_CORE_READ(task, mm, env_start), BPF_CORE_READ(task, mm, env_end));
 	args = BPF_CORE_READ(task, mm, arg_start);
 	r->args_total = BPF_CORE_READ(task, mm, arg_end) - args;
 	r->args_len = put_args(s, args, r->args_total);

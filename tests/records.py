@@ -120,6 +120,7 @@ def execve(
         "path": path,
         "name": path,
         "cwd": "/work",
+        "env": (),
         "args": args or (path,),
     }
     return _made(ExecRecord, facts, changes)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import fields
 from typing import Any
 
+from tracer.capture.decode import ABI_VERSION
 from tracer.records import (
     BoundaryRecord,
     CgroupRecord,
@@ -81,7 +82,7 @@ def is_encodable(record: Record) -> bool:
 
 def layout() -> dict[str, Any]:
     """What a session record has as `abi`."""
-    return {"version": 1, "structs": {name: _struct(record) for name, record in STRUCTS.items()}}
+    return {"version": ABI_VERSION, "structs": {name: _struct(record) for name, record in STRUCTS.items()}}
 
 
 def encode(record: Record) -> bytes:
@@ -127,7 +128,7 @@ def _value(record: Record, name: str) -> Any:
 def _string(name: str, value: Any) -> bytes:
     if name == "data":
         return bytes(value)
-    if name == "args":
+    if name in ("args", "env"):
         return b"".join(os.fsencode(argument) + b"\0" for argument in value)
     if name in ("path", "path2", "cwd"):
         components = os.fsencode(value).split(b"/")[1:]

@@ -207,11 +207,15 @@ class Container:
         return self.name or self.id[:12] or self.pod
 
 
+CERTAIN = 100
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """What the agent was at, as it said itself: a tool call, a step of an episode. "" is not told.
 
-    `trace_id` and `span_id` are of W3C Trace Context, in hexadecimal digits.
+    `trace_id` and `span_id` are of W3C Trace Context, in hexadecimal digits. `confidence` is in percent: less
+    than CERTAIN where it was not told at the time, but found afterwards by what the agent had written down.
     """
 
     id: str
@@ -220,6 +224,7 @@ class Step:
     call_id: str = ""
     trace_id: str = ""
     span_id: str = ""
+    confidence: int = CERTAIN
 
 
 class StdioKind(StrEnum):

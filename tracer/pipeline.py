@@ -28,11 +28,12 @@ from tracer.errors import TraceError
 from tracer.events import Event, Rule, RulesFailedError, Step, Taken, Violation
 from tracer.records import Record
 from tracer.rulings import actions_in, read_matched, read_rule
-from tracer.trace import Block, Damage, Reader, ring_records
+from tracer.trace import Block, Damage, Reader, read_correlated, ring_records
 
 Judge = Callable[[Event], tuple[Violation, ...]]
 Decode = Callable[[memoryview], Record]
 Judged = tuple[Event, tuple[Violation, ...]]
+Records = Sequence[Mapping[str, Any]]
 
 # What a reader of a growing trace holds back of it until it is judged; then events come without a verdict.
 MAX_PENDING_BYTES = 256 * 2**20
@@ -44,15 +45,18 @@ class Pipeline:
     """Feed it every block of a trace, from the first, in order.
 
     `failed_judgements` counts the events on which a rule failed: their verdict is not whole.
-    `decoder` replaces the one that the session record's layout calls for, in tests. Raises AbiMismatch when
-    the records are of another version, TraceError when the session record cannot be used.
+    `decoder` replaces the one that the session record's layout calls for, in tests. `steps` are those that
+    were found afterwards. Raises AbiMismatch when the records are of another version, TraceError when the
+    session record cannot be used.
     """
 
-    def __init__(self, session: Mapping[str, Any], judge: Judge, decoder: Decode | None = None) -> None:
+    def __init__(
+        self, session: Mapping[str, Any], judge: Judge, decoder: Decode | None = None, steps: Records = ()
+    ) -> None:
         self.bad_records = 0
         self.failed_judgements = 0
         self._judge = judge
-        self._context = Context(session)
+        self._context = Context(session, steps)
         self._decode = decoder or _decoder(session)
 
     @property
@@ -152,11 +156,13 @@ class RecordedPipeline:
     block is let go without a verdict, and its events are counted in `unjudged`.
     """
 
-    def __init__(self, session: Mapping[str, Any], decoder: Decode | None = None) -> None:
+    def __init__(
+        self, session: Mapping[str, Any], decoder: Decode | None = None, steps: Records = ()
+    ) -> None:
         self.unjudged = 0
         self.pending_bytes = 0
         self._verdicts = _Verdicts()
-        self._pipeline = Pipeline(session, self._verdicts.of, decoder)
+        self._pipeline = Pipeline(session, self._verdicts.of, decoder, steps)
         self._pending: deque[Block] = deque()
 
     @property
@@ -247,7 +253,13 @@ class RecordedTrace:
     so far, wait for `take_actions`.
     """
 
-    def __init__(self, path: Path, judge: Judge | None = None, decoder: Decode | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        judge: Judge | None = None,
+        decoder: Decode | None = None,
+        steps: Records | None = None,
+    ) -> None:
         self.losses = {"critical": 0, "bulk": 0}
         self._taken: deque[Taken] = deque()
         self._uncovered = 0
@@ -259,7 +271,9 @@ class RecordedTrace:
             self._reader = self._files.enter_context(Reader(path))
             self._ahead = self._files.enter_context(Reader(path))
             judged = protected(self.session, judge) if judge else self._verdicts.of
-            self._pipeline = Pipeline(self.session, judged, decoder)
+            if steps is None:
+                steps = read_correlated(path, self.session)
+            self._pipeline = Pipeline(self.session, judged, decoder, steps)
         except BaseException:
             self.close()
             raise
@@ -340,9 +354,11 @@ def _failed_judgements(block: Block) -> int:
     return sum(number for number in told if isinstance(number, int))
 
 
-def open_trace(path: Path, judge: Judge | None = None) -> RecordedTrace:
+def open_trace(path: Path, judge: Judge | None = None, *, steps: Records | None = None) -> RecordedTrace:
     """`path` with the violations recorded in it, or with `judge` as these rules see it now.
 
-    Raises TraceError when it is no trace, AbiMismatch when its records are of another version.
+    Steps that were found afterwards are taken from beside it (`tracer.trace.correlated`), unless they are
+    given. Raises TraceError when it is no trace or what is beside it is not of it, AbiMismatch when its
+    records are of another version.
     """
-    return RecordedTrace(path, judge)
+    return RecordedTrace(path, judge, steps=steps)

@@ -200,6 +200,7 @@ class ExecRecord(Record):
     name        what the kernel was asked to run; for a script the script
     stdio       enum rb_stdio of descriptors 0, 1, 2; the fourth is not used
     stdin_file, stdout_file, stderr_file    what they lead to, when that can be written and keeps it
+    env         RUBICON_STEP=... and TRACEPARENT=... of its environment, as far as they are there
     args_total  true length of the argument vector in bytes
     """
 
@@ -228,6 +229,7 @@ class ExecRecord(Record):
     path: str
     name: str
     cwd: str
+    env: tuple[str, ...]
     args: tuple[str, ...]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from tracer.events import Event, Level, Process, Result, Taken
+from tracer.events import CERTAIN, Event, Level, Process, Result, Taken
 from tracer.text import address
 from tui import describe
 from tui.fields import Field, detail_fields
@@ -71,6 +71,7 @@ def _step(event: Event) -> Iterator[Section]:
             Field("tool", step.tool),
             Field("call", step.call_id),
             Field("episode", step.episode),
+            Field("found", "" if step.confidence == CERTAIN else f"afterwards, {step.confidence} % sure"),
         )
 
 

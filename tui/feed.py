@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,7 +13,7 @@ from typing import Any, Protocol
 from tracer.errors import RubiconError
 from tracer.events import Event, Taken, Violation
 from tracer.rulings import actions_in
-from tracer.trace import Block, Follower
+from tracer.trace import Block, Follower, read_correlated
 from tui.snapshot import Engine, Losses, Replay, Session, State
 
 Judged = tuple[Event, tuple[Violation, ...]]
@@ -79,7 +80,7 @@ class TraceSource:
         self._stop = threading.Event()
         self._follow = follow
         self._follower = Follower(path, wait=self._wait)
-        self._open_decoder = decoder or _recorded_pipeline
+        self._open_decoder = decoder or partial(_recorded_pipeline, path)
         self._decoder: Decoder | None = None
         self._failed = 0  # events on which a rule failed in the engine
 
@@ -177,10 +178,11 @@ class TraceSource:
         return Batch()
 
 
-def _recorded_pipeline(record: dict[str, Any]) -> Decoder:
+def _recorded_pipeline(path: Path, record: dict[str, Any]) -> Decoder:
+    """With the steps that were found afterwards, if they were."""
     from tracer.pipeline import RecordedPipeline
 
-    return RecordedPipeline(record)
+    return RecordedPipeline(record, steps=read_correlated(path, record))
 
 
 def read_session(record: dict[str, Any]) -> Session:

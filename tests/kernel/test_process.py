@@ -37,6 +37,36 @@ def test_each_child_once(watch: Watch, triggers: Triggers, here: Path, way: str)
     assert len(run.records) == 1 + 3 * 23 + 1
 
 
+def test_what_the_environment_says_of_the_step(watch: Watch) -> None:
+    """The first of each name, whole, wherever it lies; no part of a long one, and none that looks alike."""
+    run = watch.python("""
+parent = "TRACEPARENT=00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+for env in (
+    ["A=" + "x" * 100_000, "RUBICON_STEP=7", "RUBICON_STEP=8", parent],
+    ["XRUBICON_STEP=7", "RUBICON_STEPS=/s", "RUBICON_STEP_=7", "TRACEPARENTS=x", "A=RUBICON_STEP=7"],
+    [parent, *(f"A{n}=" for n in range(900)), "RUBICON_STEP=" + "y" * 400],
+    ["A=" + "z" * 318, "RUBICON_STEP=after a whole piece"],
+    [],
+):
+    if os.fork() == 0:
+        arguments = (ctypes.c_char_p * 2)(b"true", None)
+        texts = [each.encode() for each in env]
+        call(59, b"/bin/true", arguments, (ctypes.c_char_p * (len(env) + 1))(*texts, None))
+        os._exit(1)
+    assert os.wait()[1] == 0
+""")
+    parent = "TRACEPARENT=00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    assert run.status == 0
+    assert [each.env for each in run.execs] == [
+        ("RUBICON_STEP=7", parent),
+        (),
+        (parent, "RUBICON_STEP=" + "y" * (319 - 13)),
+        ("RUBICON_STEP=after a whole piece",),
+        (),
+    ]
+    assert [each.args for each in run.execs] == [("true",)] * 5
+
+
 def test_a_process_is_one_by_pid_and_start(watch: Watch, triggers: Triggers) -> None:
     run = watch.trigger("spawn", "fork", "3", triggers("leaf"))
     for fork in run.forks:

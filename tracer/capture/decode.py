@@ -33,7 +33,7 @@ from tracer.records import (
     Target,
 )
 
-ABI_VERSION = 1
+ABI_VERSION = 2
 PATH_MAX = 4096  # RB_PATH_MAX
 NAME_MAX = 255
 _CACHE_LIMIT = 16_384
@@ -130,7 +130,7 @@ class RecordDecoder:
         return decode
 
     def _text_maker(self, name: str) -> Callable[[bytes, int], Any]:
-        if name == "args":
+        if name in ("args", "env"):
             return lambda data, _flags: args_text(data)
         if name in ("path", "path2", "cwd"):
             return self._path

@@ -32,6 +32,7 @@ COMMANDS = (
     "export",
     "query",
     "steps",
+    "correlate",
     "report",
     "mark",
     "hook",
@@ -85,6 +86,14 @@ def _run(argv: Sequence[str]) -> int:
     return status
 
 
+class _Help(argparse.HelpFormatter):
+    """argparse forgets the second indent of commands: the longest would have its help on the line below."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog)
+        self._action_max_length = 4 + max(map(len, COMMANDS))
+
+
 def build_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     """The parser with the one command that `argv` names, or with all when it names none (help, mistakes)."""
     parser = argparse.ArgumentParser(
@@ -92,6 +101,7 @@ def build_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
         description="Watches what a sandboxed agent does, at the kernel, and says when it crosses the line.",
         epilog="Exit status: 0 done, 1 Rubicon failed, 2 bad usage or input, 3 a violation (--fail-on), "
         "4 losses make a clean verdict impossible (--fail-on); `run` otherwise exits as its command did.",
+        formatter_class=_Help,
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"rubicon {__version__}")

@@ -10,7 +10,19 @@ from typing import Any
 
 from tracer.cli.table import aligned
 from tracer.errors import EXIT_OK
-from tracer.events import Action, Category, Event, File, Level, Network, Outcome, Step, Violation, worse
+from tracer.events import (
+    CERTAIN,
+    Action,
+    Category,
+    Event,
+    File,
+    Level,
+    Network,
+    Outcome,
+    Step,
+    Violation,
+    worse,
+)
 from tracer.export.ecs import timestamp
 from tracer.export.jsonl import line_of
 from tracer.pipeline import RecordedTrace, open_trace
@@ -58,7 +70,8 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = subparsers.add_parser(
         "steps",
         help="what each step of the agent did",
-        description="A table of the steps that were told (`rubicon mark`, hooks): commands, files, peers, "
+        description="A table of the steps that were told (`rubicon mark`, hooks, RUBICON_STEP and "
+        "TRACEPARENT in the environment) or found afterwards (`rubicon correlate`): commands, files, peers, "
         "violations. The last line is what belongs to no step.",
     )
     parser.add_argument("trace", metavar="TRACE", help="a trace file or the id of a session")
@@ -73,9 +86,12 @@ def run(args: argparse.Namespace) -> int:
         for account in accounts:
             sys.stdout.write(line_of(document(account)))
     elif not any(account.step.id for account in accounts):
-        print("rubicon: no step was told while this was recorded", file=sys.stderr)
+        said = "no step was told while this was recorded; rubicon correlate may find them"
+        print(f"rubicon: {said}", file=sys.stderr)
     else:
-        print(aligned(_HEADER, list(map(_row, accounts))))
+        sure = all(account.step.confidence == CERTAIN for account in accounts)
+        last = -1 if sure else len(_HEADER)
+        print(aligned(_HEADER[:last], [_row(account)[:last] for account in accounts]))
     return EXIT_OK
 
 
@@ -111,11 +127,12 @@ def document(account: Account) -> dict[str, Any]:
         "files": sorted(map(valid_unicode, account.files)),
         "peers": sorted(map(valid_unicode, account.peers)),
         "violations": account.violations,
+        **({"confidence": step.confidence / CERTAIN} if step.confidence < CERTAIN else {}),
         **({"worst": account.worst.value} if account.worst else {}),
     }
 
 
-_HEADER = ("STEP", "TOOL", "SECONDS", "COMMANDS", "FILES", "PEERS", "VIOLATIONS")
+_HEADER = ("STEP", "TOOL", "SECONDS", "COMMANDS", "FILES", "PEERS", "VIOLATIONS", "CONFIDENCE")
 
 
 def _row(account: Account) -> tuple[str, ...]:
@@ -125,4 +142,6 @@ def _row(account: Account) -> tuple[str, ...]:
     worst = f"{account.violations} ({account.worst.value})" if account.worst else "0"
     seconds = f"{(account.last_ns - account.first_ns) / 1e9:.1f}"
     name = printable(step.id) or "(none)"
-    return name, printable(step.tool), seconds, str(account.commands), str(len(account.files)), shown, worst
+    counts = str(account.commands), str(len(account.files))
+    confidence = f"{step.confidence} %" if step.id else ""
+    return name, printable(step.tool), seconds, *counts, shown, worst, confidence

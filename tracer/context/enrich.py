@@ -67,6 +67,7 @@ _FOUND, _OPEN_BEFORE = int(Flag.FOUND), int(Flag.FOUND | Flag.INHERITED)
 _KILLED, _JOINED = int(Flag.KILLED), int(Flag.JOINED)
 _ANSWERED = int(Flag.REFUSED) | _KILLED
 _CONNECT, _PROCESS, _BOUNDARY = int(Kind.CONNECT), int(Kind.PROCESS), int(Kind.BOUNDARY)
+_EXEC = int(Kind.EXEC)
 _OPEN = int(Kind.OPEN)
 
 # connect(2): the attempt goes on after the call returned. 512 is ERESTARTSYS, include/linux/errno.h.
@@ -101,8 +102,11 @@ class Context:
     The events are numbered from 1 in the order `event` is called.
     """
 
-    def __init__(self, session: Mapping[str, Any]) -> None:
-        """Raises TraceError when the session record does not say when the machine booted."""
+    def __init__(self, session: Mapping[str, Any], steps: Iterable[Mapping[str, Any]] = ()) -> None:
+        """`steps` are records of steps that are known ahead, in order of time.
+
+        Raises TraceError when the session record does not say when the machine booted.
+        """
         self._boot_ns = number(session, "boot_offset_ns")
         self._scopes = Scopes()
         self._images = Images(self._boot_ns, self._scopes)
@@ -114,7 +118,7 @@ class Context:
         self._history = History()
         self._redirected: Recent[tuple[int, int], bool] = Recent(PATHS_KEPT)  # by device and inode
         self._is_command_next = session.get("targets") == ["run"]
-        self._steps = Steps()
+        self._steps = Steps(steps)
         self._sequence = 0
         self._ways = self._make_ways()
         self._learners: dict[str, Callable[[Mapping[str, Any]], None]] = {
@@ -153,6 +157,8 @@ class Context:
         elif kind == _OPEN and _is_read(record):  # type: ignore[arg-type]
             action = Action.FILE_READ
         process = process_of(record)
+        if kind == _EXEC and record.env:  # type: ignore[attr-defined]
+            self._steps.hear(process, record.env)  # type: ignore[attr-defined]
         step = self._steps.of(process, kind, record.time_ns) if self._steps.told else None
         detail = detail_of(record)
         if kind == _BOUNDARY and boundaries.changes_credentials(record):  # type: ignore[arg-type]
@@ -187,7 +193,7 @@ class Context:
     @property
     def steps(self) -> Sequence[Step]:
         """Those begun so far, the first of them when there are very many."""
-        return self._steps.begun
+        return self._steps.begun()
 
     def _make_ways(self) -> dict[int, _Way]:
         """For each kind of record what it is called, whose act it is, and what there is to say of it."""

@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tracer.events import (
+    CERTAIN,
     NO_ID,
     Action,
     Boundary,
@@ -311,6 +312,8 @@ def _rubicon(event: Event, session: SessionFacts) -> dict[str, Any]:
 def _add_step(document: dict[str, Any], step: Step) -> None:
     """By ECS and OpenTelemetry's conventions for generative AI, where they have names."""
     document["rubicon"]["step"] = valid_unicode(step.id)
+    if step.confidence < CERTAIN:
+        document["rubicon"]["step_confidence"] = step.confidence / CERTAIN
     facts: dict[str, Any] = {}
     if step.tool or step.call_id:
         facts["tool"] = {"name": valid_unicode(step.tool)} if step.tool else {}

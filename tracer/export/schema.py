@@ -354,6 +354,7 @@ class RubiconFields(_JsonModel):
     setting_up: bool | None = None
     truncated: list[Truncated] | None = None
     step: Name | None = None
+    step_confidence: Annotated[float, Field(ge=0, lt=1)] | None = None
     matched: list[Matched] | None = None
     signal: Signal | None = None
     attempted: Attempted | None = None

@@ -62,12 +62,14 @@ def _names(document: dict[str, Any]) -> dict[str, str]:
 
 
 def _head(names: dict[str, str], document: dict[str, Any]) -> dict[str, Any]:
+    confidence = document["rubicon"].get("step_confidence")
     return {
         "step": None,
         **names,
         "session": document["rubicon"]["session"],
         "start": document["@timestamp"],
         "end": document["@timestamp"],
+        **({"confidence": confidence} if confidence is not None else {}),
         "label": "clean",
         "rules": {},
         "counts": Counter(),

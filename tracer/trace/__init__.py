@@ -52,6 +52,7 @@ from tracer.trace.blocks import (
     ring_records,
     ring_section,
 )
+from tracer.trace.correlated import correlated_path, read_correlated, write_correlated
 from tracer.trace.follow import Follower
 from tracer.trace.keys import Keyring, PublicKey, SigningKey, default_keys_folder, read_public_key
 from tracer.trace.read import Damage, DamageKind, Reader
@@ -90,14 +91,17 @@ __all__ = [
     "Verdict",
     "Writer",
     "WriterState",
+    "correlated_path",
     "default_folder",
     "default_keys_folder",
     "find_trace",
     "new_session_id",
     "new_trace_path",
+    "read_correlated",
     "read_public_key",
     "ring_records",
     "ring_section",
     "stored_sessions",
     "verify",
+    "write_correlated",
 ]

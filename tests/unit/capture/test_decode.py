@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests import records, wire
-from tracer.capture.decode import PATH_MAX, RecordDecoder, args_text, path_text
+from tracer.capture.decode import ABI_VERSION, PATH_MAX, RecordDecoder, args_text, path_text
 from tracer.errors import AbiMismatch, TraceError
 from tracer.records import ExecRecord, Flag, Kind, OpenRecord, PathRecord
 
@@ -75,7 +75,7 @@ def test_nothing_and_unknown_kinds_are_errors(decoder: RecordDecoder) -> None:
 
 
 def test_another_version_is_refused_by_name() -> None:
-    with pytest.raises(AbiMismatch, match="wire ABI 99, this version reads wire ABI 1"):
+    with pytest.raises(AbiMismatch, match=f"wire ABI 99, this version reads wire ABI {ABI_VERSION}"):
         RecordDecoder({**wire.layout(), "version": 99})
 
 
@@ -83,11 +83,11 @@ def test_another_version_is_refused_by_name() -> None:
     "damage",
     [
         {},
-        {"version": 1},
+        {"version": ABI_VERSION},
         {"version": "1"},
-        {"version": 1, "structs": []},
-        {"version": 1, "structs": {"fork": {"bytes": 1, "fields": [["head.kind", -5, "Q"]]}}},
-        {"version": 1, "structs": {"fork": {"bytes": 1, "fields": [["head.kind", 0, "rubbish"]]}}},
+        {"version": ABI_VERSION, "structs": []},
+        {"version": ABI_VERSION, "structs": {"fork": {"bytes": 1, "fields": [["head.kind", -5, "Q"]]}}},
+        {"version": ABI_VERSION, "structs": {"fork": {"bytes": 1, "fields": [["head.kind", 0, "rubbish"]]}}},
     ],
 )
 def test_a_damaged_layout_is_an_error(damage: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ import pytest
 from tests.records import SECOND_NS, SESSION, execve, fork, opened
 from tracer.context import Context
 from tracer.context.steps import MARKS_KEPT
-from tracer.events import Event
+from tracer.events import Event, Step
 from tracer.records import Record
 
 AGENT = 100
@@ -138,3 +138,77 @@ def test_an_open_step_outlasts_those_that_end(context: Context) -> None:
     assert step_of(context, opened(AGENT, "/a", last + 5)) == "long"
     assert step_of(context, opened(AGENT, "/a", last)) == f"short-{MARKS_KEPT + 9}", "drained late"
     assert step_of(context, opened(AGENT, "/a", last - 1)) == "long", "between two of them"
+
+
+# --- what the environment says
+
+TRACEPARENT = f"TRACEPARENT=00-{'ab' * 16}-{'cd' * 8}-01"
+
+
+def test_the_environment_of_a_program_names_its_step_and_that_of_all_it_starts(context: Context) -> None:
+    assert step_of(context, fork(101, AGENT, 20)) is None
+    assert step_of(context, execve(101, "/bin/sh", 21, env=("RUBICON_STEP=7",))) == "7"
+    assert step_of(context, fork(102, 101, 22)) == "7"
+    assert step_of(context, execve(102, "/bin/env", 23)) == "7", "env -i"
+    assert step_of(context, execve(102, "/bin/sh", 24, env=("RUBICON_STEP=8",))) == "8"
+    assert step_of(context, opened(102, "/a", 25)) == "8"
+    assert step_of(context, opened(101, "/a", 26)) == "7"
+    assert step_of(context, opened(AGENT, "/a", 27)) is None
+    assert [step.id for step in context.steps] == ["7", "8"]
+
+
+@pytest.mark.parametrize(
+    ("env", "step"),
+    [
+        (("RUBICON_STEP=7", TRACEPARENT), Step("7", trace_id="ab" * 16, span_id="cd" * 8)),
+        ((TRACEPARENT,), Step("cd" * 8, trace_id="ab" * 16, span_id="cd" * 8)),
+        (("RUBICON_STEP=first", "RUBICON_STEP=second"), Step("first")),
+        (("RUBICON_STEP=", "TRACEPARENT=00-zz"), None),
+        (("RUBICON_STEP=7", "TRACEPARENT=none"), Step("7")),
+        (("RUBICON_STEP",), None),
+    ],
+)
+def test_what_an_environment_says(context: Context, env: tuple[str, ...], step: Step | None) -> None:
+    event = context.event(execve(101, "/bin/sh", 21, env=env))
+    assert event is not None
+    assert event.step == step
+
+
+def test_marks_go_before_the_environment_an_agent_was_started_with(context: Context) -> None:
+    assert step_of(context, execve(AGENT, "/bin/agent", 15, env=("RUBICON_STEP=0",))) == "0"
+    begin(context, "1", 20)
+    assert step_of(context, fork(101, AGENT, 21)) == "1"
+    assert step_of(context, execve(101, "/bin/sh", 22, env=("RUBICON_STEP=0",))) == "1"
+    end(context, "1", 30)
+    assert step_of(context, opened(101, "/a", 31)) == "1"
+    assert step_of(context, opened(AGENT, "/a", 32)) == "0"
+    assert step_of(context, fork(102, AGENT, 33)) == "0"
+
+
+def test_of_marks_that_are_open_the_environment_chooses(context: Context) -> None:
+    begin(context, "1", 20, tool="Bash")
+    begin(context, "2", 21, trace_id="ab" * 16, span_id="cd" * 8)
+    begin(context, "3", 22)
+    event = context.event(execve(101, "/bin/sh", 23, env=("RUBICON_STEP=1",)))
+    assert event is not None
+    assert event.step == Step("1", "Bash")
+    assert step_of(context, execve(102, "/bin/sh", 24, env=(TRACEPARENT,))) == "2"
+    assert step_of(context, fork(103, 101, 25)) == "1"
+
+
+# --- steps that are known ahead
+
+
+def test_marks_known_ahead_are_taken_in_as_time_goes_on() -> None:
+    """However many: only those near are gone through."""
+    marks = [
+        {"type": "step", "op": op, "step": str(number), "time_ns": 10 * number + add, "confidence": 85}
+        for number in range(2, 2 * MARKS_KEPT)
+        for op, add in (("begin", 0), ("end", 9))
+    ]
+    made = Context(SESSION, marks)
+    assert step_of(made, execve(AGENT, "/bin/agent", 10)) is None
+    for number in range(2, 2 * MARKS_KEPT - 1):
+        assert step_of(made, opened(AGENT, "/a", 10 * number + 5)) == str(number)
+    assert {step.confidence for step in made.steps} == {85}
+    assert [step.id for step in made.steps][-1] == str(2 * MARKS_KEPT - 1), "of which nothing came"
