@@ -31,6 +31,7 @@ COMMANDS = (
     "replay",
     "export",
     "query",
+    "diff",
     "steps",
     "correlate",
     "report",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +35,13 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(args: argparse.Namespace) -> int:
     from tracer.export import report
     from tracer.export.audit import Audit
+    from tracer.export.deeds import variables_of
 
     path = find_trace(args.trace)
     integrity = verify(path, Keyring().known())
     with open_trace(path) as trace:
         refuse_to_overwrite(path, args.output)
-        summary, audit = Summary(), Audit(_workspaces(trace.session))
+        summary, audit = Summary(), Audit(variables_of(trace.session).get("workspace", ()))
         with shown_progress(lambda: trace.progress, to_terminal=False):
             audit.take(_counted(trace, summary))
         summary.closing = closing_of(trace)
@@ -62,12 +63,3 @@ def _counted(trace: RecordedTrace, summary: Summary) -> Iterator[Item]:
     for event, violations in trace.items():
         summary.add(event, violations)
         yield event, violations
-
-
-def _workspaces(session: Mapping[str, Any]) -> Sequence[str]:
-    """As policies called it: ${workspace}, which is the folder that the session was started in."""
-    from tracer.rules import Given
-
-    rules = session.get("rules")
-    given = Given.recorded(rules.get("variables") if isinstance(rules, Mapping) else None)
-    return {**given.machine, **given.fixed}.get("workspace", ())

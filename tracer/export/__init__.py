@@ -12,6 +12,7 @@ constant memory. Imported by `tracer.cli` and `tracer.session`. Imports `tracer.
     formats    the table of all the formats
 
     report     a page of HTML for an audit; `audit` gathers what it says
+    deeds      what a run did, for one to be compared with another
 
     jsonl      JSON lines                           csv_table  comma-separated values
     ocsf       Open Cybersecurity Schema Framework  cef        Common Event Format in syslog lines

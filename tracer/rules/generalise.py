@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from tracer.rules.domains import split_domain
 from tracer.rules.endpoints import is_domain
 from tracer.rules.globs import literal
-from tracer.rules.variables import literal_text
+from tracer.rules.variables import Variables, literal_text
 
 ENTRIES_MAX = 6
 PROGRAMS_MAX = 40
@@ -94,6 +94,12 @@ class _Folder:
         return bool(self.here) + sum(each.count() for each in self.inner.values())
 
 
+def roots_of(variables: Variables) -> dict[str, str]:
+    """Directories that patterns call by a name; the workspace, where both are one."""
+    named = [(name, variables.get(name, ())) for name in ("home", "workspace")]
+    return {its[0]: f"${{{name}}}" for name, its in named if len(its) == 1 and its[0] != "/"}
+
+
 def placed(path: str, roots: Mapping[str, str]) -> Place:
     """`roots` are directories that patterns call by a name, such as `${home}`; the innermost counts."""
     inside = [folder for folder in roots if path == folder or path.startswith(f"{folder.rstrip('/')}/")]
@@ -119,6 +125,12 @@ def path_patterns(
         for pattern, its in _folded(folder, root, len([each for each in root.split("/") if each]), most):
             found.setdefault(pattern, []).extend(its)
     return found
+
+
+def path_pattern(place: Place) -> str:
+    """Of one path by itself."""
+    root, rest = place
+    return "/".join([root, *_components(root, rest)]) or "/"
 
 
 def _components(root: str, rest: str) -> list[str]:

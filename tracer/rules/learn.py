@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from tracer.events import Action, Event, Network, NetworkType, Violation
 from tracer.reach import Reach, reach_of
-from tracer.rules.generalise import PROGRAMS_MAX, Place, endpoint_entries, path_patterns, placed
+from tracer.rules.generalise import PROGRAMS_MAX, Place, endpoint_entries, path_patterns, placed, roots_of
 from tracer.rules.policing import PolicyCheck, policy_checks
 from tracer.rules.policy import FilesSection, NetworkSection, Policy, ProcessSection
 from tracer.rules.premises import clean
@@ -69,8 +69,7 @@ class Learning:
         """What is taken from now on is of this trace, which was recorded with these variables."""
         self._trace = trace
         self._resolvers = variables.get("resolvers", ())
-        named = [(name, variables.get(name, ())) for name in ("home", "workspace")]  # the later, where both
-        self._roots = {its[0]: f"${{{name}}}" for name, its in named if len(its) == 1 and its[0] != "/"}
+        self._roots = roots_of(variables)
 
     def take(self, event: Event) -> None:
         self.events += 1
