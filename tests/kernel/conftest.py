@@ -77,7 +77,7 @@ def watch(source: ProbeSource, triggers: Triggers) -> Watch:
 
 @pytest.fixture
 def fresh_watch(triggers: Triggers) -> Iterator[Watch]:
-    """With a source of its own, for a test that loses records."""
+    """With a source of its own, for a test that loses records, or tells it what it does not forget."""
     source = new_source()
     try:
         yield Watch(source, triggers)

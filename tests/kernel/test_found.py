@@ -372,19 +372,21 @@ def test_who_is_moved_into_a_cgroup_later(watch: Watch, new_cgroup: NewCgroup, h
     assert found(again) == []
 
 
-def test_who_builds_a_container_brings_nothing_along(watch: Watch, new_cgroup: NewCgroup, here: Path) -> None:
+def test_who_builds_a_container_brings_nothing_along(
+    fresh_watch: Watch, new_cgroup: NewCgroup, here: Path
+) -> None:
     """It is the runtime: a file that it forgot to close is told when the container writes to it."""
     cgroup = new_cgroup("built")
     code = "log = open(os.path.join(args[0], 'log'), 'w')\nprint(log.fileno(), flush=True)\n"
     code += "print(os.getpid(), flush=True)\n" + WRITES
-    watch.source.mark_container(1)
-    assert watch.source.add_cgroup(cgroup.id, 1) == 0
+    fresh_watch.source.mark_container(1)
+    assert fresh_watch.source.add_cgroup(cgroup.id, 1) == 0
     with running(code, here, lines=2) as (process, (descriptor, pid)):
         (cgroup.path / "cgroup.procs").write_text(str(pid))
         assert process.stdin
         process.stdin.write(f"{descriptor}\n".encode())
         end(process)
-        records = watch.records()
+        records = fresh_watch.records()
     assert found(records) == []
     (written,) = [each for each in records if isinstance(each, OpenRecord)]
     assert (written.path, flags(written)) == (f"{here}/log", Flag.INHERITED)
