@@ -74,9 +74,10 @@ static __always_inline struct scratch *acting_begin(u32 size)
 	return s;
 }
 
+/* `actor` 0: nobody who would tell of it. */
 static __always_inline int acting_end(struct scratch *s, u64 actor)
 {
-	bool mine = s->busy == (u32)bpf_get_current_pid_tgid();
+	bool mine = actor && s->busy == (u32)bpf_get_current_pid_tgid();
 
 	if (mine && s->len <= ACTING_BYTES)
 		bpf_map_update_elem(&acting, &actor, &s->len, BPF_ANY);
@@ -161,11 +162,25 @@ static __always_inline struct acted request_refused(u32 tgid, u32 kind, u64 *act
 	return a;
 }
 
-/* Takes back what was put by: the call has returned, or is begun again. */
+/* Takes back what was put by: the call has returned, or its thread is gone. Two hooks in one call may have left both. */
 static __always_inline void acting_forget(u64 actor)
 {
-	if (bpf_map_delete_elem(&acting, &actor))
-		bpf_map_delete_elem(&acting_long, &actor);
+	bpf_map_delete_elem(&acting, &actor);
+	bpf_map_delete_elem(&acting_long, &actor);
+}
+
+static long forget_request(void *map, u64 *key, void *record, u32 *tgid)
+{
+	if (*key >> 63 && (u32)*key == *tgid)
+		bpf_map_delete_elem(map, key);
+	return 0;
+}
+
+/* Of requests of io_uring that no completion was seen of, when their process is gone. */
+static __always_inline void acting_forget_requests(u32 tgid)
+{
+	bpf_for_each_map_elem(&acting, forget_request, &tgid, 0);
+	bpf_for_each_map_elem(&acting_long, forget_request, &tgid, 0);
 }
 
 #endif

@@ -55,7 +55,7 @@ struct judging {
 	u64 name;
 	u32 left;	/* of the name that is being read, and one for the slash behind it; 0: none is */
 	u32 row;
-	u32 slash;	/* what a slash in a name counts as: see hide_slashes() */
+	u32 slash;	/* what a slash in a name counts as: see hide_slash() */
 	u32 is_deleted;	/* a program that no directory has: " (deleted)" follows its name */
 	u32 has_ended;
 };

@@ -4,8 +4,8 @@
  * hierarchy and act for members alone, so that neither leaving the cgroup nor a socket made elsewhere helps.
  * Anybody else pays one look-up for a connect.
  *
- * Without a list of everything there is nothing to be looked through: whoever is not in `allowed_peers`, and is no domain that was just resolved,
- * is refused.
+ * Without a list of everything there is nothing to be looked through: whoever is not in `allowed_peers`, and is no
+ * domain that was just resolved, is refused.
  */
 #include "scope.h"
 #include "guard.h"

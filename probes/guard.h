@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * What is done about an act at once. The programs that refuse are in guard.bpf.c and are loaded only when a
- * policy wants it; those that record an act ask here what became of it.
+ * What is done about an act at once. The programs that refuse are in guard.bpf.c, resolved.bpf.c and lsm.bpf.c and are
+ * loaded only with --enforce; those that record an act ask here what became of it.
  */
 #ifndef RUBICON_GUARD_H
 #define RUBICON_GUARD_H

@@ -48,17 +48,30 @@ __noinline u64 free_request_key(u32 tgid, u32 kind)
 	return actor;
 }
 
+/* What the current thread is in the middle of. */
+static __noinline u32 act_under_way(void)
+{
+	struct task_struct *task = (void *)bpf_get_current_task_btf();
+	bool compat = false;
+
+	return task->flags & PF_IO_WORKER ? ACT_NONE : act_of((void *)bpf_task_pt_regs((void *)task), &compat);
+}
+
+/* The thread, when its call is one whose end is seen: else nobody would take back what is put by. */
+static __always_inline u64 caller(void)
+{
+	return act_under_way() == ACT_NONE ? 0 : (u32)bpf_get_current_pid_tgid();
+}
+
 /* By whom the record is found again: a thread in a call of its own, or one that acts for a request. */
 static __always_inline u64 actor_of(struct member *member, u32 kind)
 {
-	struct task_struct *task = (void *)bpf_get_current_task_btf();
 	u64 pid_tgid = bpf_get_current_pid_tgid();
-	bool compat = false;
 	u32 act;
 
 	if (!member->has_requests)
-		return (u32)pid_tgid;
-	act = task->flags & PF_IO_WORKER ? ACT_NONE : act_of((void *)bpf_task_pt_regs((void *)task), &compat);
+		return caller();
+	act = act_under_way();
 	if (act != ACT_NONE && act < ACT_BOUNDARY)
 		return (u32)pid_tgid;
 	return free_request_key(pid_tgid >> 32, kind);
@@ -319,13 +332,16 @@ int refuse_chown(u64 *ctx)
 
 /* --- what makes a path lead elsewhere ------------------------------------------------------------- */
 
-/* The event is that of the call; it only has to know by whom it was refused. */
+/*
+ * The event is that of the call; it only has to know by whom it was refused. Other calls ask for the right to look into
+ * a process, too, as readlink(2) in /proc/PID: of these there is no event.
+ */
 static __always_inline int refuse_boundary(struct member *member)
 {
 	struct scratch *s = refusal_begin(member, RB_BOUNDARY, sizeof(struct rb_head));
 
 	if (s)
-		acting_end(s, (u32)bpf_get_current_pid_tgid());
+		acting_end(s, caller());
 	return LSM_REFUSE;
 }
 
@@ -377,7 +393,7 @@ int refuse_chroot(u64 *ctx)
 
 /* --- the engine ---------------------------------------------------------------------------------- */
 
-LOADED volatile bool was_asked;		/* the kernel asks us: see ask_hooks() in tracer/capture/guard.py */
+LOADED volatile bool was_asked;		/* the kernel asks us: see Guard.protect() in tracer/capture/guard.py */
 
 static __always_inline int refuse_on_engine(u64 task_at)
 {

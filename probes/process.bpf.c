@@ -97,7 +97,7 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 	emit_fork(parent, child, member, maker ? 0 : RB_JOINED);
 	if (!maker) {
 		if (enters)
-			own_all((u64)BPF_CORE_READ(child, group_leader), scope, NEW_ANY);
+			own_all((u64)child, scope, NEW_ANY);
 		else
 			joined_from_outside(child, member);
 		return 0;
@@ -319,7 +319,6 @@ static long argv_step(u32 index, struct argv_walk *w)
 static __noinline u32 put_refused(struct scratch *s)
 {
 	struct acted a = {};
-	u64 at, len;
 
 	if (refuses_acts)
 		a = acted_by((u32)bpf_get_current_pid_tgid(), RB_EXEC_FAILED);
@@ -327,14 +326,8 @@ static __noinline u32 put_refused(struct scratch *s)
 		return 0;
 	record_flag(s, RB_REFUSED | (a.head->flags & RB_PATH_CUT));
 	((struct rb_head *)s->data)->cut_bytes = a.head->cut_bytes;
-	at = s->len;
-	len = bounded(((struct rb_exec_failed *)a.head)->path_len, RB_PATH_MAX);
-	if (at > STRINGS_MAX - RB_PATH_MAX)
-		return 0;
-	if (bpf_probe_read_kernel(s->data + at, len, (void *)((u64)a.head + sizeof(struct rb_exec_failed))))
-		return 0;
-	s->len = at + len;
-	return len;
+	return put_kernel_bytes(s, (void *)((u64)a.head + sizeof(struct rb_exec_failed)),
+				((struct rb_exec_failed *)a.head)->path_len);
 }
 
 /* An exec that failed; the kernel keeps nothing of it, so but for its own refusal all is read from the caller. */
@@ -405,6 +398,8 @@ int BPF_PROG(on_exit, struct task_struct *task)
 	files_exit(&left);
 	bpf_map_delete_elem(&connecting, &tid);
 	bpf_map_delete_elem(&crossings, &tid);
+	if (may_have_acted())
+		acting_forget(tid);
 	/*
 	 * The kernel has counted this thread out already: none left means the process is over. Two last
 	 * threads may both see that; the one that removes the member reports it.
@@ -413,6 +408,8 @@ int BPF_PROG(on_exit, struct task_struct *task)
 		return 0;
 	if (left.has_requests)
 		requests_exit(tgid);
+	if (left.has_requests && refuses_acts)
+		acting_forget_requests(tgid);
 	emit_exit(task, &left);
 	return 0;
 }

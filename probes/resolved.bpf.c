@@ -14,7 +14,6 @@
 #include "peers.h"
 
 #define DNS_NAME_MAX 256
-#define DNS_HEADER_BYTES 12
 #define DNS_STEPS_MAX 512
 #define DNS_A 1
 #define DNS_AAAA 28
@@ -72,48 +71,6 @@ LOADED struct {
 	__type(value, u8);
 } watched_resolvers SEC(".maps");
 
-struct packet {
-	struct __sk_buff *skb;
-	u32 at;			/* what is read next */
-	u32 end;
-	u32 begin;		/* the DNS message */
-	u16 sport;
-	u16 dport;
-	struct address from __attribute__((aligned(8)));
-	struct address to __attribute__((aligned(8)));
-};
-
-/* UDP alone; without extension headers. */
-static __always_inline bool read_packet(struct __sk_buff *skb, struct packet *p)
-{
-	u8 first = 0, protocol = 0;
-	u16 ports[2] = {};
-	u32 at;
-
-	if (bpf_skb_load_bytes(skb, 0, &first, 1))
-		return false;
-	if (first >> 4 == 4) {
-		at = (first & 15) * 4;
-		bpf_skb_load_bytes(skb, 9, &protocol, 1);
-		bpf_skb_load_bytes(skb, 12, p->from.bytes, 4);
-		bpf_skb_load_bytes(skb, 16, p->to.bytes, 4);
-	} else {
-		at = 40;
-		bpf_skb_load_bytes(skb, 6, &protocol, 1);
-		bpf_skb_load_bytes(skb, 8, p->from.bytes, 16);
-		bpf_skb_load_bytes(skb, 24, p->to.bytes, 16);
-	}
-	if (protocol != IPPROTO_UDP || bpf_skb_load_bytes(skb, at, ports, sizeof(ports)))
-		return false;
-	p->skb = skb;
-	p->sport = bpf_ntohs(ports[0]);
-	p->dport = bpf_ntohs(ports[1]);
-	p->begin = at + UDP_HEADER_BYTES;
-	p->at = p->begin + DNS_HEADER_BYTES;
-	p->end = skb->len;
-	return true;
-}
-
 struct dns_header {
 	u16 id;
 	u8 flags;		/* the highest bit: an answer; the second lowest: cut */
@@ -122,6 +79,49 @@ struct dns_header {
 	u16 answers;
 	u16 more[2];
 };
+
+struct packet {
+	struct __sk_buff *skb;
+	u32 at;			/* what is read next */
+	u32 begin;		/* the DNS message */
+	u16 sport;
+	u16 dport;
+	struct address from __attribute__((aligned(8)));
+	struct address to __attribute__((aligned(8)));
+};
+
+/* UDP from or to port 53 alone; without extension headers. The addresses last: most packets have other ports. */
+static __always_inline bool read_packet(struct __sk_buff *skb, struct packet *p)
+{
+	u8 first = 0, protocol = 0;
+	u16 ports[2] = {};
+	bool is_4;
+	u32 at;
+
+	if (bpf_skb_load_bytes(skb, 0, &first, 1))
+		return false;
+	is_4 = first >> 4 == 4;
+	if (bpf_skb_load_bytes(skb, is_4 ? 9 : 6, &protocol, 1) || protocol != IPPROTO_UDP)
+		return false;
+	at = is_4 ? (first & 15) * 4 : 40;
+	if (bpf_skb_load_bytes(skb, at, ports, sizeof(ports)))
+		return false;
+	p->sport = bpf_ntohs(ports[0]);
+	p->dport = bpf_ntohs(ports[1]);
+	if (p->sport != 53 && p->dport != 53)
+		return false;
+	if (is_4) {
+		bpf_skb_load_bytes(skb, 12, p->from.bytes, 4);
+		bpf_skb_load_bytes(skb, 16, p->to.bytes, 4);
+	} else {
+		bpf_skb_load_bytes(skb, 8, p->from.bytes, 16);
+		bpf_skb_load_bytes(skb, 24, p->to.bytes, 16);
+	}
+	p->skb = skb;
+	p->begin = at + UDP_HEADER_BYTES;
+	p->at = p->begin + sizeof(struct dns_header);
+	return true;
+}
 
 /* --- the question --------------------------------------------------------------------------- */
 
@@ -290,19 +290,27 @@ static long domain_step(u32 index, void *unused)
 	return 0;
 }
 
-/* It may be known for another name, too. */
-static __always_inline void allow_address(struct resolving *r, struct named_key *key, u32 ttl_seconds)
+static __always_inline void add_entry(struct named_peer *named, u32 entry)
+{
+	for (u32 i = 0; entry && i < DOMAIN_ENTRIES_MAX; i++) {
+		if (!named->entry[i])
+			named->entry[i] = entry;
+		if (named->entry[i] == entry)
+			break;
+	}
+}
+
+/* It may be known for another name, too, whose entries go behind those of this one, as far as there is room. */
+static __noinline int allow_address(struct resolving *r, struct named_key *key, u32 ttl_seconds)
 {
 	u64 lasts_ns = (u64)ttl_seconds * 1000000000, now_ns = bpf_ktime_get_boot_ns();
 	struct named_peer *known = bpf_map_lookup_elem(&named_peers, key);
 	struct named_peer new = r->named;
 
 	new.until_ns = now_ns + (lasts_ns > ALLOWED_AT_LEAST_NS ? lasts_ns : ALLOWED_AT_LEAST_NS);
-	for (u32 i = 0; known && known->until_ns > now_ns && i < DOMAIN_ENTRIES_MAX; i++) {
-		if (!new.entry[i])
-			new.entry[i] = known->entry[i];
-	}
-	bpf_map_update_elem(&named_peers, key, &new, BPF_ANY);
+	for (u32 i = 0; known && known->until_ns > now_ns && i < DOMAIN_ENTRIES_MAX; i++)
+		add_entry(&new, known->entry[i]);
+	return bpf_map_update_elem(&named_peers, key, &new, BPF_ANY);
 }
 
 struct dns_record {
@@ -377,17 +385,18 @@ int on_dns_received(struct __sk_buff *skb)
 {
 	struct packet p = {};
 	struct dns_header header = {};
-	struct resolving *r = resolving_now();
+	struct resolving *r;
 
-	if (!network_guard || !r || !skb->sk || !read_packet(skb, &p) || p.sport != 53)
+	if (!network_guard || !skb->sk || !read_packet(skb, &p) || p.sport != 53)
 		return 1;
-	if (bpf_skb_load_bytes(skb, p.begin, &header, sizeof(header)))
+	r = resolving_now();
+	if (!r || bpf_skb_load_bytes(skb, p.begin, &header, sizeof(header)))
 		return 1;
 	if (!(header.flags & 0x80) || header.code & 15 || header.questions != bpf_htons(1) || !header.answers)
 		return 1;
 	if (!is_expected(&p, &header, (u64)skb->sk))
 		return 1;
-	p.at = p.begin + DNS_HEADER_BYTES;
+	p.at = p.begin + sizeof(struct dns_header);
 	__builtin_memset(r, 0, sizeof(*r));
 	bpf_loop(DNS_NAME_MAX + 1, name_step, &p, 0);
 	if (!r->ends)

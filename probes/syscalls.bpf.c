@@ -250,11 +250,14 @@ static __always_inline int call_exit(struct call *c, u32 act)
 	return io_exit(c, act);
 }
 
-/* Whether a hook inside the call may have put a record by. */
+/*
+ * Whether a hook inside the call may have put a record by. One that refuses may have done so in vain: of a file that
+ * open(2) was to make, and that turned out to be there.
+ */
 static __always_inline bool may_be_acting(struct call *c, u32 act)
 {
-	if (refuses_acts && c->result < 0)
-		return true;
+	if (refuses_acts)
+		return act < ACT_WRITE || act > ACT_MMAP_OLD;
 	return (act >= ACT_FIRST_BY_NAME && act <= ACT_LAST_BY_NAME) || (act <= ACT_LAST_OPEN && c->result < 0);
 }
 
@@ -281,7 +284,7 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long result)
 	}
 	if (act >= ACT_BOUNDARY) {
 		boundary_exit(c, act - ACT_BOUNDARY);
-		if (refuses_acts && c->result < 0)
+		if (refuses_acts)
 			acting_forget((u32)bpf_get_current_pid_tgid());
 		return 0;
 	}

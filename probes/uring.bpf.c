@@ -252,7 +252,6 @@ static __always_inline void finish_kept(struct rb_head *head, struct request *q,
 		r->peer = q->peer;
 }
 
-/* The record as it was kept, with the result. */
 /* What lsm.bpf.c has put by of it: the file and its names as the kernel found them. */
 static __noinline int emit_refused(u64 key, struct request *q)
 {
@@ -272,6 +271,7 @@ static __noinline int emit_refused(u64 key, struct request *q)
 	return true;
 }
 
+/* The record as it was kept, with the result. */
 __noinline int emit_kept(u64 key, struct request *q, s32 result, u32 flags)
 {
 	struct kept_long *more;

@@ -11,27 +11,25 @@ from ipaddress import ip_network
 
 import pytest
 
-from tests.kernel.conftest import Triggers, new_source
+from tests.kernel.conftest import cgroup2_mount
 from tests.kernel.resolver import ASK, OWN, RESOLVER, Resolver
 from tests.kernel.watching import Watch
 from tracer.actions.deny import Allowed, ports_value
 from tracer.capture.guard import GuardMode
-from tracer.targets.cgroups import mount_point
 
 Answering = Callable[..., Watch]
 
 
 @pytest.fixture
-def answering(triggers: Triggers) -> Iterator[Answering]:
-    """A source that allows the resolver, and of domains any below example.org, and pypi.org at one port."""
-    if mount_point() is None:
+def answering(guarding: Watch) -> Iterator[Answering]:
+    """A source that allows the resolver, any domain below example.org at one port, and a70.example.net
+    at a second."""
+    if cgroup2_mount() is None:
         pytest.skip("this machine has no cgroup v2 hierarchy")
-    source = new_source(guarding=True, cgroups=mount_point())
     resolver = Resolver()
 
-    def opened(port: int) -> Watch:
-        guard = source.guard
-        assert guard
+    def opened(port: int, *, second: int = 0) -> Watch:
+        guard = guarding.guard
         for entry in Allowed([(ip_network(RESOLVER), ((53, 53),)), (ip_network(OWN), ())]).entries():
             guard.allow(*entry)
         for entry in Allowed([(ip_network("127.9.0.200/29"), ())]).entries():
@@ -41,19 +39,25 @@ def answering(triggers: Triggers) -> Iterator[Answering]:
         guard.allow_domain("example.org", [1], below=True)
         guard.allow_domain("a1.example.org", [2], below=False)
         guard.allow_domain("a9", [1], below=False)
+        if second:
+            guard.domain_ports(3, ports_value(((second, second),)))
+            guard.allow_domain("a70.example.net", [3], below=False)
         guard.open(GuardMode.DENY, domains=True)
-        return Watch(source, triggers)
+        return guarding
 
     try:
         yield opened
     finally:
         resolver.close()
-        source.close()
+
+
+def listening() -> socket.socket:
+    return socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True)
 
 
 @pytest.fixture
 def port() -> Iterator[int]:
-    with closing(socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True)) as listener:
+    with closing(listening()) as listener:
         yield listener.getsockname()[1]
 
 
@@ -76,6 +80,21 @@ found.append(tried("::1", port))
 print(json.dumps(found))
 """
     assert run(answering(port), code, port) == ["EPERM"] + ["ok"] * 24
+
+
+def test_an_address_that_two_names_share(answering: Answering, port: int) -> None:
+    """The one that is heard of later does not take from the first what it allows."""
+    code = r"""
+port, second, found = int(sys.argv[1]), int(sys.argv[2]), []
+for text in ("a70|example|org", "a70|example|net"):
+    ask(text)
+    found += [tried("127.9.0.70", port), tried("127.9.0.70", second)]
+print(json.dumps(found))
+"""
+    with closing(listening()) as other:
+        second = other.getsockname()[1]
+        done = answering(port, second=second).python(ASK + code, str(port), str(second))
+    assert json.loads(done.output) == ["ok", "EPERM", "ok", "ok"]
 
 
 def test_what_is_not_allowed_stays_refused(answering: Answering, port: int) -> None:
