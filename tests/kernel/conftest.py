@@ -85,6 +85,16 @@ def fresh_watch(triggers: Triggers) -> Iterator[Watch]:
         source.close()
 
 
+@pytest.fixture
+def guarding(triggers: Triggers) -> Iterator[Watch]:
+    """With what refuses and kills, which lets everything pass until it is told otherwise."""
+    source = new_source(guarding=True, cgroups=cgroup2_mount())
+    try:
+        yield Watch(source, triggers)
+    finally:
+        source.close()
+
+
 def settle(source: ProbeSource) -> None:
     """Until what an earlier test left has ended: a kernel thread may hold a file a moment longer."""
     quiet = 0

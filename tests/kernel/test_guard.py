@@ -15,13 +15,12 @@ from typing import Any
 
 import pytest
 
-from tests.kernel.conftest import Triggers, new_source
+from tests.kernel.conftest import Triggers, cgroup2_mount, new_source
 from tests.kernel.watching import PYTHON, Watch, flags, list_paths
 from tracer.actions.deny import Allowed, Ports
 from tracer.capture.guard import PROGRAMS, Guard, GuardMode
 from tracer.errors import KernelError
 from tracer.records import Flag, Kind
-from tracer.targets.cgroups import mount_point
 
 Guarded = Callable[..., Watch]
 
@@ -48,23 +47,18 @@ V4, V6 = socket.AF_INET, socket.AF_INET6
 
 
 @pytest.fixture
-def guarded(triggers: Triggers) -> Iterator[Guarded]:
-    """A source whose guard is open for members, with a table."""
-    if mount_point() is None:
+def guarded(guarding: Watch) -> Guarded:
+    """The guard at work, with a table."""
+    if cgroup2_mount() is None:
         pytest.skip("this machine has no cgroup v2 hierarchy")
-    source = new_source(guarding=True, cgroups=mount_point())
 
     def opened(*networks: tuple[str, Ports], mode: GuardMode = GuardMode.DENY) -> Watch:
-        assert source.guard
         for key, value in Allowed((ip_network(text), ports) for text, ports in networks).entries():
-            source.guard.allow(key, value)
-        source.guard.open(mode)
-        return Watch(source, triggers)
+            guarding.guard.allow(key, value)
+        guarding.guard.open(mode)
+        return guarding
 
-    try:
-        yield opened
-    finally:
-        source.close()
+    return opened
 
 
 @pytest.fixture
@@ -208,11 +202,11 @@ def test_nothing_stays_attached(guarded: Guarded, port: int, triggers: Triggers)
 def test_it_is_not_loaded_when_nobody_wants_it() -> None:
     plain = new_source()
     plain.close()
-    guarding = new_source(guarding=True)
-    guarding.close()
+    with_guard = new_source(guarding=True)
+    with_guard.close()
     assert plain.guard is None
-    programs, more = (each.engine["bpf"]["programs"] for each in (plain, guarding))
-    assert len(programs) + len(PROGRAMS) + len(guarding.probes.hooks) == len(more)
+    programs, more = (each.engine["bpf"]["programs"] for each in (plain, with_guard))
+    assert len(programs) + len(PROGRAMS) + len(with_guard.probes.hooks) == len(more)
 
 
 def test_no_hierarchy_to_attach_it_to() -> None:
@@ -229,20 +223,15 @@ def test_no_hierarchy_to_attach_it_to() -> None:
 
 
 @pytest.fixture
-def killing(triggers: Triggers) -> Iterator[Callable[..., Watch]]:
-    """A source that kills programs but those of some patterns."""
-    source = new_source(guarding=True)
+def killing(guarding: Watch) -> Callable[..., Watch]:
+    """Programs but those of some patterns are killed."""
 
     def opened(*patterns: str) -> Watch:
-        assert source.guard
-        list_paths(source.guard, programs=patterns)
-        source.guard.programs(GuardMode.KILL)
-        return Watch(source, triggers)
+        list_paths(guarding.guard, programs=patterns)
+        guarding.guard.kill(programs=True, writes=False)
+        return guarding
 
-    try:
-        yield opened
-    finally:
-        source.close()
+    return opened
 
 
 def test_a_program_that_nothing_allows_is_killed_before_it_runs(

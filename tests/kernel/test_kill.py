@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.kernel.conftest import Triggers, new_source
-from tests.kernel.watching import Watch, flags
-from tracer.capture.guard import GuardMode
+from tests.kernel.watching import Watch, flags, list_paths
 from tracer.records import Flag, OpenRecord, PathRecord
-from tracer.rules.allowed import HARMLESS, path_list, program_list
-from tracer.rules.automaton import compile_automaton
+from tracer.rules.allowed import HARMLESS
 
 Killing = Callable[..., Watch]
 
@@ -31,21 +28,15 @@ def create(name, at=None): os.close(os.open(name, os.O_CREAT | os.O_WRONLY, dir_
 
 
 @pytest.fixture
-def killing(triggers: Triggers) -> Iterator[Killing]:
-    """A source that kills who changes files but those of some patterns."""
-    source = new_source(guarding=True)
+def killing(guarding: Watch) -> Killing:
+    """Who changes files but those of some patterns is killed."""
 
     def opened(*patterns: str) -> Watch:
-        assert source.guard
-        table = compile_automaton([path_list([*patterns, *HARMLESS]), program_list((), patterns)])
-        source.guard.list_paths(table.classes, table.width, table.starts, table.cells.tobytes())
-        source.guard.writes(GuardMode.KILL)
-        return Watch(source, triggers)
+        list_paths(guarding.guard, writes=[*patterns, *HARMLESS])
+        guarding.guard.kill(programs=False, writes=True)
+        return guarding
 
-    try:
-        yield opened
-    finally:
-        source.close()
+    return opened
 
 
 @pytest.fixture

@@ -130,6 +130,11 @@ class Watch:
         self._lost_before = self.source.losses()
 
     @property
+    def guard(self) -> Guard:
+        assert self.source.guard
+        return self.source.guard
+
+    @property
     def by_name(self) -> Flag:
         """What a record says of its evidence, whose call the kernel has found the name of: by tier."""
         return Flag(0) if self.source.tier == "A" else Flag.USER_EVIDENCE

@@ -25,8 +25,7 @@ class FakeGuard:
         self.answers = False
         self.mode: GuardMode | None = None
         self.listed: tuple[bytes, int, tuple[int, ...], bytes] | None = None
-        self.program_mode: GuardMode | None = None
-        self.write_mode: GuardMode | None = None
+        self.killing = {"programs": False, "writes": False}
         self.refused: dict[str, bool] = {}
         self._error = error
 
@@ -50,8 +49,8 @@ class FakeGuard:
     def list_paths(self, classes: bytes, width: int, starts: tuple[int, ...], cells: bytes) -> None:
         self.listed = classes, width, starts, cells
 
-    def programs(self, mode: GuardMode) -> None:
-        self.program_mode = mode
+    def kill(self, **wanted: bool) -> None:
+        self.killing = wanted
 
     def protect(self) -> None:
         if self._error:
@@ -60,9 +59,6 @@ class FakeGuard:
     def refuse(self, **wanted: bool) -> None:
         self.protect()
         self.refused = wanted
-
-    def writes(self, mode: GuardMode) -> None:
-        self.write_mode = mode
 
 
 def opened(
@@ -157,24 +153,20 @@ def test_more_ports_than_the_table_holds(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("policy", "programs", "writes"),
     [
-        ("process: {on_violation: kill, exec: [git, sh]}\n", GuardMode.KILL, None),
-        ("process: {on_violation: kill-scope, exec: ['/**']}\n", GuardMode.KILL, None),
-        ("process: {on_violation: freeze, exec: [git]}\n", None, None),
-        ("on_violation: kill\nfiles: {write: []}\n", None, GuardMode.KILL),
-        (
-            "on_violation: kill\nfiles: {on_violation: alert, write: []}\nprocess: {exec: []}\n",
-            GuardMode.KILL,
-            None,
-        ),
+        ("process: {on_violation: kill, exec: [git, sh]}\n", True, False),
+        ("process: {on_violation: kill-scope, exec: ['/**']}\n", True, False),
+        ("process: {on_violation: freeze, exec: [git]}\n", False, False),
+        ("on_violation: kill\nfiles: {write: []}\n", False, True),
+        ("on_violation: kill\nfiles: {on_violation: alert, write: []}\nprocess: {exec: []}\n", True, False),
     ],
 )
-def test_paths(tmp_path: Path, policy: str, programs: GuardMode | None, writes: GuardMode | None) -> None:
+def test_paths(tmp_path: Path, policy: str, programs: bool, writes: bool) -> None:
     guard: Any = FakeGuard()
     said: list[str] = []
     rules = rules_of(tmp_path, policy)
     assert guard_paths(rules, guard, lambda _code, text: said.append(text)) == ""
-    assert (guard.program_mode, guard.write_mode, guard.refused, said) == (programs, writes, {}, [])
-    wanted = programs is not None or writes is not None
+    assert (guard.killing, guard.refused, said) == ({"programs": programs, "writes": writes}, {}, [])
+    wanted = programs or writes
     assert (guard.listed is not None) == wanted
     if wanted:
         classes, width, starts, cells = guard.listed
@@ -215,7 +207,7 @@ def test_where_the_kernel_asks_no_programs(tmp_path: Path) -> None:
         "no hooks here"
     )
     assert said == ["files.write and files.mounts: only reported, not refused: no hooks here"]
-    assert (guard.refused, guard.program_mode) == ({}, GuardMode.KILL)
+    assert (guard.refused, guard.killing["programs"]) == ({}, True)
 
 
 def test_too_much_for_the_table_to_refuse(tmp_path: Path) -> None:
@@ -230,5 +222,5 @@ def test_programs_that_are_too_much_for_the_table_are_killed_later(tmp_path: Pat
     said: list[str] = []
     policy = "process: {on_violation: kill, exec: ['/*a????????????????????']}\n"
     guard_paths(rules_of(tmp_path, policy), guard, lambda _code, text: said.append(text))
-    assert guard.program_mode is None
+    assert guard.killing["programs"] is False
     assert "more than the kernel's table" in said[0]

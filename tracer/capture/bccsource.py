@@ -158,9 +158,6 @@ class BccProbes:
     def attach(self, program: str) -> None:
         raise KernelError(f"{program}: {self.no_hooks}")
 
-    def variable_now(self, name: str) -> bytes:
-        return self.variable(name)
-
     def attach_cgroup(self, program: str, descriptor: int) -> None:
         (target,) = [each.target for each in self._unit.programs if each.name == program]
         self._links.append(attach_cgroup(self._programs[program], descriptor, CGROUP[target][1]))
@@ -229,7 +226,7 @@ class BccSource(ProbeSource):
 
     layouts     where the kernel keeps what
     ring_bytes  sizes of the critical and the bulk ring; powers of two, at least a page
-    guarding    also load what can refuse connections; `cgroups` is where version 2 is mounted
+    guarding    also load what refuses, or kills at the act; `cgroups` is where version 2 is mounted
     """
 
     loader = "bcc"

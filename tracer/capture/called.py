@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import re
 import struct
 from collections.abc import Iterator
-from fnmatch import translate
+from fnmatch import fnmatchcase
 
-GLOBS_MAX = 16  # in called.h
 NAME_MAX_BYTES = 15  # proc_pid_comm(5)
 
 
@@ -17,17 +15,17 @@ def tables(pattern: str, scope: int) -> bytes:
 
     Raises ValueError when it has more single characters than a name can have: nothing matches it.
     """
-    singles: list[re.Pattern[str]] = []
+    singles: list[str] = []
     repeats = 0
     for part in _parts(os.fsencode(pattern).decode("latin-1")):
         if part == "*":
             repeats |= 1 << len(singles)
         else:
-            singles.append(re.compile(translate(part), re.DOTALL))
+            singles.append(part)
     if len(singles) > NAME_MAX_BYTES:
         raise ValueError(f"no process has a name of {len(singles)} bytes")
     accepts = (
-        sum(1 << place for place, single in enumerate(singles) if single.match(chr(byte)))
+        sum(1 << place for place, single in enumerate(singles) if fnmatchcase(chr(byte), single))
         for byte in range(256)
     )
     return struct.pack("<259I", *accepts, repeats, len(singles), scope)

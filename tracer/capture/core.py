@@ -180,9 +180,9 @@ class CoreProbes:
             self.hooks, self.no_hooks = guard.choose_hooks(
                 lambda name: is_named(names, name), lambda: self._hooks_refused or try_lsm().why
             )
-        for program in [*guard.PROGRAMS, *guard.HOOKS]:
-            if not guarding or (program in guard.HOOKS and program not in self.hooks):
-                self._object.leave_out(program)
+        unwanted = {*guard.HOOKS} - {*self.hooks} | ({*guard.PROGRAMS} if not guarding else set())
+        for program in unwanted:
+            self._object.leave_out(program)
 
     def _choose_optional(self, names: bytes) -> list[str]:
         """The optional programs this kernel has a place for: each tracepoint has a type in its BTF."""
@@ -206,7 +206,7 @@ class CoreProbes:
 
     def variable(self, name: str) -> bytes:
         offset, size = self._variables[name]
-        return bytes(self._bss_bytes[offset : offset + size])
+        return self._bss.value(bytes(4), len(self._bss_bytes))[offset : offset + size]
 
     def set_variable(self, name: str, value: bytes) -> None:
         offset, size = self._variables[name]
@@ -214,10 +214,6 @@ class CoreProbes:
             raise KernelError(f"the variable {name} of the probes has another size; build them again")
         self._bss_bytes[offset : offset + size] = value
         self._bss.update(bytes(4), bytes(self._bss_bytes))
-
-    def variable_now(self, name: str) -> bytes:
-        offset, size = self._variables[name]
-        return self._bss.value(bytes(4), len(self._bss_bytes))[offset : offset + size]
 
     def look(self, program: str) -> int:
         return len(self._object.iterate(program))
@@ -246,7 +242,7 @@ class CoreSource(ProbeSource):
 
     kernel_btf      type information of the kernel, when it is not the kernel's own
     ring_bytes      sizes of the critical and the bulk ring; powers of two, at least a page
-    guarding        also load what can refuse connections; `cgroups` is where version 2 is mounted
+    guarding        also load what refuses, or kills at the act; `cgroups` is where version 2 is mounted
     tier            "A" or "B"; by default the best that this kernel takes
     """
 

@@ -1,4 +1,4 @@
-"""What refuses in the kernel (probes/guard.bpf.c), of an object that was loaded with it."""
+"""What refuses in the kernel (probes/guard.bpf.c, lsm.bpf.c), of an object that was loaded with it."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ class Loaded(Protocol):
 
     def attach(self, program: str) -> None: ...
 
-    def variable_now(self, name: str) -> bytes:
-        """As the kernel has it."""
+    def variable(self, name: str) -> bytes:
+        """As the kernel has it now."""
         ...
 
     @property
@@ -127,7 +127,7 @@ class Guard:
         self._loaded.map("domain_ports").update(struct.pack("=I", entry), value)
 
     def list_paths(self, classes: bytes, width: int, starts: Sequence[int], cells: bytes) -> None:
-        """What `programs`, `writes` and `refuse` go by: an automaton of `tracer.rules.automaton`, its lists
+        """What `kill` and `refuse` go by: an automaton of `tracer.rules.automaton`, its lists
         in the order of `enum path_list`.
         """
         with mmap.mmap(self._loaded.map("path_cells").fd, 2 * PATH_CELLS_MAX) as memory:
@@ -147,7 +147,7 @@ class Guard:
         for program in _FOR_THE_ENGINE:
             self._loaded.attach(program)
         os.kill(os.getpid(), 0)
-        if self._loaded.variable_now("was_asked") == bytes(1):
+        if self._loaded.variable("was_asked") == bytes(1):
             raise KernelError('the kernel asks no BPF programs: boot it with "bpf" in its list lsm=')
         self._write("refuses_acts", b"\1")
         self._is_asked = True
@@ -164,15 +164,12 @@ class Guard:
             if wanted:
                 self._write(name, int(GuardMode.DENY).to_bytes(4, "little"))
 
-    def programs(self, mode: GuardMode) -> None:
-        """GuardMode.KILL: from now on whoever is watched dies when it becomes a program that is not in the
-        list."""
-        self._write("exec_guard", int(mode).to_bytes(4, "little"))
-
-    def writes(self, mode: GuardMode) -> None:
-        """GuardMode.KILL: from now on whoever is watched dies when it changes a file that is not in the
-        list."""
-        self._write("write_guard", int(mode).to_bytes(4, "little"))
+    def kill(self, *, programs: bool, writes: bool) -> None:
+        """From now on whoever is watched dies when it becomes a program, or changes a file, that is not in
+        the lists; each as wanted."""
+        for name, wanted in (("exec_guard", programs), ("write_guard", writes)):
+            if wanted:
+                self._write(name, int(GuardMode.KILL).to_bytes(4, "little"))
 
     def open(self, mode: GuardMode, *, domains: bool = False) -> None:
         """From now on whoever is watched connects only where the table says, or an answer about one of the

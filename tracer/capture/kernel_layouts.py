@@ -46,10 +46,6 @@ class BtfLayouts:
         return None
 
 
-def btf_layouts(path: Path) -> BtfLayouts:
-    return BtfLayouts(Btf(path.read_bytes()))
-
-
 def headers_remedy() -> str:
     """The command that gives headers, as Debian names them."""
     return f"apt-get install linux-headers-{os.uname().release} clang"

@@ -6,9 +6,10 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from tracer.capture.btf import Btf
 from tracer.capture.core import OBJECT, CoreSource, check_floor
 from tracer.capture.fit import Layouts
-from tracer.capture.kernel_layouts import btf_layouts, find_headers, headers_place, headers_remedy
+from tracer.capture.kernel_layouts import BtfLayouts, find_headers, headers_place, headers_remedy
 from tracer.capture.source import Source
 from tracer.errors import KernelError, PrivilegeError
 
@@ -51,8 +52,9 @@ def kernel_layouts(environment: Mapping[str, str] = os.environ) -> Layouts:
     path, headers = btf_path(environment), find_headers()
     if headers is None or path.is_file():
         check_btf(environment)
-        check_floor(path.read_bytes())
-        return btf_layouts(path)
+        data = path.read_bytes()
+        check_floor(data)
+        return BtfLayouts(Btf(data))
     from tracer.capture.headers import header_layouts  # only where a kernel has no type information
 
     return header_layouts(headers, environment)

@@ -63,7 +63,9 @@ class Probes(Protocol):
 
     def map(self, name: str) -> LoadedMap: ...
 
-    def variable(self, name: str) -> bytes: ...
+    def variable(self, name: str) -> bytes:
+        """As the kernel has it now."""
+        ...
 
     def set_variable(self, name: str, value: bytes) -> None: ...
 
@@ -76,8 +78,6 @@ class Probes(Protocol):
     def attach_cgroup(self, program: str, descriptor: int) -> None: ...
 
     def attach(self, program: str) -> None: ...
-
-    def variable_now(self, name: str) -> bytes: ...
 
     @property
     def hooks(self) -> Sequence[str]: ...
@@ -95,7 +95,7 @@ class Probes(Protocol):
 class ProbeSource:
     """See `Source`. `probes` is closed with it.
 
-    guarding    what can refuse connections is loaded, too; `cgroups` is where version 2 is mounted
+    guarding    what refuses, or kills at the act, is loaded, too; `cgroups` is where version 2 is mounted
     """
 
     loader: str
@@ -165,9 +165,10 @@ class ProbeSource:
 
     def add_name(self, pattern: str, scope: int) -> int:
         with self._look_round():
-            if self._globs == called.GLOBS_MAX:
-                raise TargetError(f"more than {called.GLOBS_MAX} names cannot be watched at once")
-            self.probes.map("globs").update(struct.pack("<I", self._globs), called.tables(pattern, scope))
+            globs = self.probes.map("globs")
+            if self._globs == globs.max_entries:
+                raise TargetError(f"more than {globs.max_entries} names cannot be watched at once")
+            globs.update(struct.pack("<I", self._globs), called.tables(pattern, scope))
             self._globs += 1
             self._write_variable("glob_count", struct.pack("<I", self._globs))
             joined = self._snapshot()

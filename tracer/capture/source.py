@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from tracer.capture.guard import Guard
 from tracer.records import EMPTY, Section
 
-FIRST_FOUND_SCOPE = 0x10000  # as in container.bpf.c
+FIRST_FOUND_SCOPE = 0x10000  # as in scope.h
 
 
 class ReadOf(IntFlag):
@@ -57,7 +57,7 @@ class Source(Protocol):
     engine  this process and its probes as the records name them: {"pid", "start_ns" since boot,
             "bpf": {"programs": [ids], "maps": [ids], "links": [ids]}}
     loader, tier    what is running: "core" or "bcc", "A" or "B"
-    guard   what can refuse connections, None when it was not loaded
+    guard   what can refuse, None when it was not loaded
     unseen  routes to an act that these probes cannot see on this kernel
     """
 

@@ -137,10 +137,7 @@ def guard_paths(rules: RuleSet, guard: Guard | None, notice: Callable[[str, str]
         )
         return why_not
     guard.list_paths(table.classes, table.width, table.starts, table.cells.tobytes())
-    if "process.exec" in killing:
-        guard.programs(GuardMode.KILL)
-    if "files.write" in killing:
-        guard.writes(GuardMode.KILL)
+    guard.kill(programs="process.exec" in killing, writes="files.write" in killing)
     if refused and why_not:
         notice("guard", f"{' and '.join(refused)}: only reported, not refused: {why_not}")
     elif refused:
