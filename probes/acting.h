@@ -77,6 +77,8 @@ static __always_inline struct scratch *acting_begin(u32 size)
 /* `actor` 0: nobody who would tell of it. */
 static __always_inline int acting_end(struct scratch *s, u64 actor)
 {
+	_Static_assert(__builtin_offsetof(struct scratch, data) - __builtin_offsetof(struct scratch, len) ==
+		       __builtin_offsetof(struct acting, record), "a buffer ends as an entry of the map begins");
 	bool mine = actor && s->busy == (u32)bpf_get_current_pid_tgid();
 
 	if (mine && s->len <= ACTING_BYTES)

@@ -58,9 +58,10 @@ LOADED struct {
 struct scratch {
 	u32 busy;
 	u32 slot;
-	u64 len;	/* 64 bits wide, as the verifier loses the bounds of what is widened */
 	u64 dentry[3];	/* of a dentry, d_parent and what is behind it: see path.h */
 	u64 word[RB_ENV_MAX / 8];	/* see told.h */
+	/* From here on as in struct acting. */
+	u64 len;	/* 64 bits wide, as the verifier loses the bounds of what is widened */
 	u8 data[RECORD_MAX];
 };
 
