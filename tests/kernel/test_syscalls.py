@@ -32,16 +32,29 @@ def test_the_upper_half_of_a_number_hides_no_call(watch: Watch, here: Path) -> N
     assert (unlink.kind, where(unlink), unlink.result) == (Kind.UNLINK, f"{here}/wide", 0)
 
 
-def test_x32(watch: Watch, here: Path) -> None:
-    run = watch.trigger("numbers", "x32", cwd=here)
+@pytest.mark.short
+@pytest.mark.route("x32 program: open, connect, exec", Kind.OPEN, Kind.CONNECT, Kind.EXEC)
+@pytest.mark.route("x32 program: rename, unlink", Kind.RENAME, Kind.UNLINK)
+def test_x32(watch: Watch, triggers: Triggers, here: Path, ports: tuple[int, int]) -> None:
+    leaf = triggers("leaf")
+    run = watch.trigger("numbers", "x32", str(ports[0]), leaf, cwd=here)
     if run.status == 77:
         pytest.skip("this kernel has no x32")
-    assert run.status == 0
+    assert run.status == 13
     assert opened(run.opens) == [(f"{here}/x32", 0)]
     assert closed(run.closes) == [(f"{here}/x32", 7, 1)]
     (failed,) = run.failed_execs
     assert (where(failed), failed.args, failed.result) == (f"{here}/missing", ("seven b",), -errno.ENOENT)
     assert [each.act for each in run.boundaries] == [Act.PTRACE]
+    assert [(each.peer.dport, each.result) for each in run.connects] == [(ports[0], 0)]
+    rename, unlink = run.paths()
+    assert (rename.kind, where(rename), where_to(rename)) == (
+        Kind.RENAME,
+        f"{here}/x32",
+        f"{here}/renamed",
+    )
+    assert (unlink.kind, where(unlink), unlink.result) == (Kind.UNLINK, f"{here}/renamed", 0)
+    assert [(each.path, each.args) for each in run.execs] == [(str(leaf), ("leaf", "13"))]
 
 
 @pytest.mark.short

@@ -1,14 +1,17 @@
 /*
  * Calls by numbers that are written in other ways. `wide`: with the upper half of the register, which the kernel does not
- * look at. `x32`: by x32's numbers, also those that it alone has, whose structures have pointers of 32 bits; exits with 77
- * where the kernel has none.
+ * look at. `x32 PORT PROGRAM`: by x32's numbers, also those that it alone has, whose structures have pointers of 32 bits;
+ * becomes PROGRAM with the argument 13, or exits with 77 where the kernel has none.
  */
 #define _GNU_SOURCE
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define WIDE 0xdeadbeef00000000UL
@@ -40,7 +43,23 @@ static int wide(void)
 	return call(WIDE | 87, "wide", 0, 0, 0) != 0;
 }
 
-static int x32(void)
+static int x32_connect(const char *port)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(atoi(port)) };
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	return call(X32 | 42, (void *)(long)fd, &to, sizeof(to), 0) || close(fd);
+}
+
+static int x32_exec(const char *program)
+{
+	uint32_t argv[] = { (uintptr_t)below_4g("leaf", 5), (uintptr_t)below_4g("13", 3), 0 };
+
+	return call(X32 | 520, program, below_4g(argv, sizeof(argv)), 0, 0);
+}
+
+static int x32(const char *port, const char *program)
 {
 	uint32_t text = (uintptr_t)below_4g("seven b", 8), pieces[] = { text, 3, text, 4 }, argv[] = { text, 0 };
 	long fd = call(X32 | 257, (void *)AT_FDCWD, "x32", O_CREAT | O_WRONLY, 0644);
@@ -51,10 +70,14 @@ static int x32(void)
 		return 1;
 	if (call(X32 | 520, "missing", below_4g(argv, sizeof(argv)), 0, 0) != -ENOENT)
 		return 2;
-	return call(X32 | 521, 0, 0, 0, 0) ? 3 : 0;
+	if (call(X32 | 521, 0, 0, 0, 0) || x32_connect(port))
+		return 3;
+	if (call(X32 | 82, "x32", "renamed", 0, 0) || call(X32 | 87, "renamed", 0, 0, 0))
+		return 4;
+	return x32_exec(program) ? 5 : 6;
 }
 
 int main(int argc, char **argv)
 {
-	return argc > 1 && !strcmp(argv[1], "x32") ? x32() : wide();
+	return argc > 3 && !strcmp(argv[1], "x32") ? x32(argv[2], argv[3]) : wide();
 }
