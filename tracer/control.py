@@ -26,7 +26,8 @@ from tracer.text import printable, valid_unicode
 
 SUFFIX = ".control"
 STEPS_SUFFIX = ".steps"
-_BYTES_MAX = 1 << 16
+_BYTES_MAX = 1 << 16  # of a request
+_ANSWER_BYTES_MAX = 1 << 25  # a line for each of 10,000 rules
 _WAIT_SECONDS = 2.0  # for the rest of a request, and for room for an answer
 _REFUSED_SECONDS = 0.05
 _ANSWER_SECONDS = 30.0  # a scope of thousands takes its time
@@ -173,14 +174,14 @@ def _words(error: ValidationError) -> str:
     return valid_unicode("; ".join(parts))
 
 
-def _read_line(connection: socket.socket) -> bytes:
-    data = b""
-    while b"\n" not in data and len(data) < _BYTES_MAX:
+def _read_line(connection: socket.socket, most_bytes: int = _BYTES_MAX) -> bytes:
+    data = bytearray()
+    while len(data) < most_bytes:
         more = connection.recv(_BYTES_MAX)
-        if not more:
-            break
         data += more
-    return data.partition(b"\n")[0]
+        if not more or b"\n" in more:
+            break
+    return bytes(data.partition(b"\n")[0])
 
 
 def _peer(connection: socket.socket) -> Peer:
@@ -235,7 +236,7 @@ def ask_at(path: Path, command: str, /, **arguments: Any) -> Reply:
             with _reachable(path) as name:
                 connection.connect(name)
             connection.sendall(request)
-            return Reply.model_validate_json(_read_line(connection))
+            return Reply.model_validate_json(_read_line(connection, _ANSWER_BYTES_MAX))
         except OSError as error:
             reason = error.strerror or str(error)
             raise RubiconError(f"cannot reach the session at {printable(str(path))}: {reason}") from None

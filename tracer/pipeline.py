@@ -24,7 +24,7 @@ from typing import Any, Self
 from tracer.context import Context
 from tracer.context.fields import number, text
 from tracer.context.images import entity_id
-from tracer.errors import TraceError
+from tracer.errors import RubiconError, TraceError
 from tracer.events import Event, Rule, RulesFailedError, Step, Taken, Violation
 from tracer.records import Record
 from tracer.rulings import actions_in, read_matched, read_rule
@@ -34,6 +34,8 @@ Judge = Callable[[Event], tuple[Violation, ...]]
 Decode = Callable[[memoryview], Record]
 Judged = tuple[Event, tuple[Violation, ...]]
 Records = Sequence[Mapping[str, Any]]
+LearnRules = Callable[[Mapping[str, Any]], object]
+"""Takes a context record that says by which rules is judged from here on. Raises RubiconError."""
 
 # What a reader of a growing trace holds back of it until it is judged; then events come without a verdict.
 MAX_PENDING_BYTES = 256 * 2**20
@@ -45,17 +47,25 @@ class Pipeline:
     """Feed it every block of a trace, from the first, in order.
 
     `failed_judgements` counts the events on which a rule failed: their verdict is not whole.
+    `learn_rules` is told of changes of the rules, before the events of the block they are in.
     `decoder` replaces the one that the session record's layout calls for, in tests. `steps` are those that
     were found afterwards. Raises AbiMismatch when the records are of another version, TraceError when the
     session record cannot be used.
     """
 
     def __init__(
-        self, session: Mapping[str, Any], judge: Judge, decoder: Decode | None = None, steps: Records = ()
+        self,
+        session: Mapping[str, Any],
+        judge: Judge,
+        decoder: Decode | None = None,
+        steps: Records = (),
+        *,
+        learn_rules: LearnRules | None = None,
     ) -> None:
         self.bad_records = 0
         self.failed_judgements = 0
         self._judge = judge
+        self._learn_rules = learn_rules
         self._context = Context(session, steps)
         self._decode = decoder or _decoder(session)
 
@@ -68,6 +78,8 @@ class Pipeline:
         """The events of the block in order. Ask for all of them before the next block."""
         make_event = self._context.event
         self.bad_records += self._context.learn(block.context)
+        if self._learn_rules:
+            self._learn_changes(block.context, self._learn_rules)
         for record in self._records(block):
             try:
                 event = make_event(record)
@@ -76,6 +88,14 @@ class Pipeline:
                 continue
             if event is not None:
                 yield event, self._judged(event)
+
+    def _learn_changes(self, context: Iterable[Mapping[str, Any]], learn: LearnRules) -> None:
+        for record in context:
+            if record["type"] == "rules":
+                try:
+                    learn(record)
+                except RubiconError:
+                    self.bad_records += 1
 
     def _judged(self, event: Event) -> tuple[Violation, ...]:
         """No event, however made, may end the judging of those after it."""
@@ -259,6 +279,8 @@ class RecordedTrace:
         judge: Judge | None = None,
         decoder: Decode | None = None,
         steps: Records | None = None,
+        *,
+        learn_rules: LearnRules | None = None,
     ) -> None:
         self.losses = {"critical": 0, "bulk": 0}
         self._taken: deque[Taken] = deque()
@@ -273,7 +295,7 @@ class RecordedTrace:
             judged = protected(self.session, judge) if judge else self._verdicts.of
             if steps is None:
                 steps = read_correlated(path, self.session)
-            self._pipeline = Pipeline(self.session, judged, decoder, steps)
+            self._pipeline = Pipeline(self.session, judged, decoder, steps, learn_rules=learn_rules)
         except BaseException:
             self.close()
             raise
@@ -354,11 +376,19 @@ def _failed_judgements(block: Block) -> int:
     return sum(number for number in told if isinstance(number, int))
 
 
-def open_trace(path: Path, judge: Judge | None = None, *, steps: Records | None = None) -> RecordedTrace:
-    """`path` with the violations recorded in it, or with `judge` as these rules see it now.
+def open_trace(
+    path: Path,
+    judge: Judge | None = None,
+    learn_rules: LearnRules | None = None,
+    *,
+    steps: Records | None = None,
+) -> RecordedTrace:
+    """`path` with the violations recorded in it, or with `judge` as these rules see it now; `learn_rules` is
+    told of each record of rules when it is come by.
+
 
     Steps that were found afterwards are taken from beside it (`tracer.trace.correlated`), unless they are
     given. Raises TraceError when it is no trace or what is beside it is not of it, AbiMismatch when its
     records are of another version.
     """
-    return RecordedTrace(path, judge, steps=steps)
+    return RecordedTrace(path, judge, steps=steps, learn_rules=learn_rules)

@@ -24,14 +24,16 @@ def add_scope(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def act(args: argparse.Namespace, command: str) -> int:
+def act(args: argparse.Namespace, command: str, **arguments: str) -> int:
     """Raises RubiconError when the session does not run, or does not answer."""
     trace = find_trace(args.session)
     with Reader(trace) as reader:
         if not reader.is_live():
             raise RubiconError(f"the session of {printable(str(trace))} has ended")
-    reply = ask(trace, command, scope=args.scope)
+    reply = ask(trace, command, **arguments)
     say(printable(reply.message))
+    for problem in reply.data.get("problems", ())[1:]:
+        say(printable(str(problem)))
     return EXIT_OK if reply.ok else EXIT_FAILED
 
 

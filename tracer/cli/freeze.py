@@ -19,4 +19,4 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def run(args: argparse.Namespace) -> int:
-    return act(args, "freeze")
+    return act(args, "freeze", scope=args.scope)

@@ -20,4 +20,4 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def run(args: argparse.Namespace) -> int:
-    return act(args, "kill")
+    return act(args, "kill", scope=args.scope)

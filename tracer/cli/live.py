@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
+from functools import partial
 from itertools import takewhile
 from pathlib import Path
 from types import TracebackType
@@ -186,7 +187,8 @@ class Live:
         with ExitStack() as undo:
             undo.callback(loading.discard)
             given = given_by(args)
-            rules = load_rules(args.policy, args.rules, given=given)
+            load = partial(load_rules, args.policy, args.rules, given=given)
+            rules = load()
             key = Keyring().own()
             source = loading.result()
             first = first_records(self.session_id, source, rules, targets, command, key=key.public)
@@ -205,6 +207,7 @@ class Live:
                 enforce=args.enforce,
                 kept=default_folder() / f"{self.session_id}{kept.SUFFIX}",
                 policy=_policy_file(args.policy, given),
+                load=load,
             )
             undo.pop_all()  # from here on `__exit__` closes what was opened
         self._jsonl = jsonl

@@ -1,4 +1,5 @@
-"""`rubicon rules check|list|test`: whether rules are right, which there are, and what they say of a trace."""
+"""`rubicon rules check|list|test|reload`: whether rules are right, which there are, what they say of a trace;
+and to have a live session read its own again."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from tracer.cli.acting import act, add_session
 from tracer.cli.live import describe
 from tracer.cli.policies import add_set_option, given_by
 from tracer.errors import EXIT_OK
@@ -46,6 +48,16 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     test.add_argument("--profile", action="store_true", help="what each detection cost, the dearest first")
     test.set_defaults(handler=run_test)
 
+    reload = actions.add_parser(
+        "reload",
+        help="have a live session read its policy and rules again",
+        description="New rules are in force between two events; where something is wrong with them the "
+        "session keeps those it has, and says why. Files are read for this only and never by themselves, as "
+        "the agent may be able to write them.",
+    )
+    add_session(reload)
+    reload.set_defaults(handler=lambda args: act(args, "reload"))
+
 
 def run_check(args: argparse.Namespace) -> int:
     rules = load_any(args.paths, packs=False, given=given_by(args))
@@ -76,7 +88,8 @@ def run_list(args: argparse.Namespace) -> int:
 def run_test(args: argparse.Namespace) -> int:
     path = find_trace(args.trace)
     rules = load_any(args.paths, packs=args.packs, given=given_by(args, path))
-    meters = rules.measure() if args.profile else {}
+    if args.profile:
+        rules.timed_every = 1
     counts: Counter[str] = Counter()
     with open_trace(path, rules.judge) as trace:
         for _event, violations in trace.items():  # noqa: PERF102  not a dict's
@@ -86,7 +99,7 @@ def run_test(args: argparse.Namespace) -> int:
     for name, count in counts.most_common():
         print(f"rubicon: {count:>6} {printable(name)}", file=sys.stderr)
     print(f"rubicon: {counts.total()} violations", file=sys.stderr)
-    for line in _profile(meters.values()):
+    for line in _profile(rules.meters.values()) if args.profile else ():
         print(line, file=sys.stderr)
     return EXIT_OK
 
@@ -119,7 +132,8 @@ def _skipped(rules: RuleSet) -> Iterator[str]:
 
 
 def _profile(meters: Iterable[Meter]) -> Iterator[str]:
-    for meter in sorted(meters, key=lambda each: -each.spent_ns)[:_SHOWN]:
+    asked = [meter for meter in meters if meter.asked]
+    for meter in sorted(asked, key=lambda each: -each.spent_ns)[:_SHOWN]:
         mean_ns = meter.spent_ns / max(1, meter.asked)
         yield (
             f"rubicon: {meter.spent_ns / 1e6:9.2f} ms  {mean_ns:7.0f} ns each  {meter.asked:>8} asked  "

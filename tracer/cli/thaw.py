@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
     for path in kept.abandoned(default_folder()):
         if path.name.removesuffix(kept.SUFFIX).startswith(args.session):
             return _thaw_abandoned(path)
-    return act(args, "thaw")
+    return act(args, "thaw", scope=args.scope)
 
 
 def _thaw_abandoned(path: Path) -> int:

@@ -298,17 +298,25 @@ Group = tuple[Any, ...]
 class Correlator:
     """A correlation at work.
 
+    definition  what it and all it refers to say
     parents     correlations that refer to this one, and how
     silent      it is only there for these
+    off         it says nothing, for now
     forgotten   windows that there was no room for any more
     """
 
     def __init__(self, correlation: Correlation) -> None:
         self.correlation = correlation
+        self.definition: tuple[Any, ...] = ()
         self.parents: list[Link] = []
         self.silent = False
+        self.off = False
         self.forgotten = 0
         self._windows: OrderedDict[Group, Window] = OrderedDict()
+
+    def take_over(self, old: Correlator) -> None:
+        """Remember what `old`, which says the same, remembers."""
+        self._windows, self.forgotten = old._windows, old.forgotten
 
     def take(self, index: int, event: Event, group: Group, value: Any = None) -> list[Violation]:
         """An event that matched reference number `index`: the violations of the conditions it makes true."""
@@ -330,7 +338,7 @@ class Correlator:
         return window
 
     def _fire(self, window: Window, group: Group, event: Event) -> list[Violation]:
-        found = [] if self.silent else [self._violation(window.members(), group, event)]
+        found = [] if self.silent or self.off else [self._violation(window.members(), group, event)]
         window.clear()
         for parent in self.parents:
             found += parent.take(event, group)

@@ -78,7 +78,8 @@ class _Header(Header):
 class Detection:
     """A rule ready to judge; `name` is what correlations may call it, `file` and `line` are its place.
 
-    reads   the opens for reading that it has to be told of, by name
+    definition  the rule as it is written, with the filters that apply to it
+    reads       the opens for reading that it has to be told of, by name
     """
 
     rule: Rule
@@ -89,6 +90,7 @@ class Detection:
     phrase: str
     file: Path
     line: int
+    definition: Any
 
     @property
     def reads(self) -> Names:
@@ -98,10 +100,10 @@ class Detection:
     def test(self) -> Test:
         return self.node.test
 
-    def filtered(self, exception: Node) -> Detection:
-        """The same rule for events that pass `exception` as well."""
+    def filtered(self, exception: Node, section: Mapping[str, Any]) -> Detection:
+        """The same rule for events that pass `exception`, which `section` says, as well."""
         node = nodes.all_of((self.node, exception))
-        return replace(self, node=node)
+        return replace(self, node=node, definition=(self.definition, section))
 
     def violation(self, event: Event, facts: Facts) -> Violation:
         """For an event that passed `test`."""
@@ -146,6 +148,7 @@ def compile_detection(
         header.rubicon.summary,
         document.file,
         line,
+        document.value,
     )
 
 

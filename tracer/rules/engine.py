@@ -6,6 +6,7 @@ never meets a rule that speaks of something else.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import time
@@ -26,6 +27,9 @@ from tracer.rules.search import Search
 from tracer.rules.variables import Given
 from tracer.rules.wiring import Wiring
 
+Ids = frozenset[str]
+Texts = Sequence[tuple[str, str]]
+
 
 class Source(TypedDict):
     """A file that rules came from: as the user named it, or "pack:NAME"; and the SHA-256 of its bytes."""
@@ -45,89 +49,95 @@ class Entry:
     part: bool = False
 
 
+TIMED_EVERY = 32  # events of which one is timed: the clock takes as long as many a rule
+
+
 @dataclass(slots=True)
 class Meter:
-    """What a rule cost: how often it was asked, how often it said yes, and how long that took in all."""
+    """What a rule cost: `hits` are all of them; how often it was `asked`, and how long that took in all, are
+    of the events that are timed."""
 
     rule: Rule
-    asked: int = 0
     hits: int = 0
+    asked: int = 0
     spent_ns: int = 0
 
-    def around(self, test: Test) -> Test:
-        def measured(facts: Facts) -> bool:
-            begin = time.perf_counter_ns()
-            hit = test(facts)
-            self.spent_ns += time.perf_counter_ns() - begin
-            self.asked += 1
-            self.hits += hit
-            return hit
+    def timed(self, test: Test, facts: Facts) -> bool:
+        begin = time.perf_counter_ns()
+        hit = test(facts)
+        self.spent_ns += time.perf_counter_ns() - begin
+        self.asked += 1
+        return hit
 
-        return measured
+
+Meters = dict[str, Meter]
+"""Of all rules, by their ids."""
 
 
 @dataclass(slots=True)
 class _Asked:
-    """The detections of a log source: of each its test, whether it speaks for itself, and the correlations
-    it is a part of."""
+    """The detections of a log source: of each its test, whether it speaks for itself, the correlations that
+    it is a part of, and its meter."""
 
     applies: Callable[[Event], bool]
     search: Search
-    rules: Sequence[tuple[Test, Detection, bool, Sequence[Feed]]]
+    rules: Sequence[tuple[Test, Detection, bool, Sequence[Feed], Meter]]
+    meters: Meters
 
     @classmethod
     def make(
-        cls,
-        source: LogSource,
-        detections: Sequence[Detection],
-        wiring: Wiring,
-        meters: Mapping[Detection, Meter] | None,
+        cls, source: LogSource, detections: Sequence[Detection], wiring: Wiring, meters: Meters, off: Ids
     ) -> _Asked:
+        speaking = {each for each in detections if each not in wiring.silent and each.rule.id not in off}
+        asked = [each for each in detections if each in speaking or each in wiring.feeds]
         rules = [
-            (
-                meters[each].around(each.test) if meters else each.test,
-                each,
-                each not in wiring.silent,
-                wiring.feeds.get(each, ()),
-            )
-            for each in detections
+            (each.test, each, each in speaking, wiring.feeds.get(each, ()), meters[each.rule.id])
+            for each in asked
         ]
-        return cls(source.applies, Search([each.node.anchors for each in detections]), rules)
+        return cls(source.applies, Search([each.node.anchors for each in asked]), rules, meters)
 
-    def judge(self, facts: Facts, found: list[Violation], failed: list[Detection]) -> None:
+    def judge(self, facts: Facts, found: list[Violation], failed: list[Detection], *, timed: bool) -> None:
         """A rule that fails is among `failed` then, and the others are asked all the same."""
         event = facts.event
         for number in self.search.candidates(facts):
-            test, detection, speaks, feeds = self.rules[number]
+            test, detection, speaks, feeds, meter = self.rules[number]
             try:
-                if not test(facts):
+                if not (meter.timed(test, facts) if timed else test(facts)):
                     continue
+                meter.hits += 1
                 if speaks:
                     found.append(detection.violation(event, facts))
                 for feed in feeds:
-                    found += feed.take(event, facts)
+                    self._feed(feed, facts, found)
             except Exception:  # noqa: BLE001  told when all were asked
                 failed.append(detection)
+
+    def _feed(self, feed: Feed, facts: Facts, found: list[Violation]) -> None:
+        for violation in feed.take(facts.event, facts):
+            self.meters[violation.rule.id].hits += 1
+            found.append(violation)
 
 
 class _Plan:
     """What to ask of the events of one action: the policy, then detections, source by source."""
 
-    __slots__ = ("_asked", "_check")
+    __slots__ = ("_asked", "_check", "_meters")
 
-    def __init__(self, check: PolicyCheck | None, asked: Sequence[_Asked]) -> None:
+    def __init__(self, check: PolicyCheck | None, asked: Sequence[_Asked], meters: Meters) -> None:
         self._check = check
         self._asked = tuple(asked)
+        self._meters = meters
 
-    def judge(self, event: Event) -> tuple[Violation, ...]:
+    def judge(self, event: Event, *, timed: bool) -> tuple[Violation, ...]:
         found: list[Violation] = []
         failed: list[Detection] = []
         if self._check is not None and (violation := self._check(event)) is not None:
+            self._meters[violation.rule.id].hits += 1
             found.append(violation)
         facts = Facts(event)
         for asked in self._asked:
             if asked.applies(event):
-                asked.judge(facts, found, failed)
+                asked.judge(facts, found, failed, timed=timed)
         if failed:
             raise RulesFailedError([each.rule for each in failed], found)
         return tuple(found)
@@ -146,6 +156,9 @@ class RuleSet:
     given       the variables it was read with
     reads       names of files (1) and folders (2) whose opens for reading it has to be told of
     domains     exact domain names the policy allows connections to; someone has to resolve them
+    meters      what each rule found and cost, by its id; one of `timed_every` events is timed
+    off         the ids of rules that say nothing
+    texts       the rule files, but for the pack: name and text; None when they are too many to keep
     """
 
     def __init__(
@@ -155,13 +168,16 @@ class RuleSet:
         skipped: Sequence[Skipped],
         sources: Sequence[Source],
         given: Given,
+        *,
+        texts: Texts | None = (),
     ) -> None:
+        self.texts = texts
+        self.effective = effective
         self.policy = policy = effective.policy if effective else None
         self.given = given
         self.skipped = tuple(skipped)
         self.sources = list(sources)
         self.domains = policy.domains if policy else frozenset()
-        self._correlators = wiring.correlators
         of_policy = tuple(policy_rules(policy).values()) if policy else ()
         self.rules: tuple[Rule, ...] = (
             *of_policy,
@@ -169,25 +185,43 @@ class RuleSet:
             *(each.correlation.rule for each in wiring.correlators if not each.silent),
         )
         self.digest = _digest(effective, sources, given)
-        self._checks = policy_checks(policy) if policy else {}
-        self._wiring = wiring
+        self.wiring = wiring
         self.reads: dict[str, int] = {}
         for detection in wiring.detections:
             for name, what in detection.reads.items():
                 self.reads[name] = self.reads.get(name, 0) | what
-        self._plans = _plans(self._checks, wiring)
         self.entries = tuple(_entries(of_policy, wiring))
+        self.meters: Meters = {entry.rule.id: Meter(entry.rule) for entry in self.entries}
+        self.timed_every = TIMED_EVERY
+        self.off: Ids = frozenset()
+        self._checks = policy_checks(policy) if policy else {}
+        self._plans = _plans(self._checks, wiring, self.meters, self.off)
 
-    def measure(self) -> Mapping[Detection, Meter]:
-        """Measure the detections from now on, which makes each a little slower."""
-        meters = {detection: Meter(detection.rule) for detection in self._wiring.detections}
-        self._plans = _plans(self._checks, self._wiring, meters)
-        return meters
+    def turned(self, off: Ids) -> RuleSet:
+        """The same, of which these say nothing. What both remember is one: use one of them from then on."""
+        turned = copy.copy(self)
+        turned.off = off
+        turned._plans = _plans(self._checks, self.wiring, self.meters, off)
+        return turned
+
+    def take_over(self, before: RuleSet) -> None:
+        """Go on where `before` stands: correlations that are as they were remember, and all is counted on."""
+        known = {each.correlation.rule.id: each for each in before.wiring.correlators}
+        for each in self.wiring.correlators:
+            each.off = each.correlation.rule.id in self.off
+            old = known.get(each.correlation.rule.id)
+            if old is not None and old.definition == each.definition:
+                each.take_over(old)
+        for key, meter in self.meters.items():
+            if (earlier := before.meters.get(key)) is not None and earlier is not meter:
+                meter.hits += earlier.hits
+                meter.asked += earlier.asked
+                meter.spent_ns += earlier.spent_ns
 
     @property
     def forgotten(self) -> int:
         """Windows of correlations that there was no room for: more groups at once than are remembered."""
-        return sum(each.forgotten for each in self._correlators)
+        return sum(each.forgotten for each in self.wiring.correlators)
 
     def judge(self, event: Event) -> tuple[Violation, ...]:
         """The violations of one event, most often none; what was there at the attach is judged as well.
@@ -195,7 +229,7 @@ class RuleSet:
         Raises RulesFailedError, with what the others found, when a rule failed.
         """
         plan = self._plans.get(event.action)
-        return plan.judge(event) if plan is not None else ()
+        return plan.judge(event, timed=not event.sequence % self.timed_every) if plan is not None else ()
 
 
 def _digest(effective: Effective | None, sources: Sequence[Source], given: Given) -> str:
@@ -219,12 +253,21 @@ def _entries(of_policy: Iterable[Rule], wiring: Wiring) -> Iterator[Entry]:
 
 
 def _plans(
-    checks: Mapping[Action, PolicyCheck], wiring: Wiring, meters: Mapping[Detection, Meter] | None = None
+    checks: Mapping[Action, PolicyCheck], wiring: Wiring, meters: Meters, off: Ids
 ) -> dict[Action, _Plan]:
     asked: dict[Action, list[_Asked]] = {action: [] for action in checks}
     for source in dict.fromkeys(detection.source for detection in wiring.detections):
         fitting = [detection for detection in wiring.detections if detection.source is source]
-        made = _Asked.make(source, fitting, wiring, meters)
+        made = _Asked.make(source, fitting, wiring, meters, off)
         for action in source.actions:
             asked.setdefault(action, []).append(made)
-    return {action: _Plan(checks.get(action), several) for action, several in asked.items()}
+    silenced = {action: _unless_off(check, off) for action, check in checks.items()} if off else checks
+    return {action: _Plan(silenced.get(action), several, meters) for action, several in asked.items()}
+
+
+def _unless_off(check: PolicyCheck, off: Ids) -> PolicyCheck:
+    def silenced(event: Event) -> Violation | None:
+        violation = check(event)
+        return None if violation is None or violation.rule.id in off else violation
+
+    return silenced

@@ -64,7 +64,7 @@ class Filter:
             )
         except NotHereError as error:
             raise RuleFileError([self.document.problem(("filter",), str(error))]) from None
-        return detection.filtered(node)
+        return detection.filtered(node, self.section)
 
 
 def compile_filter(document: Document, placeholders: Variables) -> Filter:

@@ -12,7 +12,7 @@ from tracer.errors import Problem, RuleFileError, UsageError
 from tracer.rules.collection import expanded
 from tracer.rules.correlation import Correlation, compile_correlation
 from tracer.rules.detection import Detection, Items, compile_detection
-from tracer.rules.engine import RuleSet, Source
+from tracer.rules.engine import RuleSet, Source, Texts
 from tracer.rules.filters import Filter, apply_filters, compile_filter
 from tracer.rules.header import Skipped
 from tracer.rules.inheritance import Effective, Read, profile_path, read_policy
@@ -22,7 +22,9 @@ from tracer.rules.yamlfile import Document, parse, read_bytes
 from tracer.text import printable
 
 PACKS = Path(__file__).parent / "packs"
+TEXTS_MAX_BYTES = 512 << 10  # of rule files, that a rule set keeps: a block of a trace has room for them
 
+_PACK = "pack:"
 _SUFFIXES = (".yml", ".yaml")
 _SIGMA_KEYS = frozenset({"detection", "correlation", "filter", "logsource", "action"})
 _NOTHING_GIVEN = Given()
@@ -61,6 +63,16 @@ def load_any(paths: Sequence[str], *, packs: bool, given: Given = _NOTHING_GIVEN
     return loading.result()
 
 
+def load_texts(policy: Effective | None, texts: Texts, given: Given) -> RuleSet:
+    """The pack, and what was read elsewhere. Raises RuleFileError."""
+    loading = _Loading(given)
+    loading.policy = policy
+    loading.packs()
+    for name, text in texts:
+        loading.text(name, text)
+    return loading.result()
+
+
 @dataclass(slots=True)
 class _Loading:
     """What was read so far."""
@@ -78,10 +90,15 @@ class _Loading:
     by_id: dict[str, Detection | Correlation] = field(default_factory=dict)
     not_here: dict[str, Skipped] = field(default_factory=dict)
     items: Items = field(default_factory=dict)
+    texts: list[tuple[str, str]] = field(default_factory=list)
+    texts_bytes: int = 0
 
     def documents(self, path: Path, name: str) -> list[Document]:
         """What is in a file, which goes among the sources. Raises RuleFileError."""
-        data = read_bytes(path)
+        return self.parsed(path, name, read_bytes(path))
+
+    def parsed(self, path: Path, name: str, data: bytes) -> list[Document]:
+        """Likewise, of bytes that were read already."""
         self.sources.append({"path": name, "sha256": hashlib.sha256(data).hexdigest()})
         return parse(path, data)
 
@@ -97,7 +114,7 @@ class _Loading:
 
     def packs(self) -> None:
         for file in _files_below(PACKS):
-            self._file(file, f"pack:{file.relative_to(PACKS).as_posix()}")
+            self._file(file, f"{_PACK}{file.relative_to(PACKS).as_posix()}")
 
     def rules_at(self, path: Path) -> None:
         """A file of rules, whatever its name, or all .yml and .yaml files below a folder."""
@@ -125,10 +142,35 @@ class _Loading:
             return
         self.seen.add(real)
         try:
-            documents = self.documents(path, name)
+            data = read_bytes(path)
+            documents = self.parsed(path, name, data)
             if may_be_policy and _is_policy(documents):
                 self.policy_at(path, self._knowing(path, documents))
                 return
+        except RuleFileError as error:
+            self.problems += error.problems
+            return
+        self._keep(name, data)
+        self._compile_all(path, documents)
+
+    def text(self, name: str, text: str) -> None:
+        """A rule file that was read elsewhere."""
+        try:
+            documents = self.parsed(Path(name), name, text.encode())
+        except RuleFileError as error:
+            self.problems += error.problems
+            return
+        self.texts.append((name, text))
+        self._compile_all(Path(name), documents)
+
+    def _keep(self, name: str, data: bytes) -> None:
+        if not name.startswith(_PACK):
+            self.texts_bytes += len(data)
+            if self.texts_bytes <= TEXTS_MAX_BYTES:
+                self.texts.append((name, data.decode("utf-8-sig")))
+
+    def _compile_all(self, path: Path, documents: list[Document]) -> None:
+        try:
             documents = list(expanded(documents))
         except RuleFileError as error:
             self.problems += error.problems
@@ -177,7 +219,8 @@ class _Loading:
         if problems:
             raise RuleFileError(problems)
         skipped = [*self.skipped, *wiring.skipped]
-        return RuleSet(self.policy, wiring, skipped, self.sources, self.given)
+        texts = self.texts if self.texts_bytes <= TEXTS_MAX_BYTES else None
+        return RuleSet(self.policy, wiring, skipped, self.sources, self.given, texts=texts)
 
 
 def _is_policy(documents: Iterable[Document]) -> bool:

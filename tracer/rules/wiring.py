@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from tracer.errors import Problem
 from tracer.rules.correlation import Correlation, Correlator, Feed, Link
@@ -71,9 +72,17 @@ class _Wirer:
         for connect in parts:
             assert connect is not None
             connect()
+        made.definition = (correlation.document.value, *map(self._definition, correlation.references))
         self._wiring.correlators.append(made)
         self._correlators[correlation] = made
         return made
+
+    def _definition(self, reference: str) -> Any:
+        """What a rule that is referred to says; it is there."""
+        if (detection := self._detections.get(reference)) is not None:
+            return detection.definition
+        inner = self._correlators[self._by_key[reference]]
+        return inner.definition if inner else None
 
     def _part(self, made: Correlator, index: int) -> Callable[[], None] | None:
         """What connects a correlation with a rule that it refers to; None likewise."""

@@ -6,6 +6,7 @@
 - `drain` copies what the probes hand over into the trace and does nothing else, so that judging may fall
   behind while nothing is lost.
 - `judge` follows the trace as any reader does, and appends what broke a rule.
+- `rules` are what it judges by, which may be changed meanwhile.
 - `scopes` knows who is in which scope, and what it is called.
 - `guard` has connections refused that a policy does not allow.
 - `steps` takes in what the agent says of its steps.
@@ -48,6 +49,7 @@ from tracer.session.judge import Judging
 from tracer.session.outbox import Outbox
 from tracer.session.record import engine_facts
 from tracer.session.resolver import Resolver
+from tracer.session.rules import Load, Rules
 from tracer.session.scopes import Scopes
 from tracer.session.steps import Steps
 from tracer.session.watched import Watched
@@ -130,7 +132,8 @@ class Session:
 
     `key` seals the trace; `anchor` is a command that gets the heads of its chain.
     `enforce`: what rules want done about violations is done, and not only told. `kept` is where it is written
-    down that something is frozen; by default beside the trace. `policy` is the file that a person may add to.
+    down that something is frozen; by default beside the trace. `policy` is the file that a person may add to,
+    `load` reads the rules again.
 
     A context manager: `start` on entry is explicit, `stop` on exit is certain.
 
@@ -151,6 +154,7 @@ class Session:
         enforce: bool = False,
         kept: Path | None = None,
         policy: PolicyFile | None = None,
+        load: Load | None = None,
     ) -> None:
         self._source = source
         self._scopes = Scopes(source)
@@ -170,7 +174,7 @@ class Session:
             on_append=self._appended,
             on_state=self._writer_changed,
         )
-        source.tell_reads({name: ReadOf(what) for name, what in rules.reads.items()})
+        self._tell_reads(rules)
         self._control: Server | None = None
         self._steps: Steps | None = None
         self._enforcer = Enforcer(
@@ -181,15 +185,19 @@ class Session:
             enforce=enforce,
             boot_offset_ns=int(first[0].get("boot_offset_ns") or 0),
         )
+        self._live_rules = Rules(
+            rules, load, self._outbox.add, prepare=self._prepare, tell=self._rules_changed, fixed=enforce
+        )
         try:
             session = {**first[0], "engine": engine_facts(source, trace)}
             self._writer.append([session, *first[1:]])
             self._judging = Judging(
                 self._writer,
-                rules.judge,
+                self._live_rules.judge,
                 session,
                 self._outbox,
                 self._count,
+                learn_rules=self._live_rules.learn,
                 react=self._enforcer.react,
                 heard=self._heard if enforce else None,
                 on_error=self._failed,
@@ -199,7 +207,7 @@ class Session:
             raise
         self._wake = self._judging.wake
         self._drain = Drain(source, self._writer, self._outbox, on_error=self._failed)
-        self._resolver = Resolver(rules.domains, self._learn_name) if rules.domains else None
+        self._resolver = Resolver(rules.domains, self._learn_name)
         self._rules = rules
         self._enforce = enforce
         self._policy = policy
@@ -253,10 +261,21 @@ class Session:
         self._judging.start()
         self._open_control()
         self._open_steps()
-        if self._resolver and not self._resolver.start():
+        if self._rules.domains and not self._resolver.start():
             self.notice(
                 "names", "no answer yet for the domains of the policy: connections there may be reported"
             )
+
+    def _tell_reads(self, rules: RuleSet) -> None:
+        self._source.tell_reads({name: ReadOf(what) for name, what in rules.reads.items()})
+
+    def _prepare(self, rules: RuleSet) -> None:
+        """What the new rules need, before they are in force. Raises CaptureError."""
+        self._tell_reads(rules)
+        self._resolver.look_for(rules.domains)
+
+    def _rules_changed(self, message: str, by: str) -> None:
+        self._enforcer.note(Response.ALERT, message, by)
 
     def _learn_name(self, record: Mapping[str, Any]) -> None:
         self._outbox.add(record)
@@ -294,7 +313,7 @@ class Session:
 
         on_scopes = {each.value: on_scope(each) for each in (Response.FREEZE, Response.THAW, Response.KILL)}
         others = Commands(self._enforcer, self.watches, self._source.guard, self._egress, self._policy)
-        return on_scopes | others.table()
+        return on_scopes | others.table() | self._live_rules.table()
 
     def _objection(self, peer: Peer) -> str:
         """Why somebody at the control socket has no say here."""
@@ -354,8 +373,7 @@ class Session:
         left: list[int] = []
         if self._following:
             self._following.stop()
-        if self._resolver:
-            self._resolver.stop()
+        self._resolver.stop()
         for server in (self._control, self._steps):
             if server:
                 server.close()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tracer.events import Action, Event, Violation
-from tracer.pipeline import Judge, Pipeline, protected
+from tracer.pipeline import Judge, LearnRules, Pipeline, protected
 from tracer.rulings import violation_record
 from tracer.session.outbox import Outbox, judged_record, portions
 from tracer.trace import Block, Follower, Writer
@@ -19,7 +19,8 @@ Take = Callable[[Counter[Action], Sequence[Violation]], object]
 class Judging:
     """The thread. `take(actions, violations)` is called for each block, once its violations are in the trace,
     with how many events of each kind it held, and what broke a rule. `react` is called with each violation
-    the moment it is found, `heard` with each answer or question of DNS.
+    the moment it is found, `heard` with each answer or question of DNS, `learn_rules` with each change of the
+    rules, where they change.
 
     `error` is what ended it early, told to `on_error`; `unjudged` on how many events a rule failed,
     `bad_records` how many records could not be read, and `lost` the losses (critical, bulk) by the trace's
@@ -34,6 +35,7 @@ class Judging:
         outbox: Outbox,
         take: Take,
         *,
+        learn_rules: LearnRules | None = None,
         react: Callable[[Violation], object] = lambda _: None,
         heard: Callable[[Event], object] | None = None,
         on_error: Callable[[str, BaseException], object] = lambda _what, _error: None,
@@ -49,7 +51,7 @@ class Judging:
         self._appended = threading.Event()
         self._drained = False
         self._last_look = False
-        self._pipeline = Pipeline(session, protected(session, judge))
+        self._pipeline = Pipeline(session, protected(session, judge), learn_rules=learn_rules)
         self._follower = Follower(writer.path, wait=self._wait, memory=writer.pending_block)
         self._thread = threading.Thread(target=self._run, name="judge", daemon=True)
 

@@ -16,6 +16,7 @@ from tracer.capture import Source
 from tracer.capture.doctor import kernel_facts
 from tracer.control import control_path, steps_path
 from tracer.rules import RuleSet
+from tracer.rules.changes import rules_record
 from tracer.targets import Target
 from tracer.targets.machine import cgroup_layout, runtimes
 from tracer.trace import PublicKey, default_folder, default_keys_folder
@@ -32,7 +33,7 @@ def first_records(
     *,
     key: PublicKey,
 ) -> list[dict[str, Any]]:
-    """The session record and the user names. `key` is the one that will seal the trace."""
+    """The session record, the rules and the user names. `key` is the one that will seal the trace."""
     return [
         {
             "type": "session",
@@ -57,6 +58,7 @@ def first_records(
             "unseen": list(source.unseen),
             "capture": _capture(),
         },
+        rules_record(rules),
         *_users(),
     ]
 

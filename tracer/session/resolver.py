@@ -39,6 +39,7 @@ class Resolver:
         self._resolve = resolve
         self._known: dict[str, frozenset[str]] = {}
         self._stop = threading.Event()
+        self._again = threading.Event()
         self._answered = threading.Event()
         self._thread = threading.Thread(target=self._run, name="resolver", daemon=True)
 
@@ -50,6 +51,15 @@ class Resolver:
     def stop(self) -> None:
         """Does not wait for an answer that is on its way."""
         self._stop.set()
+        self._again.set()
+
+    def look_for(self, domains: Iterable[str]) -> None:
+        """These, and no others, from now on."""
+        self._domains = sorted(domains)
+        if self._thread.ident is not None:
+            self._again.set()
+        elif self._domains:
+            self._thread.start()
 
     def refresh(self) -> None:
         """Several at once, for one that nobody answers takes seconds."""
@@ -85,5 +95,7 @@ class Resolver:
     def _run(self) -> None:
         self.refresh()
         self._answered.set()
-        while not self._stop.wait(REFRESH_SECONDS):
+        while not self._stop.is_set():
+            self._again.wait(REFRESH_SECONDS)
+            self._again.clear()
             self.refresh()
