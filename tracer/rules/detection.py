@@ -15,20 +15,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator
-from sigma.conditions import (
-    ConditionAND,
-    ConditionIdentifier,
-    ConditionNOT,
-    ConditionSelector,
-    SigmaCondition,
-)
 from sigma.exceptions import SigmaError
-from sigma.rule.detection import EmptySigmaDetections
 
 from tracer.errors import Problem, RuleFileError
 from tracer.events import Event, Rule, Violation
 from tracer.rules import nodes, sentences
 from tracer.rules.auditd import AUDITD
+from tracer.rules.conditions import Linked, Name, Not, Selected, Tree, parse_condition
 from tracer.rules.fields import Facts, LogSource
 from tracer.rules.header import Header, Skipped, parse_header, rule_of
 from tracer.rules.items import NotHereError, compile_item
@@ -276,23 +269,24 @@ class _Compiler:
             self._report(place, "a condition is text, such as: selection and not filter")
             return nodes.NEVER
         try:
-            return self._tree(SigmaCondition(text, EmptySigmaDetections()).parse(postprocess=False))
+            return self._tree(parse_condition(text))
         except Exception as error:  # noqa: BLE001 - likewise
             self._report(place, _message(error))
             return nodes.NEVER
 
-    def _tree(self, item: Any) -> Node:
-        if isinstance(item, ConditionIdentifier):
-            if item.identifier not in self._named:
-                raise ValueError(f'names "{item.identifier}", which is not defined')
-            return self._named[item.identifier]
-        if isinstance(item, ConditionSelector):
-            linked = nodes.all_of if item.cond_class is ConditionAND else nodes.any_of
-            return linked(self._selected(item.pattern))
-        if isinstance(item, ConditionNOT):
-            return nodes.negated(self._tree(item.args[0]))
-        linked = nodes.all_of if isinstance(item, ConditionAND) else nodes.any_of
-        return linked([self._tree(argument) for argument in item.args])
+    def _tree(self, tree: Tree) -> Node:
+        match tree:
+            case Name(name):
+                if name not in self._named:
+                    raise ValueError(f'names "{name}", which is not defined')
+                return self._named[name]
+            case Not(child):
+                return nodes.negated(self._tree(child))
+            case Selected(pattern):
+                its = self._selected(pattern)
+            case Linked(children):
+                its = [self._tree(child) for child in children]
+        return nodes.all_of(its) if tree.all else nodes.any_of(its)
 
     def _selected(self, pattern: str) -> list[Node]:
         """What `1 of selection_*` or `all of them` speaks of; names that begin with "_" only when spelt."""

@@ -205,6 +205,8 @@ class _Builder:
         return str(node.value)
 
     def _scalar(self, node: yaml.Node, place: Place) -> Any:
+        if node.tag == _TEXT_TAG:
+            return node.value
         if not node.tag.startswith("tag:yaml.org,2002:"):
             message = f'unknown tag {node.tag}: a value that begins with "!" must be quoted'
             self._report(node, place, message)
