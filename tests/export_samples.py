@@ -10,6 +10,7 @@ from tracer.events import (
     Action,
     Answer,
     Boundary,
+    Busy,
     Category,
     Container,
     Credentials,
@@ -75,6 +76,7 @@ CATEGORIES = {
     Action.FORK: Category.PROCESS,
     Action.EXEC: Category.PROCESS,
     Action.EXIT: Category.PROCESS,
+    Action.CPU: Category.PROCESS,
     **dict.fromkeys(
         (
             Action.CONNECT, Action.BIND, Action.LISTEN, Action.ACCEPT, Action.SEND, Action.DNS, Action.FLOW,
@@ -305,6 +307,7 @@ SAMPLES: list[tuple[Action, int, Process, Detail]] = [
         outward(Flow(31, 23, 0, 0, 7, False, (Leg("127.0.0.1", 8080, "egress"),))),
     ),
     (Action.FILE_UNLINK, 0, AGENT, File("/work/a.txt", copy="/work/a.txt.locked")),
+    (Action.CPU, 0, AGENT, Busy(398, 4, "198.51.100.7")),
 ]
 
 # What was open when the watch began.

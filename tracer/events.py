@@ -20,6 +20,7 @@ class Action(StrEnum):
     FORK = "fork"
     EXEC = "exec"
     EXIT = "exit"
+    CPU = "cpu"  # a process that keeps processors busy, as told now and then
     CONNECT = "connect"
     BIND = "bind"
     LISTEN = "listen"
@@ -283,6 +284,20 @@ class Exec:
     stderr: StdioKind
     stdin_peer: str
     namespaces: Namespaces = UNKNOWN_NAMESPACES
+
+
+@dataclass(slots=True, eq=False)
+class Busy:
+    """Detail of `cpu`: what a process took of the processors since the last look at it.
+
+    percent   of one processor
+    threads   that took a tenth of one or more
+    contact   an address outside that it was the first of its scope to speak to, and is connected with; or ""
+    """
+
+    percent: int
+    threads: int
+    contact: str = ""
 
 
 @dataclass(slots=True, eq=False)
@@ -587,7 +602,7 @@ class Boundary:
         return ", ".join(changes)
 
 
-Detail = Fork | Exec | Exit | Network | File | Boundary | None
+Detail = Fork | Exec | Exit | Busy | Network | File | Boundary | None
 
 
 @dataclass(frozen=True, slots=True)

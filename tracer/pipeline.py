@@ -80,6 +80,8 @@ class Pipeline:
         self.bad_records += self._context.learn(block.context)
         if self._learn_rules:
             self._learn_changes(block.context, self._learn_rules)
+        for told in self._context.take_told():
+            yield told, self._judged(told)
         for record in self._records(block):
             try:
                 event = make_event(record)
@@ -132,6 +134,11 @@ class Pipeline:
                 records.append(decode(view))
             except TraceError:
                 self.bad_records += 1
+
+
+def has_events(block: Block) -> bool:
+    """Whether there is anything to judge: kernel records, or what the engine found out about processes."""
+    return bool(block.critical or block.bulk) or any(record["type"] == "cpu" for record in block.context)
 
 
 def _decoder(session: Mapping[str, Any]) -> Decode:
@@ -236,7 +243,7 @@ class _Verdicts:
 
     def cover(self, block: Block) -> bool:
         """Whether all events of the block have been judged; a block without any has nothing to judge."""
-        return self._judged >= block.header.sequence or not (block.critical or block.bulk)
+        return self._judged >= block.header.sequence or not has_events(block)
 
     def of(self, event: Event) -> tuple[Violation, ...]:
         records = self._violations.pop(event.sequence, None)

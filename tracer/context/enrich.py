@@ -24,6 +24,7 @@ from tracer.context.tree import ProcessTree
 from tracer.errors import TraceError
 from tracer.events import (
     Action,
+    Busy,
     Category,
     Detail,
     Event,
@@ -57,6 +58,7 @@ from tracer.records import (
     Record,
 )
 
+BUSY_MAX = 1_024  # processes that one record tells of
 PATHS_KEPT = 65_536  # of files open for writing: as many as the probes follow
 
 # Plain numbers: an operation on an enum costs as much as all else that is done for a record.
@@ -128,7 +130,9 @@ class Context:
             "scope": self._scopes.learn_scope,
             "container": self._scopes.learn_container,
             "step": self._steps.learn,
+            "cpu": self._learn_busy,
         }
+        self._told: list[Event] = []
 
     def learn(self, records: Iterable[Mapping[str, Any]]) -> int:
         """Take in the context records of a block, before its events. Returns how many could not be read."""
@@ -141,6 +145,47 @@ class Context:
                 except TraceError:
                     bad += 1
         return bad
+
+    def take_told(self) -> Sequence[Event]:
+        """The events that context records tell of, since this was asked last; they come before those of the
+        block."""
+        told, self._told = self._told, []
+        return told
+
+    def _learn_busy(self, record: Mapping[str, Any]) -> None:
+        """A `cpu` context record. Raises TraceError when it is not one."""
+        time_ns, rows = number(record, "time_ns"), record.get("busy")
+        if not isinstance(rows, list):
+            raise TraceError("a record of what processes took that is none")
+        for row in rows[:BUSY_MAX]:
+            if not isinstance(row, Mapping):
+                raise TraceError("a record of what a process took that is none")
+            process = self._tree.alive(number(row, "pid"), number(row, "start_ns"))
+            if process is not None:
+                self._tell(process, number(row, "scope"), time_ns, row)
+
+    def _tell(self, process: Process, scope: int, time_ns: int, row: Mapping[str, Any]) -> None:
+        self._sequence += 1
+        event = Event(
+            self._sequence,
+            self._boot_ns + time_ns,
+            Action.CPU,
+            Category.PROCESS,
+            Outcome.SUCCESS,
+            0,
+            process,
+            process.pid,
+            scope,
+            Evidence.KERNEL,
+            False,
+            (),
+            Busy(number(row, "percent"), number(row, "threads")),
+            *self._scopes.labels(scope),
+            None,
+            self._steps.of(process, 0, time_ns) if self._steps.told else None,
+        )
+        self._history.see(event)
+        self._told.append(event)
 
     def event(self, record: Record) -> Event | None:
         """None for a record that is about a scope. Raises TraceError for a kind that is not known."""

@@ -11,10 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tracer.context.recent import Recent
-from tracer.events import Action, Event, File, Flow, Fork, Leg, Network, NetworkType, Outcome
+from tracer.events import Action, Busy, Event, File, Flow, Fork, Leg, Network, NetworkType, Outcome
 from tracer.reach import Reach, reach_of
 
 CONTACTS_KEPT = 65_536  # pairs of scope and address
+FIRST_KEPT = 4_096  # connections to somebody new
 SPEAKERS_KEPT = 16_384  # processes that spoke to another machine
 FILES_KEPT = 131_072  # files that were created under this watch
 COPIES_KEPT = 32_768  # names that something longer was created beside
@@ -35,6 +36,7 @@ class History:
     def __init__(self) -> None:
         self._contacts: Recent[tuple[int, str], bool] = Recent(CONTACTS_KEPT)
         self._speakers: Recent[str, str] = Recent(SPEAKERS_KEPT)
+        self._newcomers: Recent[str, tuple[str, int]] = Recent(FIRST_KEPT)
         self._made: Recent[str, bool] = Recent(FILES_KEPT)
         self._copies: Recent[str, str] = Recent(COPIES_KEPT)
         self._flows: Recent[str, deque[_Ended]] = Recent(RELAYS_KEPT)
@@ -43,6 +45,7 @@ class History:
             Action.FORK: self._population.forked,
             Action.EXEC: self._population.executed,
             Action.EXIT: self._population.exited,
+            Action.CPU: self._busy,
             Action.CONNECT: self._connected,
             Action.SEND: self._connected,
             Action.FLOW: self._flowed,
@@ -68,6 +71,28 @@ class History:
             network.first_contact = not event.snapshot
         if reach_of(address) in (Reach.OUTSIDE, Reach.INTERNAL):
             self._speakers.put(event.process.entity_id, address)
+        if reach_of(address) is Reach.OUTSIDE and event.outcome is not Outcome.FAILURE:
+            self._meet(event, network)
+
+    def _meet(self, event: Event, network: Network) -> None:
+        """Of each process the newest that nobody had spoken to, and how many connections with it are open."""
+        entity, address = event.process.entity_id, network.destination_ip
+        known, count = self._newcomers.get(entity) or ("", 0)
+        if network.first_contact:
+            self._newcomers.put(entity, (address, 1))
+        elif address == known:
+            self._newcomers.put(entity, (address, count + 1))
+
+    def _part(self, event: Event, network: Network) -> None:
+        entity = event.process.entity_id
+        known, count = self._newcomers.get(entity) or ("", 0)
+        if known and network.destination_ip == known:
+            self._newcomers.put(entity, (known, max(0, count - 1)))
+
+    def _busy(self, event: Event) -> None:
+        known, count = self._newcomers.get(event.process.entity_id) or ("", 0)
+        if count and isinstance(event.detail, Busy):
+            event.detail.contact = known
 
     def _flowed(self, event: Event) -> None:
         network = event.detail
@@ -77,6 +102,7 @@ class History:
             or not network.destination_ip
         ):
             return
+        self._part(event, network)
         ended = _Ended.of(network, network.more)
         if not (ended.bytes_in and ended.bytes_out):
             return

@@ -99,6 +99,13 @@ class ProcessTree:
         process = life.at(record.time_ns)
         return process if process.executable else self._reconsidered(life, process)
 
+    def alive(self, pid: int, start_ns: int) -> Process | None:
+        """A process by what /proc says of it, where it began in whole ticks; None when it is not known."""
+        ticks = start_ns // TICK_NS
+        found = (life for key, life in self._live.items() if key[0] == pid and key[1] // TICK_NS == ticks)
+        life = next(found, None)
+        return life.process if life else None
+
     def fork(self, record: ForkRecord) -> Process:
         parent, depth = self._parent(record.parent_pid, record.parent_start_ns, record.time_ns)
         child = self._images.forked(record, parent)

@@ -24,6 +24,7 @@ from tracer.events import (
     NO_ID,
     Action,
     Boundary,
+    Busy,
     Container,
     Credentials,
     Dns,
@@ -349,6 +350,12 @@ def _add_detail(document: dict[str, Any], event: Event) -> None:
     match event.detail:
         case Fork() as detail:
             document["rubicon"]["fork"] = {"generation": detail.generation, "alive": detail.alive}
+        case Busy() as detail:
+            document["rubicon"]["cpu"] = {
+                "percent": detail.percent,
+                "threads": detail.threads,
+                **({"contact": detail.contact} if detail.contact else {}),
+            }
         case Exec() as detail:
             _add_exec(document, detail, event.process.cgroup_id, failed=event.outcome is Outcome.FAILURE)
         case Exit() as detail:

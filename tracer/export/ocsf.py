@@ -52,6 +52,7 @@ _ACTIVITIES = {
     Action.FORK: (_PROCESS, 1),
     Action.EXEC: (_PROCESS, 1),
     Action.EXIT: (_PROCESS, 2),
+    Action.CPU: (_PROCESS, _OTHER),
     Action.PTRACE: (_PROCESS, 3),
     Action.PROCESS_MEM_OPEN: (_PROCESS, 3),
     Action.PIDFD_GETFD: (_PROCESS, 3),

@@ -239,6 +239,12 @@ class ForkFields(_Model):
     alive: Number
 
 
+class CpuFields(_Model):
+    percent: Number
+    threads: Number
+    contact: Name | None = None
+
+
 class Leg(_Model):
     ip: Name
     port: Number
@@ -359,6 +365,7 @@ class RubiconFields(_JsonModel):
     signal: Signal | None = None
     attempted: Attempted | None = None
     fork: ForkFields | None = None
+    cpu: CpuFields | None = None
     exec: ExecFields | None = None
     flow: FlowFields | None = None
     first_contact: bool | None = None

@@ -8,6 +8,7 @@ rubicon_file      any act on a file but opens for reading: also attributes, leng
 rubicon_network   a socket that listens, a connection that is accepted, and one that is closed, with what went
                   through it
 rubicon_process   a fork
+rubicon_cpu       a process that took a third of a processor or more: once for each ten seconds of this
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 
-from tracer.events import Action, Dns, Event, File, Flow, Fork, Network, NetworkType
+from tracer.events import Action, Busy, Dns, Event, File, Flow, Fork, Network, NetworkType
 from tracer.reach import reach_of
 from tracer.rules import fields
 from tracer.rules.domains import split_domain
@@ -189,6 +190,18 @@ _FORK: dict[str, Field] = fields_of(
 )
 
 
+_CPU: dict[str, Field] = {
+    **fields_of(
+        {
+            "rubicon.cpu.percent": of_detail(Busy, lambda detail: detail.percent),
+            "rubicon.cpu.threads": of_detail(Busy, lambda detail: detail.threads),
+        },
+        Kind.NUMBER,
+    ),
+    **fields_of({"rubicon.cpu.contact": of_detail(Busy, lambda detail: detail.contact or None)}),
+}
+
+
 # --- names that are asked for -----------------------------------------------------------------------------
 
 
@@ -241,6 +254,14 @@ _OWN = (
         (Action.FORK,),
         happened,
         PROCESS | _FORK,
+        EVERYWHERE_ABSENT,
+        PROCESS_KEYWORDS,
+    ),
+    LogSource(
+        "rubicon_cpu",
+        (Action.CPU,),
+        happened,
+        PROCESS | _CPU,
         EVERYWHERE_ABSENT,
         PROCESS_KEYWORDS,
     ),

@@ -7,7 +7,19 @@ from __future__ import annotations
 
 import errno
 
-from tracer.events import Action, Boundary, Dns, Event, Exec, File, Network, NetworkType, Outcome, Spoken
+from tracer.events import (
+    Action,
+    Boundary,
+    Busy,
+    Dns,
+    Event,
+    Exec,
+    File,
+    Network,
+    NetworkType,
+    Outcome,
+    Spoken,
+)
 
 REFUSALS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 """The errors that say "you may not", where others say "it cannot be done"."""
@@ -46,7 +58,7 @@ def act(event: Event) -> str:
 
 def _forms(event: Event) -> tuple[str, str]:
     """What was done and what was tried, with {} for the object."""
-    if is_standing(event) and event.action in _STANDING:
+    if event.action is Action.CPU or (is_standing(event) and event.action in _STANDING):
         return _STANDING[event.action], ""
     match event.detail:
         case Exec():
@@ -62,8 +74,9 @@ def _forms(event: Event) -> tuple[str, str]:
             return f"did {event.action} {{}}", f"do {event.action} {{}}"
 
 
-# What was there when the watch began.
+# What goes on, or was there when the watch began.
 _STANDING = {
+    Action.CPU: "keeps busy {}",
     Action.CONNECT: "is connected to {}",
     Action.ACCEPT: "has a connection from {}",
     Action.LISTEN: "listens on {}",
@@ -153,6 +166,9 @@ def _object(event: Event) -> str:
             return _file_object(event, detail)
         case Boundary() as detail:
             return shorten(detail.words()) or detail.call or event.action
+        case Busy() as detail:
+            contact = f", connected with {detail.contact}" if detail.contact else ""
+            return f"{detail.threads} threads, {detail.percent} % of a processor{contact}"
         case _:
             return shorten(event.process.command_line)
 

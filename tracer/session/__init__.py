@@ -11,6 +11,7 @@
 - `guard` has connections refused that a policy does not allow.
 - `steps` takes in what the agent says of its steps.
 - `enforce` does what a rule wants done about a violation, or a person by the control socket.
+- `processors` (a thread) looks who keeps processors busy.
 - `resolver` (a thread, when a policy allows domains by name) asks where they are, and has that recorded.
 - `anchor` (a thread, when it is asked for) hands the heads of the trace's chain to a command.
 - `following` (a thread for each runtime, with `--label` or `--all-containers`) has those watched that start.
@@ -47,6 +48,7 @@ from tracer.session.enforce import Enforcer
 from tracer.session.guard import Egress, guard_paths, guarded_egress
 from tracer.session.judge import Judging
 from tracer.session.outbox import Outbox
+from tracer.session.processors import Processors
 from tracer.session.record import engine_facts
 from tracer.session.resolver import Resolver
 from tracer.session.rules import Load, Rules
@@ -54,6 +56,7 @@ from tracer.session.scopes import Scopes
 from tracer.session.steps import Steps
 from tracer.session.watched import Watched
 from tracer.targets import Target
+from tracer.targets.processes import sees_all_pids
 from tracer.targets.selection import Selection
 from tracer.trace import MEMORY_LIMIT_BYTES, Sealer, SigningKey, Writer, WriterState
 
@@ -208,6 +211,7 @@ class Session:
         self._wake = self._judging.wake
         self._drain = Drain(source, self._writer, self._outbox, on_error=self._failed)
         self._resolver = Resolver(rules.domains, self._learn_name)
+        self._processors = Processors(source.members, self._outbox.add)
         self._rules = rules
         self._enforce = enforce
         self._policy = policy
@@ -261,6 +265,8 @@ class Session:
         self._judging.start()
         self._open_control()
         self._open_steps()
+        if sees_all_pids():
+            self._processors.start()
         if self._rules.domains and not self._resolver.start():
             self.notice(
                 "names", "no answer yet for the domains of the policy: connections there may be reported"
@@ -374,6 +380,7 @@ class Session:
         if self._following:
             self._following.stop()
         self._resolver.stop()
+        self._processors.stop()
         for server in (self._control, self._steps):
             if server:
                 server.close()

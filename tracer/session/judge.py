@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tracer.events import Action, Event, Violation
-from tracer.pipeline import Judge, LearnRules, Pipeline, protected
+from tracer.pipeline import Judge, LearnRules, Pipeline, has_events, protected
 from tracer.rulings import violation_record
 from tracer.session.outbox import Outbox, judged_record, portions
 from tracer.trace import Block, Follower, Writer
@@ -123,7 +123,7 @@ class Judging:
         written = list(portions(violations))
         if written:
             written[-1].append(judged_record(block.header.sequence))
-        elif block.critical or block.bulk:
+        elif has_events(block):
             self._outbox.judged(block.header.sequence)
         for portion in written:
             self._writer.append(portion)

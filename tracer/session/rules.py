@@ -97,8 +97,8 @@ class Rules:
                 {
                     "id": entry.rule.id,
                     "name": entry.rule.name,
-                    "level": entry.rule.level.value,
-                    "kind": entry.source,
+                    "level": "" if entry.part else entry.rule.level.value,
+                    "kind": "part of a correlation" if entry.part else entry.source,
                     "file": str(entry.file or ""),
                     "line": entry.line,
                     "hits": meter.hits if meter else 0,

@@ -214,6 +214,26 @@ def _ids(pid: int) -> dict[str, int]:
     return {"user_id": real, "effective_user_id": effective, "group_id": int(lines[b"Gid"].split()[0])}
 
 
+def cpu_times(pid: int) -> tuple[int, int] | None:
+    """When a process began (nanoseconds since boot, in whole ticks), and what it has taken of processors,
+    with threads that have ended: nanoseconds. None when it is gone."""
+    try:
+        fields = _stat(pid)
+        return int(fields[19]) * _TICK_NS, (int(fields[11]) + int(fields[12])) * _TICK_NS
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def thread_times(pid: int) -> dict[int, int]:
+    """What each of its threads has taken of processors: nanoseconds."""
+    found: dict[int, int] = {}
+    with suppress(OSError, ValueError, IndexError):
+        for name in os.listdir(f"/proc/{pid}/task"):
+            fields = _read(pid, f"task/{name}/stat").rpartition(b")")[2].split()
+            found[int(name)] = (int(fields[11]) + int(fields[12])) * _TICK_NS
+    return found
+
+
 def own_usage() -> dict[str, float]:
     """What this process itself takes, for the engine to say of itself: CPU seconds since the start, resident
     bytes.

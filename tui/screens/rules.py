@@ -113,7 +113,7 @@ class RulesScreen(SessionScreen):
             for line in rows:
                 for column, cell in zip(table.ordered_columns, _cells(line), strict=True):
                     if table.get_cell(line.id, column.key) != cell:
-                        table.update_cell(line.id, column.key, cell)
+                        table.update_cell(line.id, column.key, cell, update_width=True)
         told = (
             "all of them"
             if self._answered

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from tests.records import SESSION, connect, execve, flow, fork, leave, named, opened, peer
+from tests.records import SECOND_NS, SESSION, connect, execve, flow, fork, leave, named, opened, peer
 from tracer.context import Context, history
-from tracer.events import Action, Event, File, Flow, Fork, Leg, Network
+from tracer.events import Action, Busy, Event, File, Flow, Fork, Leg, Network
 from tracer.records import Kind, Record
 
 OUTER, INNER, NEAR = "198.51.100.7", "10.0.0.9", "127.0.0.1"
@@ -105,6 +107,38 @@ def test_relays_of_several_in_one(context: Context) -> None:
     for number in (1, 2):
         relayed(other, f"10.0.0.{number}", 9_000, 4_000)
     assert relayed(other, OUTER, 8_500, 19_000) == tuple(Leg(f"10.0.0.{n}", 80, "egress") for n in (1, 2))
+
+
+def busy(context: Context, pid: int, time_ns: int = SECOND_NS) -> list[Busy]:
+    row = {"pid": pid, "start_ns": pid * SECOND_NS, "scope": 1, "percent": 199, "threads": 2}
+    assert context.learn([{"type": "cpu", "time_ns": time_ns, "span_ns": SECOND_NS, "busy": [row]}]) == 0
+    details = [told.detail for told in context.take_told()]
+    assert all(isinstance(detail, Busy) for detail in details)
+    return details  # type: ignore[return-value]
+
+
+def test_who_is_busy_and_connected_with_somebody_new(context: Context) -> None:
+    context.event(execve(100, "/bin/miner"))
+    context.event(execve(101, "/bin/make"))
+    assert [(each.percent, each.threads, each.contact) for each in busy(context, 100)] == [(199, 2, "")]
+    context.event(connect(100, peer(OUTER, 443)))
+    assert [each.contact for each in busy(context, 100)] == [OUTER]
+    context.event(connect(101, peer(OUTER, 443)))
+    assert [each.contact for each in busy(context, 101)] == [""], "not the first to speak to it"
+    context.event(connect(100, peer(OUTER, 443)))
+    context.event(flow(100, peer(OUTER, 443), bytes_in=1, bytes_out=1))
+    assert [each.contact for each in busy(context, 100)] == [OUTER], "one of two is open"
+    context.event(flow(100, peer(OUTER, 443), bytes_in=1, bytes_out=1))
+    assert [each.contact for each in busy(context, 100)] == [""]
+    context.event(connect(100, peer(INNER, 443)))
+    assert [each.contact for each in busy(context, 100)] == [""], "not outside"
+    assert busy(context, 999) == [], "nobody knows it"
+
+
+@pytest.mark.parametrize("wrong", [{"busy": 1}, {"busy": [1]}, {"busy": [{"pid": 1}]}, {"time_ns": "soon"}])
+def test_a_forged_record_of_busy_processes(context: Context, wrong: dict[str, Any]) -> None:
+    assert context.learn([{"type": "cpu", "time_ns": 1, "busy": []} | wrong]) == 1
+    assert not context.take_told()
 
 
 def forked(context: Context, pid: int, parent: int) -> Fork:
