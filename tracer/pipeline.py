@@ -393,7 +393,6 @@ def open_trace(
     """`path` with the violations recorded in it, or with `judge` as these rules see it now; `learn_rules` is
     told of each record of rules when it is come by.
 
-
     Steps that were found afterwards are taken from beside it (`tracer.trace.correlated`), unless they are
     given. Raises TraceError when it is no trace or what is beside it is not of it, AbiMismatch when its
     records are of another version.
