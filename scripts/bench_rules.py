@@ -72,7 +72,7 @@ def recorded(folder: Path) -> Path:
     if os.geteuid() != 0:
         raise SystemExit("bench: needs root to record a trace: sudo scripts/bench rules, or --trace FILE")
     path = folder / "work.trace"
-    command = [sys.executable, HERE / "bench_agent.py", folder / "work"]
+    command = [sys.executable, HERE / "bench_agent.py", folder / "work", sys.executable]
     print("bench: recording an agent's work", file=sys.stderr)
     subprocess.run(
         [HERE / "rubicon", "run", "--trace", path, "--", *command], check=True, capture_output=True

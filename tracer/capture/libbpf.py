@@ -183,6 +183,13 @@ class Library:
         return KernelError(f"{what}: {reason}{said}")
 
 
+def _give_back_memory() -> None:
+    """To the kernel: what libbpf needed for a load is as much as all that stays, and glibc would keep it."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
 def try_program(program_type: int, attach_type: int, function: str) -> None:
     """Load a program that does nothing, attach it to a kernel function, and take it away again.
 
@@ -359,6 +366,7 @@ class Object:
         if code:
             reason = refusal(self._library.warnings)
             raise self._library.fail(f"the kernel refused the probes{reason}", code)
+        _give_back_memory()
 
     def attach(self, program: str) -> None:
         pointer = self._program(program)
