@@ -1,9 +1,9 @@
 """One BPF ring buffer, read by copying out whole stretches of it: no call and no object for each record.
 
 Layout and protocol: kernel/bpf/ringbuf.c and Documentation/bpf/ringbuf.rst. The consumer position is a page
-of its own, the only one that can be written; then comes the producer position, and the data. The kernel offers
-the data twice behind one another, so that no record is torn at the end; mapped here is one of them, as all that
-is mapped counts as this process's memory.
+of its own, the only one that can be written; then comes the producer position, and the data. The kernel
+offers the data twice behind one another, so that no record is torn at the end; mapped here is one of them, as
+all that is mapped counts as this process's memory.
 """
 
 from __future__ import annotations
