@@ -70,6 +70,15 @@ class Pipeline:
         self._decode = decoder or _decoder(session)
 
     @property
+    def events(self) -> int:
+        """How many there were in the blocks so far, and before them."""
+        return self._context.events
+
+    def begin_after(self, events: int) -> None:
+        """That many were in blocks that are not kept any more."""
+        self._context.events = events
+
+    @property
     def steps(self) -> Sequence[Step]:
         """Those begun in the blocks so far."""
         return self._context.steps
@@ -213,6 +222,8 @@ class RecordedPipeline:
     def _release(self) -> Iterator[Judged]:
         block = self._pending.popleft()
         self.pending_bytes -= block.header.raw_bytes
+        if before := self._verdicts.events_before(block):
+            self._pipeline.begin_after(before)
         yield from self._pipeline.push(block)
 
     def _release_unjudged(self) -> Iterator[Judged]:
@@ -228,6 +239,8 @@ class _Verdicts:
         self.bad_records = 0
         self._judged = -1  # sequence of the newest block all of whose events were judged
         self._violations: dict[int, list[Mapping[str, Any]]] = {}
+        self._before: dict[int, int] = {}  # events, by the first block of a part
+        self._first = 0  # block of what is read
         self._rules: dict[Rule, Rule] = {}
 
     def learn(self, context: Iterable[Mapping[str, Any]]) -> None:
@@ -240,6 +253,20 @@ class _Verdicts:
                     self._judged = max(self._judged, block)
                 else:
                     self.bad_records += 1
+            elif record["type"] == "numbering":
+                self._learn_numbering(record.get("block"), record.get("events"))
+
+    def _learn_numbering(self, block: object, events: object) -> None:
+        if isinstance(block, int) and isinstance(events, int):
+            self._before[block] = events
+        else:
+            self.bad_records += 1
+
+    def events_before(self, block: Block) -> int:
+        """How many events there were in blocks that are not kept, once, when a later one told; else 0."""
+        if block.offset == 0:
+            self._first = block.header.sequence
+        return self._before.pop(self._first, 0)
 
     def cover(self, block: Block) -> bool:
         """Whether all events of the block have been judged; a block without any has nothing to judge."""
@@ -344,6 +371,8 @@ class RecordedTrace:
             header = block.header
             self.losses = {"critical": header.lost_critical, "bulk": header.lost_bulk}
             covered = self._judges or self._look_ahead(block, ahead)
+            if before := self._verdicts.events_before(block):
+                self._pipeline.begin_after(before)
             self._taken.extend(actions_in(block.context))
             for item in self._pipeline.push(block):
                 self._uncovered += not covered

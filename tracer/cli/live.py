@@ -40,7 +40,7 @@ from tracer.session import Callbacks, Outcome, Session
 from tracer.session.commands import PolicyFile
 from tracer.session.record import first_records
 from tracer.text import printable
-from tracer.trace import Keyring, Reader, default_folder, new_session_id, new_trace_path
+from tracer.trace import Keyring, Reader, Rotation, default_folder, new_session_id, new_trace_path
 
 _COLOURS = {
     Level.CRITICAL: "1;31",
@@ -204,6 +204,7 @@ class Live:
                 callbacks,
                 key=key,
                 anchor=args.anchor,
+                rotation=Rotation(args.rotate_size, args.rotate_age, args.rotate_keep),
                 enforce=args.enforce,
                 kept=default_folder() / f"{self.session_id}{kept.SUFFIX}",
                 policy=_policy_file(args.policy, given),

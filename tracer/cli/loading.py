@@ -7,6 +7,7 @@ importing what reads them, takes as long. So this imports little, and is importe
 from __future__ import annotations
 
 import argparse
+import re
 import threading
 from pathlib import Path
 
@@ -61,6 +62,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="Sigma rules: a file or a folder; may be given again. The shipped pack is always in force",
     )
     parser.add_argument("--trace", metavar="FILE", type=Path, help="where the trace goes; must not exist yet")
+    _add_rotation(parser)
     parser.add_argument(
         "--anchor",
         metavar="CMD",
@@ -87,6 +89,44 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="how the probes are loaded: core, built before and fitted by libbpf; bcc, compiled now by BCC; "
         "auto, core wherever the kernel lets it",
     )
+
+
+def _add_rotation(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--rotate-size",
+        metavar="SIZE",
+        type=_size,
+        default=0,
+        help="the trace goes on in another file (TRACE.2, TRACE.3 ...) when it has so many bytes: 64M, 1G",
+    )
+    parser.add_argument(
+        "--rotate-age",
+        metavar="TIME",
+        type=_seconds,
+        default=0.0,
+        help="likewise when it is so old: 30m, 24h, 7d",
+    )
+    parser.add_argument(
+        "--rotate-keep",
+        metavar="N",
+        type=int,
+        default=0,
+        help="keep the newest N files of the trace and remove older ones (default: keep all)",
+    )
+
+
+def _size(text: str) -> int:
+    found = re.fullmatch(r"(\d+)([KMGT]?)", text.strip(), re.IGNORECASE)
+    if found is None or not int(found[1]):
+        raise argparse.ArgumentTypeError("give a size such as 64M or 1G")
+    return int(found[1]) << 10 * " KMGT".index(found[2].upper() or " ")
+
+
+def _seconds(text: str) -> float:
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text.strip())
+    if found is None or not float(found[1]):
+        raise argparse.ArgumentTypeError("give a time such as 30m or 24h")
+    return float(found[1]) * {"s": 1, "m": 60, "h": 3_600, "d": 86_400}[found[2]]
 
 
 def _level(text: str) -> Level:

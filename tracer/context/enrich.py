@@ -236,6 +236,15 @@ class Context:
         return event
 
     @property
+    def events(self) -> int:
+        """How many there were so far; set where the first of them are not there any more."""
+        return self._sequence
+
+    @events.setter
+    def events(self, count: int) -> None:
+        self._sequence = count
+
+    @property
     def steps(self) -> Sequence[Step]:
         """Those begun so far, the first of them when there are very many."""
         return self._steps.begun()

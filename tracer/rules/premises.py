@@ -44,7 +44,8 @@ class Premises:
         if found is None or found.lastgroup is None:
             return None
         premise = Premise(found.lastgroup)
-        if inode and (device != self._devices[premise] or clean(path) == self._trace):
+        is_other = clean(path) == self._trace and self._inode != 0  # of a trace that is rotated it changes
+        if inode and (device != self._devices[premise] or is_other):
             return None
         return premise
 

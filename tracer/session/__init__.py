@@ -58,7 +58,7 @@ from tracer.session.watched import Watched
 from tracer.targets import Target
 from tracer.targets.processes import sees_all_pids
 from tracer.targets.selection import Selection
-from tracer.trace import MEMORY_LIMIT_BYTES, Sealer, SigningKey, Writer, WriterState
+from tracer.trace import MEMORY_LIMIT_BYTES, Rotation, Rotator, Sealer, SigningKey, Writer, WriterState
 
 if TYPE_CHECKING:
     from tracer.session.following import Following
@@ -137,6 +137,7 @@ class Session:
     `enforce`: what rules want done about violations is done, and not only told. `kept` is where it is written
     down that something is frozen; by default beside the trace. `policy` is the file that a person may add to,
     `load` reads the rules again.
+    `rotation` says when the trace goes on in another file.
 
     A context manager: `start` on entry is explicit, `stop` on exit is certain.
 
@@ -158,6 +159,7 @@ class Session:
         kept: Path | None = None,
         policy: PolicyFile | None = None,
         load: Load | None = None,
+        rotation: Rotation = Rotation(),  # noqa: B008  frozen
     ) -> None:
         self._source = source
         self._scopes = Scopes(source)
@@ -170,9 +172,11 @@ class Session:
         self._following: Following | None = None
         self._wake: Callable[[], object] = lambda: None
         self._anchor = self._make_anchor(anchor, first[0]) if anchor else None
+        rotator = Rotator(trace, rotation) if rotation.wanted else None
         self._writer = Writer(
             trace,
             sealer=Sealer(key, on_seal=self._sealed) if key else None,
+            rotator=rotator,
             memory_limit_bytes=memory_limit_bytes,
             on_append=self._appended,
             on_state=self._writer_changed,
@@ -192,8 +196,9 @@ class Session:
             rules, load, self._outbox.add, prepare=self._prepare, tell=self._rules_changed, fixed=enforce
         )
         try:
-            session = {**first[0], "engine": engine_facts(source, trace)}
+            session = {**first[0], "engine": engine_facts(source, trace, renamed=rotation.keep > 0)}
             self._writer.append([session, *first[1:]])
+            self._outbox.keep(first[1:])
             self._judging = Judging(
                 self._writer,
                 self._live_rules.judge,
@@ -209,6 +214,9 @@ class Session:
             self._writer.close()
             raise
         self._wake = self._judging.wake
+        if rotator:
+            rotator.about = lambda: (session, self._outbox.lasting())
+            rotator.read_to = lambda: self._judging.next_block
         self._drain = Drain(source, self._writer, self._outbox, on_error=self._failed)
         self._resolver = Resolver(rules.domains, self._learn_name)
         self._processors = Processors(source.members, self._outbox.add)

@@ -51,6 +51,7 @@ class Judging:
         self._appended = threading.Event()
         self._drained = False
         self._last_look = False
+        self._next_block = 0
         self._pipeline = Pipeline(session, protected(session, judge), learn_rules=learn_rules)
         self._follower = Follower(writer.path, wait=self._wait, memory=writer.pending_block)
         self._thread = threading.Thread(target=self._run, name="judge", daemon=True)
@@ -103,8 +104,16 @@ class Judging:
         self._appended.wait(timeout_seconds)
         self._appended.clear()
 
+    @property
+    def next_block(self) -> int:
+        """The number of the first block that was not looked at yet."""
+        return self._next_block
+
     def _judge(self, block: Block) -> None:
         self.lost = block.header.lost_critical, block.header.lost_bulk
+        if any(record["type"] == "part" for record in block.context):
+            numbering = {"block": block.header.sequence, "events": self._pipeline.events}
+            self._outbox.add({"type": "numbering", **numbering})
         actions: Counter[Action] = Counter()
         violations: list[Violation] = []
         for event, found in self._pipeline.push(block):
@@ -117,6 +126,7 @@ class Judging:
         self._record(block, [violation_record(violation) for violation in violations])
         if actions:
             self._take(actions, violations)
+        self._next_block = block.header.sequence + 1
 
     def _record(self, block: Block, violations: Sequence[Mapping[str, Any]]) -> None:
         """The word that the block is judged goes with the last of its violations; without any it can wait."""

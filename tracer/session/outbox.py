@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from tracer.trace import MAX_CONTEXT_BYTES
 
 PORTION_BYTES = MAX_CONTEXT_BYTES // 2  # the writer may add a record of its own to a block
 _RECORD_MAX_BYTES = MAX_CONTEXT_BYTES // 4
+_LASTING = frozenset({"user", "scope", "container", "process", "name", "rules"})
 
 _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
@@ -23,11 +24,30 @@ class Outbox:
         self._lock = threading.Lock()
         self._records: deque[tuple[Mapping[str, Any], int]] = deque()
         self._judged: int | None = None
+        self._lasting: list[Mapping[str, Any]] = []
+        self._lasting_bytes = 0
 
     def add(self, record: Mapping[str, Any]) -> None:
         sized = record, encoded_bytes(record)
         with self._lock:
             self._records.append(sized)
+            self._keep(*sized)
+
+    def keep(self, records: Iterable[Mapping[str, Any]]) -> None:
+        """What was written by others, and lasts."""
+        with self._lock:
+            for record in records:
+                self._keep(record, encoded_bytes(record))
+
+    def lasting(self) -> list[Mapping[str, Any]]:
+        """What stays true, as far as there is room: who reads only a later part needs it."""
+        with self._lock:
+            return list(self._lasting)
+
+    def _keep(self, record: Mapping[str, Any], size: int) -> None:
+        if record["type"] in _LASTING and self._lasting_bytes + size <= PORTION_BYTES:
+            self._lasting.append(record)
+            self._lasting_bytes += size
 
     def judged(self, block: int) -> None:
         """All events up to this block were judged; only the newest such word is kept."""

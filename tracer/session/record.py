@@ -69,12 +69,15 @@ def scope_record(scope: int, target: Target) -> dict[str, Any]:
     return {"type": "scope", "scope": scope, "target": target.name, **container, **target.pod}
 
 
-def engine_facts(source: Source, trace: Path) -> dict[str, Any]:
-    """Who watches, and what that leaves on disk: what nobody who is watched may touch. `trace` is there."""
+def engine_facts(source: Source, trace: Path, *, renamed: bool = False) -> dict[str, Any]:
+    """Who watches, and what that leaves on disk: what nobody who is watched may touch. `trace` is there.
+
+    `renamed`: another file will have its name, so it is known by that alone.
+    """
     trace = Path(os.path.realpath(trace))
     return {
         **source.engine,
-        "trace": _place(trace),
+        "trace": _place(trace) | ({"inode": 0} if renamed else {}),
         "control": str(control_path(trace)),
         "steps": str(steps_path(trace)),
         "folder": _place(Path(os.path.realpath(default_folder()))),

@@ -55,7 +55,9 @@ from tracer.trace.blocks import (
 from tracer.trace.correlated import correlated_path, read_correlated, write_correlated
 from tracer.trace.follow import Follower
 from tracer.trace.keys import Keyring, PublicKey, SigningKey, default_keys_folder, read_public_key
+from tracer.trace.parts import part_path
 from tracer.trace.read import Damage, DamageKind, Reader
+from tracer.trace.rotate import Rotation, Rotator
 from tracer.trace.seal import SEAL_SECONDS, Sealer
 from tracer.trace.store import (
     StoredSession,
@@ -82,6 +84,8 @@ __all__ = [
     "Keyring",
     "PublicKey",
     "Reader",
+    "Rotation",
+    "Rotator",
     "Sealed",
     "Sealer",
     "Section",
@@ -97,6 +101,7 @@ __all__ = [
     "find_trace",
     "new_session_id",
     "new_trace_path",
+    "part_path",
     "read_correlated",
     "read_public_key",
     "ring_records",

@@ -33,7 +33,7 @@ class Follower(TraceFile):
         self.cut = False
         self.damage: Damage | None = None
         super().__init__(path)
-        self._cursor = Cursor(self._descriptor, memory)
+        self._cursor = Cursor(self._parts, memory)
         self._wait = wait
         self._stopped = False
 

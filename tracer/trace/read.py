@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-import stat
-import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -20,13 +16,12 @@ from tracer.text import printable
 from tracer.trace.blocks import (
     HEADER_BYTES,
     MAGIC,
-    NO_HASH,
-    VERSION,
     Block,
     Header,
     block_hash,
     decode_block,
 )
+from tracer.trace.parts import Parts, Place, unfolded
 
 
 class DamageKind(StrEnum):
@@ -45,71 +40,38 @@ class Damage:
     message: str
 
 
-def open_trace_file(path: Path) -> int:
-    """A descriptor for reading. Raises TraceError when `path` cannot be read or is no trace we know."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError as error:
-        raise TraceError(f"cannot read the trace {_name(path)}: {error.strerror}") from None
-    try:
-        _check_is_trace(descriptor, path)
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return descriptor
-
-
-def _check_is_trace(descriptor: int, path: Path) -> None:
-    """Raise TraceError unless the file begins as a trace does, be it cut off within its first bytes."""
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        raise TraceError(f"{_name(path)} is not a trace: it is not a regular file")
-    start = os.pread(descriptor, len(MAGIC) + 2, 0)
-    if start[: len(MAGIC)] != MAGIC[: len(start)]:
-        raise TraceError(f"{_name(path)} is not a trace")
-    if len(start) == len(MAGIC) + 2:
-        version = struct.unpack_from("<H", start, len(MAGIC))[0]
-        if version != VERSION:
-            raise TraceError(
-                f"{_name(path)} has trace format {version}, this version of Rubicon reads format {VERSION}"
-            )
-
-
-def _name(path: Path) -> str:
-    return printable(str(path))
-
-
-def is_being_written(descriptor: int) -> bool:
-    """Whether a writer holds the exclusive lock of the trace open at `descriptor` (flock(2))."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    fcntl.flock(descriptor, fcntl.LOCK_UN)
-    return False
-
-
 class Cursor:
     """A place in a trace: `next` checks the block that begins there and steps over it.
 
     `memory(sequence)` may hand over a block that the writer could not put on disk yet.
     """
 
-    def __init__(self, descriptor: int, memory: Callable[[int], bytes | None] | None = None) -> None:
-        self.offset = 0  # bytes
-        self.sequence = 0  # of the block that should begin at `offset`
+    def __init__(
+        self,
+        parts: Parts,
+        memory: Callable[[int], bytes | None] | None = None,
+        place: Place | None = None,
+    ) -> None:
+        place = parts.first if place is None else place
+        self.offset = place.offset  # bytes
+        self.sequence = place.sequence  # of the block that should begin at `offset`
         self.ended = False  # the block with the end record was read; no more than a seal may follow
         self.sealed = False  # and that was read, too
-        self._previous = NO_HASH
-        self._descriptor = descriptor
+        self._previous = place.previous
+        self._parts = parts
         self._memory = memory
         self._decompressor = zstandard.ZstdDecompressor()
+
+    @property
+    def place(self) -> Place:
+        return Place(self.offset, self.sequence, self._previous)
 
     def next(self) -> Block | Damage | None:
         """The next intact block, or what is wrong with it, or None at the end of the file.
 
         After anything but a block the cursor stays where it was and may be asked again.
         """
-        data = os.pread(self._descriptor, HEADER_BYTES, self.offset)
+        data = self._parts.pread(HEADER_BYTES, self.offset)
         if self.sealed:
             return self._damage(DamageKind.ALTERED, "there is data after the last seal") if data else None
         if len(data) < HEADER_BYTES or not any(data):
@@ -128,7 +90,7 @@ class Cursor:
         payload = b""
         while missing := header.payload_bytes - len(payload):
             start = self.offset + HEADER_BYTES + len(payload)
-            more = os.pread(self._descriptor, missing, start)
+            more = self._parts.pread(missing, start)
             if not more:
                 break
             payload = payload + more if payload else more
@@ -157,7 +119,7 @@ class Cursor:
         if self.ended and not block.is_seal:
             return self._damage(DamageKind.ALTERED, "there is data after the end record")
         self._advance(block)
-        return block
+        return unfolded(block) if block.offset == 0 and header.sequence else block
 
     def _advance(self, block: Block) -> None:
         self.offset += block.header.block_bytes
@@ -189,24 +151,28 @@ class TraceFile:
     """A trace open for reading; a context manager. Raises TraceError when it is none of ours."""
 
     def __init__(self, path: Path) -> None:
-        self._descriptor = open_trace_file(path)
+        self._parts = Parts(path)
 
     @property
     def size_bytes(self) -> int:
-        return os.fstat(self._descriptor).st_size
+        """Of all its parts."""
+        return self._parts.size_bytes
+
+    @property
+    def first_block(self) -> int:
+        """The number of the block it begins with: not 0 when its first parts were removed."""
+        return self._parts.first.sequence
 
     def is_live(self) -> bool:
         """Whether it is still written."""
-        return is_being_written(self._descriptor)
+        return self._parts.is_live()
 
-    def cursor(self) -> Cursor:
-        """At the first block."""
-        return Cursor(self._descriptor)
+    def cursor(self, place: Place | None = None) -> Cursor:
+        """At the first block, or where another one was."""
+        return Cursor(self._parts, place=place)
 
     def close(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        self._parts.close()
 
     def __enter__(self) -> Self:
         return self
@@ -251,7 +217,7 @@ class Reader(TraceFile):
         first = self.cursor().next()
         if not isinstance(first, Block):
             reason = first.message if first else "the file is empty"
-            raise TraceError(f"nothing in the trace {_name(path)} can be read: {reason}")
+            raise TraceError(f"nothing in the trace {printable(str(path))} can be read: {reason}")
         if not first.context or first.context[0]["type"] != "session":
-            raise TraceError(f"the trace {_name(path)} does not begin with a session record")
+            raise TraceError(f"the trace {printable(str(path))} does not begin with a session record")
         return first.context[0]

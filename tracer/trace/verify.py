@@ -53,6 +53,7 @@ class Verdict:
     lost_critical, lost_bulk   records the session lost by its own account
     damage       where and why it stops being believable; None when no block is to blame
     message      one line for a person
+    first_block  the number of the first block; those before it were in parts that are not kept
     """
 
     state: TraceState
@@ -67,6 +68,7 @@ class Verdict:
     sealed: Sealed
     damage: Damage | None
     message: str
+    first_block: int = 0
 
     @property
     def trustworthy(self) -> bool:
@@ -145,7 +147,7 @@ def verify(path: Path, keys: Mapping[PublicKey, str] = MappingProxyType({})) -> 
         cursor = file.cursor()
         seals = _Seals()
         tally, damage = _check_blocks(cursor, seals)
-        size_bytes = file.size_bytes
+        size_bytes, first_block = file.size_bytes, file.first_block
     if live and damage is not None and damage.kind is DamageKind.TORN:
         damage = None  # a last block that is half there is just being written
     state = _state(damage, cursor, seals, keys, live=live)
@@ -161,7 +163,8 @@ def verify(path: Path, keys: Mapping[PublicKey, str] = MappingProxyType({})) -> 
         size_bytes,
         _sealed(seals, keys),
         damage,
-        _message(state, damage, tally, seals),
+        _message(state, damage, tally, seals, first_block),
+        first_block,
     )
 
 
@@ -188,7 +191,7 @@ def _fault(block: Block) -> str:
             return f"{name} section: {error}"
         if counted != claimed:
             return f"{counted} {name} records where the header says {claimed}"
-    if header.sequence == 0 and (not block.context or block.context[0]["type"] != "session"):
+    if block.offset == 0 and (not block.context or block.context[0]["type"] != "session"):
         return "the trace does not begin with a session record"
     return ""
 
@@ -213,7 +216,10 @@ def _sealed(seals: _Seals, keys: Mapping[PublicKey, str]) -> Sealed:
     return Sealed(seals.key.fingerprint, keys.get(seals.key, ""), seals.blocks, seals.head)
 
 
-def _message(state: TraceState, damage: Damage | None, tally: _Tally, seals: _Seals) -> str:
+def _message(state: TraceState, damage: Damage | None, tally: _Tally, seals: _Seals, first_block: int) -> str:
+    if first_block:
+        whole = _message(state, damage, tally, seals, 0)
+        return f"{whole}; the first {first_block} blocks are not kept here"
     if damage is not None:
         advice = "everything before is intact"
         if damage.kind is not DamageKind.TORN:

@@ -17,9 +17,7 @@ from typing import Any, Self
 
 import zstandard
 
-from tracer.errors import TraceError
 from tracer.records import EMPTY, Section
-from tracer.text import printable
 from tracer.trace.blocks import (
     MAX_CONTEXT_BYTES,
     MAX_RAW_BYTES,
@@ -28,6 +26,7 @@ from tracer.trace.blocks import (
     encode_block,
     encode_context,
 )
+from tracer.trace.rotate import Rotator, created
 from tracer.trace.seal import Sealer
 
 MEMORY_LIMIT_BYTES = 64 * 2**20
@@ -72,7 +71,8 @@ class Writer:
     `path` must not exist (a link, even a dangling one, counts as existing). The file has mode 0600 and is
     locked until `close`, or until the process dies. `on_append()` is called after blocks reached the disk or
     the memory kept for them; `on_state(state)` when the state changes; both without the lock held, on the
-    thread that caused it. With a `sealer` the head of the chain is signed now and then, and at the end.
+    thread that caused it. With a `sealer` the head of the chain is signed now and then, and at the end. With
+    a `rotator` the trace goes on in other files.
 
     Raises TraceError when the file cannot be created.
     """
@@ -82,6 +82,7 @@ class Writer:
         path: Path,
         *,
         sealer: Sealer | None = None,
+        rotator: Rotator | None = None,
         memory_limit_bytes: int = MEMORY_LIMIT_BYTES,
         on_append: Callable[[], object] = lambda: None,
         on_state: Callable[[WriterState], object] = lambda _: None,
@@ -91,6 +92,7 @@ class Writer:
         self.pending_bytes = 0  # encoded blocks that wait in memory
         self.dropped_records = 0  # of all sections, since the start
         self._sealer = sealer
+        self._rotator = rotator
         self._memory_limit_bytes = memory_limit_bytes
         self._on_append = on_append
         self._on_state = on_state
@@ -104,7 +106,7 @@ class Writer:
         self._dropped = (0, 0)  # by us, since the start: critical, bulk
         self._unreported = _Dropped()
         self._complete = False
-        self._descriptor = _create(path)
+        self._descriptor = created(path)
 
     def append(
         self,
@@ -128,6 +130,7 @@ class Writer:
                 return
             self._lost = lost
             self._write_pending()
+            self._rotate()
             self._add([*self._seal(due=False), *context], critical, bulk)
             after = self.state
         self._tell(before, after)
@@ -151,10 +154,10 @@ class Writer:
             if last := self._seal(due=True):
                 self._add(last, EMPTY, EMPTY)
             synced = _sync(self._descriptor)
-            # Unlocked by name, as a child forked just now may still hold a copy of the descriptor.
-            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
-            os.close(self._descriptor)
+            _let_go(self._descriptor)
             self._descriptor = -1
+            if self._rotator:
+                self._rotator.finish()
         self._on_append()
         self._complete = synced and not self._pending and not self.dropped_records
         return self._complete
@@ -164,6 +167,48 @@ class Writer:
         with self._lock:
             position = sequence - (self._sequence - len(self._pending))
             return self._pending[position] if 0 <= position < len(self._pending) else None
+
+    def _rotate(self) -> None:
+        """Go on in another file, when it is time and the disk lets us; the one before is sealed then.
+
+        Until the new file has a block, readers wait at the end of the one before.
+        """
+        rotator = self._rotator
+        if rotator is None or self._pending or not rotator.is_due(self._end_bytes):
+            return
+        if last := self._seal(due=True):
+            self._add(last, EMPTY, EMPTY)
+        if self._pending:
+            return
+        try:
+            descriptor, part = rotator.begin()
+        except OSError as error:
+            if error.errno not in _DISK_ERRORS:
+                raise
+            return
+        before, self._descriptor = (self._descriptor, self._end_bytes), descriptor
+        self._end_bytes = 0
+        if self._begin_part(rotator, part):
+            _let_go(before[0])
+        else:
+            self._descriptor, self._end_bytes = before
+            _let_go(descriptor)
+            rotator.abandon()
+
+    def _begin_part(self, rotator: Rotator, part: Mapping[str, Any]) -> bool:
+        """The first block of a new file; false, and nothing has happened, when the disk does not take it."""
+        header, block = self._encode([part], EMPTY, EMPTY)
+        try:
+            if not self._write_block(block):
+                return False
+            rotator.begun(self._sequence)
+        except OSError as error:
+            if error.errno not in _DISK_ERRORS:
+                raise
+            return False
+        self._sequence += 1
+        self._previous = header.hash
+        return True
 
     def _seal(self, *, due: bool) -> list[dict[str, Any]]:
         """The seal of the block before, when it is time for one or `due`."""
@@ -268,15 +313,10 @@ class Writer:
         self.close()
 
 
-def _create(path: Path) -> int:
-    """A new file of mode 0600, locked; the descriptor is not inherited by programs that are started."""
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise TraceError(f"cannot create the trace {printable(str(path))}: {error.strerror}") from None
-    os.fchmod(descriptor, 0o600)  # whatever the umask
-    fcntl.flock(descriptor, fcntl.LOCK_EX)  # a reader asking whether it is locked holds it for microseconds
-    return descriptor
+def _let_go(descriptor: int) -> None:
+    """Unlocked by name, as a child forked just now may still hold a copy of the descriptor."""
+    fcntl.flock(descriptor, fcntl.LOCK_UN)
+    os.close(descriptor)
 
 
 def _sync(descriptor: int) -> bool:
