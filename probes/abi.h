@@ -127,8 +127,8 @@ enum rb_act {
 	RB_ACT_CLONE,		/* with new namespaces; value1: flags */
 	RB_ACT_MEM_OPEN,	/* path: /proc/PID/mem, opened for writing */
 	/*
-	 * name2: path in its hierarchy, or when joined at birth its last name; value1: id. By a member: the target is who was moved. By a stranger: the
-	 * head names who was moved, the target is the stranger.
+	 * name2: path in its hierarchy, or when joined at birth its last name; value1: id. By a member: the target is who
+	 * was moved. By a stranger: the head names who was moved, the target is the stranger.
 	 */
 	RB_ACT_CGROUP_MOVE,
 	RB_ACT_SETNS,		/* value1: kind of namespace; value2: its inode number; value3: whether it is the scope's own */
@@ -149,6 +149,11 @@ enum rb_act {
 	RB_ACT_PIDFD_SEND_SIGNAL,
 	RB_ACT_RT_SIGQUEUEINFO,
 	RB_ACT_RT_TGSIGQUEUEINFO,
+	/*
+	 * No call: a stranger begins to run a program in a container's network, and in no other namespace of it. The head
+	 * names the container's first process, the target is the stranger. path: the program; value1: the namespace's number.
+	 */
+	RB_ACT_NETWORK_ENTER,
 	RB_ACT_COUNT,
 };
 

@@ -507,6 +507,38 @@ static __always_inline void engine_moved(struct task_struct *task, struct member
 	record_end(s, &critical);
 }
 
+/*
+ * The current task runs a new program in the network of a container that it is no other part of: by nsenter, `ip netns
+ * exec`, or as a container that shares the network. It is not watched, which is said.
+ */
+static __noinline int network_entered(void)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct namespace_holder *holder;
+	struct rb_boundary *r;
+	struct member *first;
+	struct scratch *s;
+	u32 inum;
+
+	inum = BPF_CORE_READ(task, nsproxy, net_ns, ns.inum);
+	if (scope_by_namespace(inum) == NO_SCOPE)
+		return 0;
+	holder = bpf_map_lookup_elem(&scope_namespaces, &inum);
+	first = holder ? member_of(holder->pid) : NULL;
+	s = first ? boundary_begin(RB_ACT_NETWORK_ENTER, first->scope, first->start_ns, 0) : NULL;
+	if (!s)
+		return 0;
+	r = (void *)s->data;
+	r->head.pid = holder->pid;
+	r->head.tid = holder->pid;
+	r->value1 = inum;
+	fill_target(&r->target, (u64)task, first->scope);
+	r->target.relation = RB_OUTSIDE;
+	r->path_len = put_file_path(s, BPF_CORE_READ(task, mm, exe_file));
+	record_end(s, &critical);
+	return 0;
+}
+
 /* --- the calls ------------------------------------------------------------------------------ */
 
 __noinline int boundary_enter(struct call *c, u32 act)

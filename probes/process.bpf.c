@@ -247,6 +247,8 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 
 	if (joins)
 		member = join_at_exec((void *)BPF_CORE_READ(task, group_leader));
+	if (joins && !member && has_namespaces)
+		network_entered();
 	if (!member)
 		return 0;
 	s = record_begin(sizeof(struct rb_exec));

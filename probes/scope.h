@@ -45,9 +45,10 @@ LOADED volatile bool has_cgroup_scopes;
 LOADED volatile bool has_v1_scopes;
 
 /*
- * Inode number of a container's mount or pid namespace -> who keeps it from being another's: the entry holds while
- * that process, the container's first, is a member. Who comes in from outside without a move between cgroups
- * (nsenter, or an exec of a runtime that has no cgroups to its containers) is found by these.
+ * Inode number of a container's mount, pid or network namespace -> who keeps it from being another's: the entry holds
+ * while that process, the container's first, is a member. Who comes in from outside without a move between cgroups
+ * (nsenter, or an exec of a runtime that has no cgroups to its containers) is found by these; who is in the network
+ * alone does not join, see network_entered().
  */
 struct namespace_holder {
 	u32 pid;

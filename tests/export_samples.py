@@ -179,6 +179,7 @@ BOUNDARIES: dict[Action, tuple[int, Boundary]] = {
         0,
         Boundary("", name="/else\udcff", target=Target(101, "65-1", "a", Relation.SELF)),
     ),
+    Action.NETWORK_ENTER: (0, Boundary("", target=OUTSIDER, path="/usr/bin/curl")),
     Action.BPF: (
         errno.EPERM,
         Boundary("bpf", operation="BPF_PROG_LOAD", name="hide", path="/sys/fs/bpf/x"),

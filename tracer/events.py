@@ -64,6 +64,7 @@ class Action(StrEnum):
     SETGROUPS = "setgroups"
     CAPSET = "capset"
     CGROUP_MOVE = "cgroup_move"  # out of the scope's cgroup
+    NETWORK_ENTER = "network_enter"  # a stranger runs a program in the container's network; it is not watched
     BPF = "bpf"
     PERF_EVENT_OPEN = "perf_event_open"
     MODULE_LOAD = "module_load"
@@ -539,7 +540,7 @@ OWN_GROUP = "own process group"
 class Boundary:
     """Detail of boundary acts. Names are those of the manual pages; what does not apply is empty.
 
-    call            the system call
+    call            the system call, "" where that is not what was seen
     operation       what it was asked for: a ptrace request, a BPF or keyctl command, a signal ...
     flags           by name, "~" before one that is taken away
     path            what it was done to: a mount point, a root, the file of a module
@@ -582,7 +583,8 @@ class Boundary:
         text = " ".join(part for part in parts if part)
         if self.target is None:
             return text
-        return f"{text} to {self.target}" if text else str(self.target)
+        link = "to" if self.call else "of"
+        return f"{text} {link} {self.target}" if text else str(self.target)
 
     def _change(self) -> str:
         if self.old is None or self.new is None or self.old == self.new:

@@ -95,6 +95,7 @@ class Act(IntEnum):
     PIDFD_SEND_SIGNAL = 44
     RT_SIGQUEUEINFO = 45
     RT_TGSIGQUEUEINFO = 46
+    NETWORK_ENTER = 47
 
 
 class Flag(IntFlag):

@@ -44,6 +44,7 @@ _OPEN_FLAGS = ("CREAT", "EXCL", "TRUNC", "APPEND", "NOFOLLOW", "DIRECTORY", "SYN
 # Names that are too long for a column.
 _SHORT_ACTIONS = {
     Action.CGROUP_MOVE: "cgroup",
+    Action.NETWORK_ENTER: "net_enter",
     Action.IO_URING_SETUP: "io_uring",
     Action.MEMFD_CREATE: "memfd",
     Action.MODULE_LOAD: "module",

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.kernel.conftest import Triggers
-from tests.kernel.test_scope import NewCgroup
+from tests.kernel.test_scope import NewCgroup, end, running
 from tests.kernel.watching import Run, Watch
+from tracer.capture import Wanted
 from tracer.records import Act, BoundaryRecord, Kind
 
 
@@ -91,6 +92,27 @@ def test_nsenter(watch: Watch, here: Path, stranger: int) -> None:
     last = run.execs[-1]
     assert last.ns_net not in own
     assert last.ns_mnt not in own
+
+
+def test_a_stranger_in_the_network_of_a_container(watch: Watch) -> None:
+    """It is said, with its program; who is in its files joins. Of other networks nothing is said."""
+    with running(f"call(272, {NEWNET | NEWNS})\nprint(os.getpid(), flush=True)\nsys.stdin.read()\n") as (
+        process,
+        (first,),
+    ):
+        assert watch.source.add_process(Wanted(first), watch.scope) == 1
+        watch.source.hold_namespaces(first, watch.scope)
+        watch.records()
+        for kind in ("--net", "--mount"):
+            subprocess.run(["nsenter", "--target", str(first), kind, "/bin/true"], check=True)
+        subprocess.run(["unshare", "--net", "/bin/true"], check=True)
+        records = watch.records()
+        end(process)
+    entered, *rest = records
+    assert isinstance(entered, BoundaryRecord)
+    assert (entered.act, entered.pid, entered.path) == (Act.NETWORK_ENTER, first, "/usr/bin/true")
+    assert (entered.target.relation, entered.target.comm.rstrip(b"\0")) == (3, b"true")
+    assert (rest[0].kind, rest[-1].kind, len({each.pid for each in rest})) == (Kind.EXEC, Kind.EXIT, 1)
 
 
 def test_the_shell_leaves_the_cgroup(watch: Watch, here: Path, new_cgroup: NewCgroup) -> None:

@@ -141,21 +141,45 @@ def test_nobody_leaves_a_container(rubicon: Rubicon, docker: Docker) -> None:
 
 
 def test_who_enters_a_container_from_outside(rubicon: Rubicon, docker: Docker) -> None:
-    """By nsenter, into its processes or only its files; who looks at its network stays a stranger."""
+    """By nsenter, into its processes or only its files; who is in its network alone stays a stranger."""
     container = docker.run("web", "sleep", "1000")
-    pid = docker.do("inspect", "--format", "{{.State.Pid}}", "web")
     watching = attach(rubicon, docker.environment, "docker:web")
+    enter(docker, "web")
+    events = end(rubicon, watching)
+    assert "0 violations" in watching.err
+    assert programs(events) == [("/bin/sh", "-c", f"echo >/tmp/{name}") for name in ENTERED]
+    check_entered(events, container)
+
+
+def test_who_enters_a_container_that_started_under_watch(rubicon: Rubicon, docker: Docker) -> None:
+    watching = attach(rubicon, docker.environment, "--label", "team=red", "--all-containers")
+    container = docker.run("web", "sleep", "1000", options=("--label", "team=red"))
+    until(lambda: "/sleep" in str(rubicon.export()), "the container to be known")
+    enter(docker, "web")
+    check_entered(end(rubicon, watching), container)
+
+
+ENTERED = ("2--mount", "1--mount")
+
+
+def enter(docker: Docker, name: str) -> None:
+    """From outside, by namespaces; what is in its network alone writes in the files of the machine."""
+    pid = docker.do("inspect", "--format", "{{.State.Pid}}", name)
     for kinds in (("--mount", "--pid"), ("--mount",), ("--net",)):
         command = ["nsenter", "--target", pid, *kinds, "/bin/sh", "-c", f"echo >/tmp/{len(kinds)}{kinds[0]}"]
         subprocess.run(command, check=True)
     os.unlink("/tmp/1--net")
-    events = end(rubicon, watching)
-    assert "0 violations" in watching.err
+
+
+def check_entered(events: Events, container: str) -> None:
     own = Events(each for each in events if is_own_program(each) and each["event"]["kind"] == "event")
-    assert own.of("file_write").paths == ["/tmp/2--mount", "/tmp/1--mount"]
-    assert [args[:2] for args in programs(events)] == [("/bin/sh", "-c")] * 2
-    assert {each["container"]["id"] for each in events} == {container}
-    assert {each["process"]["name"] for each in own} == {"sh"}
+    assert own.of("file_write").paths == [f"/tmp/{name}" for name in ENTERED]
+    assert {each["container"]["id"] for each in own} == {container}
+    (stranger,) = own.of("network_enter")
+    assert stranger["rubicon"]["boundary"]["path"] == os.path.realpath("/bin/sh")
+    assert stranger["rubicon"]["boundary"]["target"]["relation"] == "outside"
+    assert stranger["rubicon"]["boundary"]["target"]["name"] == "sh"
+    assert (stranger["process"]["name"], stranger["event"]["outcome"]) == ("sleep", "success")
 
 
 # ---- stopped

@@ -23,7 +23,7 @@ _BULK_KINDS = frozenset({*range(Kind.OPEN, Kind.CHOWN + 1), Kind.FLOW})
 _BULK_LOSSES = frozenset({"RB_LOST_FILE"})
 _V1_CGROUP = 1 << 63  # V1_CGROUP in scope.h
 _MEMBER = struct.Struct("=QI4xQ8x")  # struct member in scope.h: start, scope, look
-_ENTERED = ("mnt", "pid")  # namespaces by which who enters a container is known
+_ENTERED = ("mnt", "pid", "net")  # namespaces by which who enters a container is known
 _CONTAINER_NAME_BYTES = 64  # CONTAINER_NAME_LEN in container.bpf.c
 _READ_NAME_BYTES = 64  # READ_NAME_LEN in file.bpf.c, with a NUL at the end
 _PASSES_MAX = 64  # over all processes until nobody joins; each pass reaches at least a generation further

@@ -94,8 +94,9 @@ class Source(Protocol):
         ...
 
     def hold_namespaces(self, pid: int, scope: int) -> None:
-        """Watch who enters the mount or pid namespace of a container from outside, as long as `pid`, its
-        first process (of the initial pid namespace), is watched. Namespaces of the machine are none of it.
+        """Watch who enters the mount or pid namespace of a container from outside, and tell of who runs a
+        program in its network alone, as long as `pid`, its first process (of the initial pid namespace), is
+        watched. Namespaces of the machine are none of it.
         """
         ...
 

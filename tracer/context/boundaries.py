@@ -17,7 +17,10 @@ from tracer.records import Act, BoundaryRecord, Flag
 
 _UNREADABLE = int(Flag.UNREADABLE)
 _RELATIONS = (None, Relation.SELF, Relation.INSIDE, Relation.OUTSIDE)  # enum rb_relation
-_OTHERWISE: dict[int, str] = {Act.MEM_OPEN: "", Act.CGROUP_MOVE: "", Act.UMOUNT: "umount2"}
+_OTHERWISE: dict[int, str] = {
+    **dict.fromkeys((Act.MEM_OPEN, Act.CGROUP_MOVE, Act.NETWORK_ENTER), ""),
+    Act.UMOUNT: "umount2",
+}
 _NAMES = {int(act): act.name.lower() for act in Act} | _OTHERWISE
 
 _Facts = dict[str, Any]
@@ -251,6 +254,7 @@ _WAYS: dict[int, _Way] = {
     Act.CLONE: (Action.UNSHARE, _PROCESS, _namespaces),
     Act.MEM_OPEN: (Action.PROCESS_MEM_OPEN, _PROCESS, _file),
     Act.CGROUP_MOVE: (Action.CGROUP_MOVE, _PROCESS, _cgroup),
+    Act.NETWORK_ENTER: (Action.NETWORK_ENTER, _PROCESS, _file),
     Act.SETNS: (Action.SETNS, _PROCESS, _setns),
     Act.UNSHARE: (Action.UNSHARE, _PROCESS, _with(symbols.UNSHARE)),
     Act.SETUID: (Action.SETUID, _PROCESS, _ids(1)),

@@ -10,7 +10,7 @@ from tracer.capture import ScopeCgroup, Source
 from tracer.errors import TargetError
 from tracer.session.record import scope_record
 from tracer.session.scopes import Scopes
-from tracer.targets import Target, cgroups, of_container
+from tracer.targets import Target, cgroups, of_container, processes
 from tracer.targets.container import Container, place_of, uid_map, user_records
 from tracer.targets.follow import REMOVED, STARTED, Change, Follower, tellers
 from tracer.targets.selection import Selection
@@ -72,7 +72,10 @@ class Following:
                 self._take(change)
 
     def _catch_up(self, change: Change) -> None:
-        """If its cgroup was made before it was awaited, or it has none: it is taken in now; that is said."""
+        """If its cgroup was made before it was awaited, or it has none: it is taken in now; that is said.
+
+        Only now it has a process by whose namespaces who enters it from outside is known.
+        """
         try:
             container = change.now()
         except OSError:
@@ -84,6 +87,8 @@ class Following:
                 name = f"{container.runtime}:{container.name or container.id}"
                 self._watch(of_container(name, container, change.passwd()))
                 self._notice("late", f"{printable(name)} was told of late: what it did first was not seen")
+            elif processes.sees_all_pids() and (scope := self._source.members().get(container.pid)):
+                self._source.hold_namespaces(container.pid, scope)
         except TargetError:  # it has ended since
             return
 

@@ -82,6 +82,11 @@ def test_an_act_that_is_not_known() -> None:
         (boundary(Act.CLONE, 1, 0x10000011), {"call": "clone", "flags": ("CLONE_NEWUSER",)}, "CLONE_NEWUSER"),
         (boundary(Act.MEMFD_CREATE, 1, 1 << 20, name2="m"), {"flags": ("0x100000",)}, "m 0x100000"),
         (boundary(Act.CGROUP_MOVE, 1, name2="/else"), {"call": "", "name": "/else"}, "/else"),
+        (
+            boundary(Act.NETWORK_ENTER, 1, 7, path="/bin/nc", target=target(42, 3)),
+            {"call": "", "path": "/bin/nc"},
+            "/bin/nc of sleep (pid 42) outside the sandbox",
+        ),
         (boundary(Act.UMOUNT, 1, flags=int(Flag.UNREADABLE)), {"path": ""}, ""),
     ],
 )  # fmt: skip
