@@ -163,6 +163,7 @@ gram.connect(server.getsockname())
 """
     after = """
 client.send(b"a" * 7); peer.send(b"r" * 3); gram.send(b"g" * 11)
+client.recv(3, socket.MSG_WAITALL); peer.recv(12, socket.MSG_WAITALL)  # it has arrived
 client.close(); peer.close(); gram.close()
 """
     with running(code + READY + after) as (process, (pid,)):
