@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define WIDE 0xdeadbeef00000000UL
@@ -43,6 +44,17 @@ static int wide(void)
 	return call(WIDE | 87, "wide", 0, 0, 0) != 0;
 }
 
+/* In a child: whoever is traced stops when it becomes another program. */
+static int x32_ptrace(void)
+{
+	int status = 1;
+
+	if (!fork())
+		_exit(call(X32 | 521, 0, 0, 0, 0) != 0);
+	wait(&status);
+	return status;
+}
+
 static int x32_connect(const char *port)
 {
 	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(atoi(port)) };
@@ -70,7 +82,7 @@ static int x32(const char *port, const char *program)
 		return 1;
 	if (call(X32 | 520, "missing", below_4g(argv, sizeof(argv)), 0, 0) != -ENOENT)
 		return 2;
-	if (call(X32 | 521, 0, 0, 0, 0) || x32_connect(port))
+	if (x32_ptrace() || x32_connect(port))
 		return 3;
 	if (call(X32 | 82, "x32", "renamed", 0, 0) || call(X32 | 87, "renamed", 0, 0, 0))
 		return 4;
