@@ -378,7 +378,7 @@ class RecordedTrace:
                 self._uncovered += not covered
                 yield item
             if block.ends_trace and not self._judges:
-                self._recorded_failures = _failed_judgements(block)
+                self._recorded_failures = sum(map(failed_judgements, block.context))
 
     def _look_ahead(self, block: Block, ahead: Iterator[Block]) -> bool:
         """Read on to where the block's verdicts are, for them alone; the blocks between are read again."""
@@ -406,10 +406,10 @@ class RecordedTrace:
         self.close()
 
 
-def _failed_judgements(block: Block) -> int:
-    """On how many events a rule failed, as the end record tells."""
-    told = [record.get("unjudged") for record in block.context if record["type"] == "end"]
-    return sum(number for number in told if isinstance(number, int))
+def failed_judgements(record: Mapping[str, Any]) -> int:
+    """On how many events a rule failed, as an end record tells; 0 for any other."""
+    count = record.get("unjudged") if record["type"] == "end" else 0
+    return count if isinstance(count, int) else 0
 
 
 def open_trace(

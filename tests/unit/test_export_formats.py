@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import json
 import re
 import sqlite3
-import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +20,11 @@ from ocsf.v1_7_0 import events as ocsf_events
 from ocsf.v1_7_0 import objects as ocsf_objects
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
     ExportLogsPartialSuccess,
-    ExportLogsServiceRequest,
     ExportLogsServiceResponse,
 )
 from pydantic import BaseModel, SerializeAsAny
 
+from tests.collector import collector
 from tests.export_samples import AGENT, HOSTILE, OUTSIDE, SESSION, events, items
 from tracer.errors import RubiconError
 from tracer.events import Level, Response, Result, Subject, Taken
@@ -208,60 +205,12 @@ def test_duckdb_reads_the_same_views(tmp_path: Path) -> None:
             assert duck.execute(question).fetchall() == lite.execute(question).fetchall(), name
 
 
-class Collector:
-    """An OTLP/HTTP receiver on loopback that answers as it is told, then 200."""
-
-    def __init__(self, answers: list[tuple[int, bytes]]) -> None:
-        self.answers = answers
-        self.requests: list[ExportLogsServiceRequest] = []
-        self.paths: list[str] = []
-        self.url = ""
-
-
-@contextmanager
-def collector(*answers: tuple[int, bytes]) -> Iterator[Collector]:
-    state = Collector(list(answers))
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            status, answer = state.answers.pop(0) if state.answers else (200, b"")
-            if status == 200:
-                state.requests.append(ExportLogsServiceRequest.FromString(gzip.decompress(body)))
-            state.paths.append(self.path)
-            self.send_response(status)
-            if status == 429:
-                self.send_header("Retry-After", "0")
-            self.send_header("Content-Length", str(len(answer)))
-            self.end_headers()
-            self.wfile.write(answer)
-
-        def log_message(self, *_arguments: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        state.url = f"http://127.0.0.1:{server.server_port}"
-        try:
-            yield state
-        finally:
-            server.shutdown()
-            thread.join()
-
-
 def test_otlp_reaches_a_collector_that_was_busy() -> None:
     with collector((503, b""), (429, b"")) as receiver:
         retries = urllib3.Retry(total=3, allowed_methods=["POST"], status_forcelist=[429, 503])
         otlp.send(documents(), receiver.url, retries)
     assert receiver.paths == ["/v1/logs"] * 3
-    records = [
-        record
-        for request in receiver.requests
-        for resource in request.resource_logs
-        for scope in resource.scope_logs
-        for record in scope.log_records
-    ]
+    records = receiver.records
     assert len(records) == COUNT
     worst = max(records, key=lambda record: record.severity_number)
     assert (worst.event_name, worst.body.string_value) == ("rubicon.violation", "a tunnel was opened")

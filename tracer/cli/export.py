@@ -6,25 +6,31 @@ import argparse
 import io
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from tracer.cli.progress import shown_progress
-from tracer.errors import EXIT_OK, RubiconError, UsageError
+from tracer.cli.relay import LINGER_SECONDS
+from tracer.errors import EXIT_FAILED, EXIT_OK, RubiconError, UsageError
 from tracer.export import Closing, Documents, session_facts
 from tracer.export.formats import FORMATS, Into, file_writer, stream_writer
-from tracer.export.recorded import Selection, documents_of, faults
+from tracer.export.recorded import Selection, Source, documents_of, faults
 from tracer.files import private
-from tracer.pipeline import RecordedTrace, open_trace
+from tracer.pipeline import open_trace
 from tracer.text import printable
 from tracer.trace import find_trace
 from tracer.where import Where, WhereError
 
+if TYPE_CHECKING:
+    from tracer.export.following import FollowedTrace
+
+_AS_IT_COMES = ("jsonl", "ocsf", "csv", "cef", "otlp")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _SINCE_START = re.compile(r"\+(\d+(?:\.\d+)?)([smhd])")
 
@@ -43,6 +49,11 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "-o", "--output", metavar="OUT", help="a file (default: stdout); with otlp, or the URL of a collector"
     )
     add_selection(parser)
+    parser.add_argument(
+        "--follow",
+        action="store_true",
+        help="go on while the session lives: what happens is written, or sent, as it comes",
+    )
     parser.add_argument("--only", choices=("violations",), help="leave out everything else")
     parser.set_defaults(handler=run)
 
@@ -77,6 +88,8 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"{printable(collector)}: only otlp is sent to a URL")
     if FORMATS[args.format].into is Into.FILE and output is None:
         raise UsageError(f"{args.format} is a file of its own: name it with -o")
+    if args.follow:
+        return _follow(args, path, output, collector)
     with open_trace(path) as trace:
         refuse_to_overwrite(path, output)
         documents = documents_of(trace, selection_of(args, trace))
@@ -89,7 +102,54 @@ def run(args: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-def selection_of(args: argparse.Namespace, trace: RecordedTrace) -> Selection:
+def _follow(args: argparse.Namespace, path: Path, output: Path | None, collector: str | None) -> int:
+    """Without a right that is not needed: who is asked to connect elsewhere shall not be root there."""
+    from tracer.cli import privileges
+    from tracer.export.following import FollowedTrace
+
+    if args.format not in _AS_IT_COMES:
+        raise UsageError(f"{args.format} is made at the end: --follow is for {', '.join(_AS_IT_COMES)}")
+    refuse_to_overwrite(path, output)
+    with ExitStack() as stack:
+        out = None if collector else stack.enter_context(written(output))
+        trace = stack.enter_context(FollowedTrace(path, idle=out.flush if out else lambda: None))
+        with suppress(OSError):
+            privileges.keep(())
+        stack.enter_context(_ended_by_signals(trace))
+        documents = documents_of(trace, selection_of(args, trace))
+        if collector:
+            return _ship(documents, collector)
+        with writing_to(output):
+            stream_writer(args.format)(documents, out)  # type: ignore[arg-type]
+    return EXIT_OK
+
+
+def _ship(documents: Documents, collector: str) -> int:
+    from tracer.export import otlp
+
+    done = otlp.ship(documents, collector, _say, LINGER_SECONDS)
+    lost = f", {done.refused:,} refused, {done.undelivered:,} not delivered" if done.lost else ""
+    _say(f"{printable(collector)}: {done.delivered:,} records delivered{lost}")
+    return EXIT_FAILED if done.lost else EXIT_OK
+
+
+@contextmanager
+def _ended_by_signals(trace: FollowedTrace) -> Iterator[None]:
+    """What is there is still handed on."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, lambda *_: trace.stop()) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
+def _say(what: str) -> None:
+    print(f"rubicon: {what}", file=sys.stderr, flush=True)
+
+
+def selection_of(args: argparse.Namespace, trace: Source) -> Selection:
     """What the options of `add_selection` and `--only` ask for."""
     start_ns = session_facts(trace.session).start_ns
     chosen = Selection(args.where, only_violations=args.only == "violations", redact=args.redact)

@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
 from itertools import takewhile
@@ -18,6 +18,7 @@ from tracer.actions import kept
 from tracer.cli.folding import Folding
 from tracer.cli.loading import Loading
 from tracer.cli.policies import given_by
+from tracer.cli.relay import Relay
 from tracer.cli.shared import own_stderr, own_terminal, patient
 from tracer.control import STEPS_SUFFIX
 from tracer.control import SUFFIX as CONTROL_SUFFIX
@@ -212,6 +213,7 @@ class Live:
             )
             undo.pop_all()  # from here on `__exit__` closes what was opened
         self._jsonl = jsonl
+        self._relays = [Relay(words, self._relayed) for words in _relayed_by(args, self.trace)]
         self._thaw_abandoned()
         _remove_abandoned_sockets(default_folder())
 
@@ -228,8 +230,13 @@ class Live:
     def finish(self) -> Outcome:
         """End the session and say what it came to."""
         outcome = self.session.stop()
+        for relay in self._relays:
+            relay.finish()
         self.voice.closing(outcome, self.trace)
         return outcome
+
+    def _relayed(self, words: str) -> None:
+        self.session.notice("relay", words)
 
     def __enter__(self) -> Self:
         return self
@@ -240,9 +247,17 @@ class Live:
         try:
             self.session.__exit__(kind, error, trace)
         finally:
+            for relay in self._relays:
+                relay.close()
             if self._jsonl is not None:
                 with suppress(OSError):  # told when it was written
                     self._jsonl.close()
+
+
+def _relayed_by(args: argparse.Namespace, trace: Path) -> Iterator[list[str]]:
+    """The commands that hand the trace on."""
+    if args.otlp:
+        yield ["export", str(trace), "--follow", "--format", "otlp", "-o", args.otlp]
 
 
 def _policy_file(name: str | None, given: Given) -> PolicyFile | None:

@@ -70,6 +70,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="a shell command, run for each seal of the trace (about once a minute and at the end) with the "
         "seal as JSON on its stdin: to keep it where nobody here can change it",
     )
+    parser.add_argument(
+        "--otlp",
+        metavar="URL",
+        type=_collector,
+        help="send all events and violations to an OpenTelemetry collector as they come (OTLP/HTTP)",
+    )
     parser.add_argument("--jsonl", metavar="FILE", help="violations as JSON lines as they come; - is stdout")
     parser.add_argument(
         "--fail-on",
@@ -113,6 +119,12 @@ def _add_rotation(parser: argparse.ArgumentParser) -> None:
         default=0,
         help="keep the newest N files of the trace and remove older ones (default: keep all)",
     )
+
+
+def _collector(text: str) -> str:
+    if not text.startswith(("http://", "https://")):
+        raise argparse.ArgumentTypeError("give a URL such as http://127.0.0.1:4318")
+    return text
 
 
 def _size(text: str) -> int:

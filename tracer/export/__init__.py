@@ -12,6 +12,8 @@ constant memory. Imported by `tracer.cli` and `tracer.session`. Imports `tracer.
     formats    the table of all the formats
 
     report     a page of HTML for an audit; `audit` gathers what it says
+    following  a trace that still grows, read as one that is whole
+    shipping   documents to somebody who may be away
     deeds      what a run did, for one to be compared with another
 
     jsonl      JSON lines                           csv_table  comma-separated values

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import base64
 import gzip
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, TextIO
 
@@ -38,6 +38,7 @@ from tracer.export.columns import nanoseconds
 from tracer.export.documents import Document, Documents
 from tracer.export.ecs import SessionFacts
 from tracer.export.jsonl import line_of
+from tracer.export.shipping import RefusedError, Shipment, Shipped, UnavailableError
 from tracer.text import printable
 
 RECORDS_AT_ONCE = 512
@@ -81,17 +82,72 @@ def send(documents: Documents, url: str, retries: urllib3.Retry = _RETRIES) -> N
 
     Raises RubiconError when it cannot be reached, refuses, or takes only a part.
     """
-    parsed = urllib3.util.parse_url(url)
-    target = url if parsed.path not in (None, "", "/") else f"{url.rstrip('/')}{PATH}"
-    headers = {"Content-Type": "application/x-protobuf", "Content-Encoding": "gzip"}
-    with urllib3.PoolManager(retries=retries, timeout=urllib3.Timeout(connect=5, read=30)) as pool:
+    with _pool(retries) as pool:
         for request in requests(documents):
-            body = gzip.compress(request.SerializeToString(), compresslevel=5)
             try:
-                response = pool.request("POST", target, body=body, headers=headers)
+                response = _post(pool, request, url)
             except urllib3.exceptions.HTTPError as error:
                 raise RubiconError(f"cannot reach the collector at {printable(url)}: {error}") from error
             _check(response, url)
+
+
+def ship(documents: Documents, url: str, say: Callable[[str], object], linger_seconds: float) -> Shipped:
+    """The same as they come, with all the patience there is while they do: see `tracer.export.shipping`."""
+    resource, scope = _resource(documents.session), _scope(documents.session)
+    with _pool(urllib3.Retry(0)) as pool:
+
+        def deliver(batch: Sequence[Document]) -> None:
+            try:
+                response = _post(pool, _request(batch, resource, scope), url)
+            except urllib3.exceptions.HTTPError as error:
+                where = f"the collector at {printable(url)}"
+                raise UnavailableError(f"cannot reach {where}: {_cause(error)}") from error
+            _heed(response, url, len(batch))
+
+        return Shipment(deliver, say, linger_seconds=linger_seconds).ship(documents)
+
+
+def _pool(retries: urllib3.Retry) -> urllib3.PoolManager:
+    return urllib3.PoolManager(retries=retries, timeout=urllib3.Timeout(connect=5, read=30))
+
+
+def _post(pool: urllib3.PoolManager, request: ExportLogsServiceRequest, url: str) -> urllib3.BaseHTTPResponse:
+    parsed = urllib3.util.parse_url(url)
+    target = url if parsed.path not in (None, "", "/") else f"{url.rstrip('/')}{PATH}"
+    headers = {"Content-Type": "application/x-protobuf", "Content-Encoding": "gzip"}
+    body = gzip.compress(request.SerializeToString(), compresslevel=5)
+    return pool.request("POST", target, body=body, headers=headers)
+
+
+def _cause(error: urllib3.exceptions.HTTPError) -> str:
+    reason = getattr(error, "reason", None) or error
+    return printable(str(reason).rpartition(": ")[2])
+
+
+def _heed(response: urllib3.BaseHTTPResponse, url: str, count: int) -> None:
+    """What the protocol lets one try again is tried again; what is refused is refused.
+
+    Raises UnavailableError, RefusedError.
+    """
+    if response.status in _RETRIES.status_forcelist:
+        after = response.headers.get("Retry-After", "")
+        where = f"the collector at {printable(url)}"
+        raise UnavailableError(
+            f"{where} answered {response.status}", float(after) if after.isdigit() else 0.0
+        )
+    try:
+        _check(response, url)
+    except RubiconError as error:
+        refused = _rejected(response) or count
+        raise RefusedError(str(error), min(refused, count)) from error
+
+
+def _rejected(response: urllib3.BaseHTTPResponse) -> int:
+    try:
+        answer = ExportLogsServiceResponse.FromString(response.data)
+    except DecodeError:
+        return 0
+    return answer.partial_success.rejected_log_records if response.status == 200 else 0
 
 
 def _check(response: urllib3.BaseHTTPResponse, url: str) -> None:
@@ -110,17 +166,26 @@ def _check(response: urllib3.BaseHTTPResponse, url: str) -> None:
 
 
 def requests(documents: Documents) -> Iterator[ExportLogsServiceRequest]:
-    resource = _resource(documents.session)
-    scope = InstrumentationScope(name="rubicon", version=documents.session.version or __version__)
+    resource, scope = _resource(documents.session), _scope(documents.session)
     remaining = iter(documents)
     while batch := list(islice(remaining, RECORDS_AT_ONCE)):
-        request = ExportLogsServiceRequest()
-        logs = request.resource_logs.add()
-        logs.resource.CopyFrom(resource)
-        scoped = logs.scope_logs.add()
-        scoped.scope.CopyFrom(scope)
-        scoped.log_records.extend(map(_record, batch))
-        yield request
+        yield _request(batch, resource, scope)
+
+
+def _request(
+    batch: Iterable[Document], resource: Resource, scope: InstrumentationScope
+) -> ExportLogsServiceRequest:
+    request = ExportLogsServiceRequest()
+    logs = request.resource_logs.add()
+    logs.resource.CopyFrom(resource)
+    scoped = logs.scope_logs.add()
+    scoped.scope.CopyFrom(scope)
+    scoped.log_records.extend(map(_record, batch))
+    return request
+
+
+def _scope(session: SessionFacts) -> InstrumentationScope:
+    return InstrumentationScope(name="rubicon", version=session.version or __version__)
 
 
 def _resource(session: SessionFacts) -> Resource:

@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 
 from tracer.export.documents import Closing, Documents, Item
 from tracer.export.ecs import session_facts
+from tracer.export.following import FollowedTrace
 from tracer.export.redact import Redactor
 from tracer.pipeline import RecordedTrace
 from tracer.where import Where
 
+Source = RecordedTrace | FollowedTrace
 CUT = "no end record: the session was cut off, or it still runs"
 
 
@@ -36,7 +38,7 @@ class Selection:
         )
 
 
-def documents_of(trace: RecordedTrace, selection: Selection = Selection()) -> Documents:
+def documents_of(trace: Source, selection: Selection = Selection()) -> Documents:
     """What is selected. The summary counts that; losses and faults are those of the whole trace."""
     return Documents(
         selection.of(trace.items()),
@@ -48,7 +50,7 @@ def documents_of(trace: RecordedTrace, selection: Selection = Selection()) -> Do
     )
 
 
-def closing_of(trace: RecordedTrace) -> Closing:
+def closing_of(trace: Source) -> Closing:
     """Of a trace that was read to its end."""
     damage = trace.damage.message if trace.damage else "" if trace.ended else CUT
     return Closing(trace.losses, damage, trace.unjudged, trace.bad_records)
