@@ -9,7 +9,7 @@ from pathlib import Path
 from tests import wire
 from tests.records import SESSION, connect, execve, peer
 from tracer.trace import Writer, ring_section
-from tracer.where import compile_where
+from tracer.where import Where
 from tui.saving import new_file, save_events
 
 
@@ -20,7 +20,7 @@ def test_what_passes_is_saved_with_what_is_missing(tmp_path: Path) -> None:
     with Writer(trace) as writer:
         writer.append([SESSION | {"abi": wire.layout()}])
         writer.append([], ring_section(list(map(wire.encode, records))), lost_bulk=17)
-    assert save_events(trace, compile_where("action:connect"), out) == 1
+    assert save_events(trace, Where("action:connect"), out) == 1
     event, last = map(json.loads, out.read_text().splitlines())
     assert event["destination"]["ip"] == "192.0.2.1"
     summary = last["rubicon"]["summary"]
