@@ -169,8 +169,11 @@ class RubiconApp(App[None]):
         self.live.action_focus_pane("events")
 
     def go_to(self, time_ns: int) -> None:
-        """What happened at a moment, on the live screen."""
+        """What happened at a moment, on the live screen; a replay goes there."""
         self.desk.leave(self.current_mode, self.desk.filter_text)
+        if self.desk.player is not None and not self.desk.seek(time_ns):
+            self.start_replay(time_ns)
+            return
         self.show_screen("live")
         self.live.show_time(time_ns)
 
@@ -202,7 +205,7 @@ class RubiconApp(App[None]):
     @work(thread=True, exclusive=True, group="vitals")
     def _sample(self) -> None:
         """What the processes take that run, and the engine; of a trace that nobody writes there are none."""
-        snapshot = self.live.snapshot
+        snapshot = self.in_front.snapshot
         session, running = snapshot.summary.session, []
         if snapshot.summary.state is State.LIVE and self.desk.player is None:
             running = [(row.process.pid, row.process.start_ns) for row in snapshot.processes if not row.exit]

@@ -44,7 +44,7 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("Replay: step", "one event (.)", "screen.step"),
     ("Replay: next violation", "as fast as it can (>)", "screen.next_violation"),
     ("Replay: faster", "up to 64 times (])", "screen.faster(1)"),
-    ("Replay: slower", "down to half (])", "screen.faster(-1)"),
+    ("Replay: slower", "down to half ([)", "screen.faster(-1)"),
     ("Help", "all keys (?)", "screen.help"),
     ("Quit", "what is watched goes on (q)", "app.quit"),
     *((f"Theme {theme.name}", "colours", f"app.theme('{theme.name}')") for theme in THEMES),

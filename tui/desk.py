@@ -26,10 +26,9 @@ class Step:
 
 
 class Desk:
-    """`trace` is None for a model that is filled by hand, in tests. `on_violations` is called by
-    the feed's thread.
+    """`trace` is None for a model that is filled by hand, in tests.
 
-    `open_source` makes the source of a trace.
+    `open_source` makes the source of a trace; `on_violations` is called by the feed's thread.
     """
 
     def __init__(
@@ -68,12 +67,21 @@ class Desk:
         self._begin(self.trace, start_ns)
         return True
 
+    def seek(self, time_ns: int) -> bool:
+        """Forward in the replay; false when that moment is behind, or nothing is played."""
+        if self.player is None or time_ns < self.player.state.now_ns:
+            return False
+        self.player.seek(time_ns)
+        return True
+
     def _begin(self, trace: Path, replay_from_ns: int | None) -> None:
         if self._open_source is None:
             return
         source = self._open_source(trace)
         self.close()
+        chosen = self.model.filter
         self.model = Model(known=self._known.read())
+        self.model.set_filter(chosen)  # as the filter line says
         self.player = None
         if replay_from_ns is not None:
             self.player = Player(source, start_ns=replay_from_ns)
@@ -89,7 +97,7 @@ class Desk:
 
     @property
     def filter_text(self) -> str:
-        return self.model.filter_text
+        return self.model.filter.text
 
     def preview(self, text: str) -> bool:
         """Filter while it is typed: a mistake leaves what was shown before, and is told in `mistake`."""

@@ -23,6 +23,7 @@ class Minutes:
         self._max_bins = max_bins
         self._start_ns = 0
         self._rows: dict[_Row, array[int]] = {row: array("Q") for row in (*Family, *Level)}
+        self._timeline: Timeline | None = None  # as handed out last; None: something has changed
 
     def add(self, event: Event) -> None:
         self._count(family_of(event), event.time_ns)
@@ -41,6 +42,7 @@ class Minutes:
         if place >= len(row):
             row.extend([0] * (place + 1 - len(row)))
         row[place] += 1
+        self._timeline = None
 
     def _merge(self) -> None:
         self.bin_ns *= 2
@@ -50,6 +52,12 @@ class Minutes:
             self._rows[name] = array("Q", (row[at] + row[at + 1] for at in range(0, len(row), 2)))
 
     def timeline(self) -> Timeline:
+        """The same object as before when nothing changed."""
+        if self._timeline is None:
+            self._timeline = self._made()
+        return self._timeline
+
+    def _made(self) -> Timeline:
         length = max(len(row) for row in self._rows.values())
 
         def filled(row: array[int]) -> tuple[int, ...]:

@@ -162,8 +162,8 @@ class Model:
         return self._session
 
     @property
-    def filter_text(self) -> str:
-        return self._filter.text
+    def filter(self) -> Where:
+        return self._filter
 
     def acknowledge(self, keys: Iterable[Key], *, seen: bool = True) -> None:
         with self._lock:

@@ -102,7 +102,7 @@ class Player:
             if self._stopped:
                 return
         with self._changed:
-            self._pace = Pace.ENDED
+            self._set(Pace.ENDED)
         yield Batch(replay=self.state)
 
     def _play(self, batch: Batch) -> Iterator[Batch]:

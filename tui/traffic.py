@@ -39,6 +39,8 @@ class Traffic:
         self.forgotten = 0
         self._max = max_peers
         self._lines: dict[Key, _Line] = {}
+        self._peers: tuple[Peer, ...] | None = None  # as handed out last; None: something has changed
+        self._known: frozenset[str] = frozenset()  # in those
 
     def add(self, event: Event) -> None:
         network = event.detail
@@ -47,6 +49,7 @@ class Traffic:
         line = self._line(event, network)
         if line is None:
             return
+        self._peers = None
         line.last_ns = max(line.last_ns, event.time_ns)
         if event.process.name not in line.processes and len(line.processes) < MAX_PROCESSES:
             line.processes[event.process.name] = None
@@ -59,13 +62,15 @@ class Traffic:
         line = self._lines.get(_key(violation.event, network))
         if line is not None:
             line.level = worse(line.level, violation.rule.level)
+            self._peers = None
 
     def peers(self, known: frozenset[str] = frozenset()) -> tuple[Peer, ...]:
-        """Those with violations first, the worst before the others; then the latest first."""
-        peers = [_peer(line, known) for line in self._lines.values()]
-        return tuple(
-            sorted(peers, key=lambda each: (-(each.level.rank + 1 if each.level else 0), -each.last_ns))
-        )
+        """Those with violations first, the worst before the others; then the latest first. The same tuple as
+        before when nothing changed."""
+        if self._peers is None or known != self._known:
+            peers = (_peer(line, known) for line in self._lines.values())
+            self._peers, self._known = tuple(sorted(peers, key=_worst_first)), known
+        return self._peers
 
     def names(self) -> frozenset[str]:
         """Whom to know in later sessions."""
@@ -89,6 +94,10 @@ class Traffic:
         quiet = (key for key, line in self._lines.items() if line.level is None)
         del self._lines[next(quiet, next(iter(self._lines)))]
         self.forgotten += 1
+
+
+def _worst_first(peer: Peer) -> tuple[int, int]:
+    return -(peer.level.rank + 1 if peer.level else 0), -peer.last_ns
 
 
 def known_as(name: str, port: int) -> str:

@@ -64,6 +64,8 @@ class Written:
         self._nodes = 0
         self._inside = _Node("", None)
         self._outside = _Node("", None)
+        self._rows: tuple[FileRow, ...] | None = None  # as handed out last; None: something has changed
+        self._closed: frozenset[str] = frozenset()  # in those
 
     def add(self, event: Event) -> None:
         if not self.workspace and event.process.working_directory:
@@ -75,6 +77,7 @@ class Written:
             return
         if event.action is Action.FILE_RENAME and (old := self._find(file.original_path)) is not None:
             old.gone = True
+        self._rows = None
         self._add(event, file)
 
     def add_violation(self, violation: Violation) -> None:
@@ -82,11 +85,15 @@ class Written:
         node = self._find(file.path) if isinstance(file, File) else None
         while node is not None:
             node.level = worse(node.level, level)
+            self._rows = None
             node = node.parent
 
     def rows(self, closed: frozenset[str] = frozenset()) -> tuple[FileRow, ...]:
-        """The rows in drawing order, without those below a folder that is closed; the workspace first."""
-        return tuple(islice(self._walk(closed), MAX_ROWS))
+        """The rows in drawing order, without those below a folder that is closed; the workspace first. The
+        same tuple as before when nothing changed."""
+        if self._rows is None or closed != self._closed:
+            self._rows, self._closed = tuple(islice(self._walk(closed), MAX_ROWS)), closed
+        return self._rows
 
     def _add(self, event: Event, file: File) -> None:
         node, is_new = self._reach(file.path)

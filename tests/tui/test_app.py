@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.tui import scene
+from tests.tui.driver import until
 from tracer.errors import TraceError
 from tui import picture
 from tui.app import RubiconApp, watch
@@ -35,12 +35,6 @@ class Told:
         self.stopped.set()
 
 
-async def until(done: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
-        while not done():  # noqa: ASYNC110  it is the screen's own ticks that are waited for
-            await asyncio.sleep(0.01)
-
-
 async def test_what_the_feed_brings_is_shown_and_the_feed_ends_with_the_app() -> None:
     source = Told()
     app = RubiconApp(Model(), source)
@@ -56,10 +50,10 @@ async def test_a_violation_is_drawn_without_waiting_for_the_next_tick(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("tui.screens.base.TICK_SECONDS", 3_600)
+    monkeypatch.setattr("tui.screens.base.LEAST_GAP_SECONDS", 0)
     source = Told()
     app = RubiconApp(Model(), source)
     async with app.run_test():
-        await asyncio.sleep(0.05)  # longer than the least gap between two drawings
         source.go.set()
         await until(lambda: app.live.snapshot.violations)
 

@@ -2,72 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
 import pytest
-from textual.pilot import Pilot
 from textual.widgets import Input
 
 from tests.tui import scene
-from tracer.events import Action, Event
-from tui.app import RubiconApp
+from tests.tui.driver import NARROW, WIDE, driven
+from tracer.events import Action
 from tui.feed import Batch
-from tui.model import Model
-from tui.screens.live import LiveScreen
 from tui.screens.overlay import DetailsScreen, HelpScreen
 from tui.widgets.details import DetailsPane
-from tui.widgets.events import EventList
-from tui.widgets.process_tree import ProcessTree
 from tui.widgets.violations import ViolationList
-
-NARROW, WIDE = (80, 24), (200, 50)
-
-
-class Driver:
-    """The running app, its parts at hand."""
-
-    def __init__(self, app: RubiconApp, pilot: Pilot[None], model: Model, story: scene.Story) -> None:
-        self.app, self.press, self.pilot, self.model, self.story = app, pilot.press, pilot, model, story
-
-    @property
-    def live(self) -> LiveScreen:
-        return self.app.live
-
-    @property
-    def events(self) -> EventList:
-        return self.live.query_one(EventList)
-
-    @property
-    def tree(self) -> ProcessTree:
-        return self.live.query_one(ProcessTree)
-
-    @property
-    def violations(self) -> ViolationList:
-        return self.live.query_one(ViolationList)
-
-    @property
-    def rows(self) -> list[Event]:
-        """The events of the stream."""
-        return [row for row in self.events.rows if isinstance(row, Event)]
-
-    @property
-    def focused(self) -> str | None:
-        return self.app.focused.id if self.app.focused else None
-
-    async def tick(self) -> None:
-        self.live.tick()
-        await self.pilot.pause()
-
-
-@asynccontextmanager
-async def driven(size: tuple[int, int] = NARROW) -> AsyncIterator[Driver]:
-    story = scene.rome()
-    model = scene.model_of(story)
-    app = RubiconApp(model)
-    async with app.run_test(size=size) as pilot:
-        await pilot.pause()
-        yield Driver(app, pilot, model, story)
 
 
 async def test_starts_on_the_violations() -> None:

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
-from textual.pilot import Pilot
+from textual.command import CommandList
 
 from tests.tui import scene
-from tracer.control import Reply
-from tui.acting import Acting
-from tui.acts import Session
-from tui.app import RubiconApp
+from tests.tui.driver import driven, until
+from tracer.events import Action, Event
 from tui.feed import Batch
 from tui.replay import Player
 from tui.screens.menus import ChoiceScreen, ConfirmScreen
@@ -24,57 +19,11 @@ from tui.screens.overlay import DetailsScreen, HelpScreen
 from tui.snapshot import Pace, State
 from tui.terminal import CommandTerminal
 from tui.widgets.file_tree import FileTree
+from tui.widgets.filter import FilterBar, FilterInput
 from tui.widgets.peers import PeerList
 from tui.widgets.tabs import SCREENS
 from tui.widgets.terminal import TerminalPane
 from tui.widgets.timeline import TimelineView
-
-pytestmark = pytest.mark.timeout(240)
-
-
-class Driver:
-    def __init__(self, app: RubiconApp, pilot: Pilot[None], asked: list[tuple[str, dict[str, Any]]]) -> None:
-        self.app, self.press, self.pilot, self.asked = app, pilot.press, pilot, asked
-        self._notes: list[str] = []
-        notify = app.notify
-
-        def heard(message: str, **how: Any) -> None:
-            self._notes.append(message)
-            notify(message, **how)
-
-        app.notify = heard  # type: ignore[method-assign,assignment]
-
-    @property
-    def filter(self) -> str:
-        return self.app.desk.filter_text
-
-    async def settle(self) -> None:
-        await self.app.workers.wait_for_complete()
-        await self.pilot.pause()
-
-    def said(self) -> str:
-        """All notes so far: on the screen they stay for seconds only."""
-        return "\n".join(self._notes)
-
-
-@asynccontextmanager
-async def driven(
-    size: tuple[int, int] = (80, 24), *, state: State = State.LIVE, terminal: CommandTerminal | None = None
-) -> AsyncIterator[Driver]:
-    """The story of ROME; a session that is asked for something says yes and is written down."""
-    asked: list[tuple[str, dict[str, Any]]] = []
-
-    def ask(_trace: Path, command: str, **arguments: Any) -> Reply:
-        asked.append((command, arguments))
-        data = {"path": "/p.yaml", "diff": ["+ line"]} if command == "allow" else {}
-        return Reply(ok=True, message=f"did {command}", data=data)
-
-    app = RubiconApp(scene.model_of(scene.rome(), state=state), terminal=terminal)
-    app.acting = Acting(app, lambda trace: Session(trace, ask))
-    app.desk.trace = Path("/nonexistent/x.trace")
-    async with app.run_test(size=size) as pilot:
-        await pilot.pause()
-        yield Driver(app, pilot, asked)
 
 
 async def test_numbers_lead_to_screens_and_backspace_back() -> None:
@@ -109,7 +58,7 @@ async def test_f_and_x_filter_by_what_is_selected_and_backspace_takes_it_back() 
 async def test_a_mistake_leaves_what_was_shown() -> None:
     async with driven() as at:
         await at.press("slash", *"port:22")
-        found = len(at.app.live.snapshot.events)
+        found = len(at.live.snapshot.events)
         assert found == 1
         await at.press("space", *"port:")
         assert "needs a value" in at.app.desk.mistake
@@ -127,18 +76,20 @@ async def test_history_of_filters() -> None:
 async def test_a_field_name_is_completed() -> None:
     async with driven() as at:
         await at.press("slash", *"techn")
-        await at.pilot.pause(0.2)
+        line = at.part(FilterInput)
+        await until(lambda: line._suggestion)
         await at.press("right")
-        assert at.app.live.query_one("#filter").value == "technique:"  # type: ignore[attr-defined]
+        assert line.value == "technique:"
 
 
 async def test_n_goes_from_mark_to_mark() -> None:
     async with driven() as at:
         await at.press("e", "home", "n")
-        first = at.app.live.query_one("#events").selected  # type: ignore[attr-defined]
-        assert first.sequence in at.app.live.snapshot.levels
+        first = at.events.selected
+        assert isinstance(first, Event)
+        assert first.sequence in at.live.snapshot.levels
         await at.press("n", "N")
-        assert at.app.live.query_one("#events").selected is first  # type: ignore[attr-defined]
+        assert at.events.selected is first
 
 
 async def test_y_copies_without_what_would_harm() -> None:
@@ -153,22 +104,21 @@ async def test_y_copies_without_what_would_harm() -> None:
 async def test_seen_and_all_seen() -> None:
     async with driven() as at:
         await at.press("v", "a")
-        groups = at.app.live.snapshot.violations
+        groups = at.live.snapshot.violations
         assert [group.acknowledged for group in groups][:2] == [True, False]
         await at.press("A")
-        assert all(group.acknowledged for group in at.app.live.snapshot.violations)
-        story = scene.rome()
-        at.app.desk.model.add(Batch(violations=[groups[0].violation]))
-        at.app.live.tick()
-        assert not at.app.live.snapshot.violations[0].acknowledged, story
+        assert all(group.acknowledged for group in at.live.snapshot.violations)
+        at.model.add(Batch(violations=[groups[0].violation]))
+        at.live.tick()
+        assert not at.live.snapshot.violations[0].acknowledged
 
 
 async def test_o_shows_what_has_ended() -> None:
     async with driven() as at:
-        tree = at.app.live.query_one("#processes")
-        before = len(tree.rows)  # type: ignore[attr-defined]
+        tree = at.tree
+        before = len(tree.rows)
         await at.press("p", "o")
-        assert len(tree.rows) > before  # type: ignore[attr-defined]
+        assert len(tree.rows) > before
 
 
 @pytest.mark.parametrize(
@@ -221,9 +171,10 @@ async def test_what_cannot_be_done_is_said() -> None:
 async def test_the_palette_does_things() -> None:
     async with driven() as at:
         await at.press("colon", *"network")
-        await at.pilot.pause(0.5)
+        found = at.part(CommandList)
+        await until(lambda: found.option_count and "Network" in str(found.get_option_at_index(0).prompt))
         await at.press("enter", "enter")
-        await at.pilot.pause()
+        await at.settle()
         assert at.app.current_mode == "network"
 
 
@@ -246,7 +197,7 @@ async def test_peers_and_files_lead_to_their_events() -> None:
 async def test_folders_close_and_open() -> None:
     async with driven() as at:
         await at.press("3")
-        tree = at.app.screen.query_one(FileTree)
+        tree = at.part(FileTree)
         everything = len(tree.rows)
         await at.press("left")
         assert len(tree.rows) < everything
@@ -258,7 +209,7 @@ async def test_folders_close_and_open() -> None:
 async def test_the_timeline_moves_zooms_and_leads_to_a_moment() -> None:
     async with driven((160, 40)) as at:
         await at.press("5")
-        view = at.app.screen.query_one(TimelineView)
+        view = at.part(TimelineView)
         last = view.column
         await at.press("left", "left")
         assert view.column == last - 2
@@ -269,7 +220,8 @@ async def test_the_timeline_moves_zooms_and_leads_to_a_moment() -> None:
         begin_ns = view.span[0]
         await at.press("pagedown", "enter")
         assert at.app.current_mode == "live"
-        selected = at.app.live.query_one("#events").selected  # type: ignore[attr-defined]
+        selected = at.events.selected
+        assert selected is not None
         assert 0 <= selected.time_ns - (begin_ns + 10_000_000_000) < 1_000_000_000
 
 
@@ -303,11 +255,64 @@ async def test_a_replay_is_steered() -> None:
             assert (player.state.pace, player.state.speed) == (pace, speed)
 
 
+async def test_a_filter_goes_along_into_a_replay_and_can_be_typed_there() -> None:
+    async with driven(state=State.FINISHED) as at:
+        at.app.desk._open_source = lambda _trace: Held()
+        await at.press("slash", *"port:22", "enter", "R")
+        player = at.app.desk.player
+        assert player is not None
+        await until(lambda: player.state.now_ns)
+        assert at.filter == at.part(FilterInput).value == "port:22"
+        await at.press("escape", "slash", *"pip")
+        assert at.filter == at.part(FilterInput).value == "pip"
+
+
+async def test_no_key_goes_to_a_filter_line_that_is_hidden() -> None:
+    async with driven() as at:
+        await at.press("slash")
+        at.app.show_screen("network")
+        await at.pilot.pause()
+        at.app.show_screen("live")
+        await at.pilot.pause()
+        assert not at.part(FilterBar).display
+        assert at.focused == "violations"
+        await at.press("slash", "x")
+        assert at.part(FilterInput).value == "x"
+
+
+async def test_a_moment_of_the_timeline_is_where_a_replay_goes() -> None:
+    async with driven((160, 40), state=State.FINISHED) as at:
+        at.app.desk._open_source = lambda _trace: Held()
+        await at.press("R", "space")
+        first = at.app.desk.player
+        assert first is not None
+        at.app.go_to(scene.NOW_NS - 10_000_000_000)
+        await until(lambda: len(at.model.snapshot().events) > 30)
+        assert at.app.desk.player is first
+        at.app.go_to(scene.START_NS + 5_000_000_000)
+        assert at.app.desk.player is not first
+        await until(lambda: 0 < len(at.model.snapshot().events) < 30)
+
+
+async def test_what_processes_take_is_asked_of_the_screen_that_is_in_front() -> None:
+    """The live screen knows of nobody until it was drawn; `run --tui` begins with another one."""
+    async with driven() as at:
+        asked: list[tuple[int, int]] = []
+        at.app._sampler.sample = lambda who: asked.extend(who) or {}  # type: ignore[method-assign,func-returns-value]
+        await at.press("2")
+        late = scene.process(7001, at.story.events[0].process, "late")
+        at.model.add(Batch(events=[at.story.event(late, Action.EXEC, scene.exec_of(late))]))
+        await at.tick()
+        at.app._sample()
+        await at.settle()
+        assert (7001, late.start_ns) in asked
+
+
 async def test_keys_go_to_the_command_until_they_are_taken_back() -> None:
     outer, inner = os.openpty()
     async with driven(terminal=CommandTerminal(outer)) as at:
         assert at.app.current_mode == "command"
-        pane = at.app.screen.query_one(TerminalPane)
+        pane = at.part(TerminalPane)
         await at.press("i", *"q1", "enter")
         assert os.read(inner, 100) == b"q1\n"
         assert at.app.is_running

@@ -32,9 +32,7 @@ class Pane:
         self._outer, self.inner = pty.openpty()
         self._screen: Screen | None = None
         self._relay: _Relay | None = None
-        with suppress(OSError):
-            size = fcntl.ioctl(sys.stdout.fileno(), termios.TIOCGWINSZ, bytes(8))
-            fcntl.ioctl(self.inner, termios.TIOCSWINSZ, size)
+        _fit(self._outer)
 
     def close_inner(self) -> None:
         """Else the end of the command would not be seen."""
@@ -65,6 +63,17 @@ class Pane:
             os.close(self._outer)
 
 
+def _fit(outer: int, before: bytes = b"") -> bytes:
+    """Make the command's terminal as large as this one, unless it was so `before`; the size of this one."""
+    try:
+        size = fcntl.ioctl(sys.stdout.fileno(), termios.TIOCGWINSZ, bytes(8))
+        if size != before:
+            fcntl.ioctl(outer, termios.TIOCSWINSZ, size)
+    except (OSError, ValueError):  # there is no terminal on one side
+        return before
+    return size
+
+
 class _Relay:
     """A thread between this terminal, which is put into raw mode, and the command's."""
 
@@ -82,7 +91,9 @@ class _Relay:
         keys, screen = sys.stdin.fileno(), sys.stdout.fileno()
         ways = {self._outer: screen, keys: self._outer}
         with suppress(OSError):  # the command's end is closed (EIO), or this terminal is gone
+            size = b""
             while not self._stop.is_set():
+                size = _fit(self._outer, size)
                 ready, _, _ = select.select(list(ways), [], [], _WAIT_SECONDS)
                 for source in ready:
                     data = os.read(source, READ_BYTES)

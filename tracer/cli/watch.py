@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tracer.cli.screen import has_terminal, save_screen, watch_here
 from tracer.errors import EXIT_OK, UsageError
-from tracer.trace import find_trace, stored_sessions
+from tracer.trace import find_trace, newest_trace
 
 SCREENS = ("live", "network", "files", "rules", "timeline")
 
@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     if args.picture is not None:
         save_screen(find_trace(args.session), args.picture, args.size, args.screen)
         return EXIT_OK
-    trace = None if args.session is None and not stored_sessions() else find_trace(args.session)
+    trace = newest_trace() if args.session is None else find_trace(args.session)
     if not has_terminal():
         raise UsageError("watch needs a terminal; `rubicon export` and `rubicon watch --picture` do without")
     return watch_here(trace, args.terminal)

@@ -65,6 +65,7 @@ from tracer.trace.store import (
     find_trace,
     new_session_id,
     new_trace_path,
+    newest_trace,
     stored_sessions,
 )
 from tracer.trace.verify import Sealed, TraceState, Verdict, verify
@@ -101,6 +102,7 @@ __all__ = [
     "find_trace",
     "new_session_id",
     "new_trace_path",
+    "newest_trace",
     "part_path",
     "read_correlated",
     "read_public_key",

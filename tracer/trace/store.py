@@ -77,19 +77,25 @@ def _stored(path: Path) -> StoredSession | None:
         return None
 
 
+def newest_trace(folder: Path | None = None) -> Path | None:
+    """The newest live session before the newest finished one; None when there is no session."""
+    sessions = stored_sessions(folder)
+    live = [each for each in sessions if each.live]
+    return next((each.path for each in live or sessions), None)
+
+
 def find_trace(word: str | None, folder: Path | None = None) -> Path:
     """The trace meant by a path, the id of a session or the beginning of one; None means the newest.
 
-    The newest live session comes before the newest finished one. Raises TraceError when there is none.
+    Raises TraceError when there is none.
     """
     if word is not None and (os.sep in word or os.path.exists(word)):
         return Path(word)
-    sessions = stored_sessions(folder)
     if word is None:
-        live = [each for each in sessions if each.live]
-        if chosen := (live or sessions):
-            return chosen[0].path
+        if (newest := newest_trace(folder)) is not None:
+            return newest
         raise TraceError(f"there is no session yet: {printable(str(folder or default_folder()))} holds none")
+    sessions = stored_sessions(folder)
     matching = [each for each in sessions if each.id.startswith(word)]
     exact = [each for each in matching if each.id == word]
     if len(chosen := exact or matching) == 1:

@@ -98,16 +98,23 @@ class SessionScreen(Screen[None]):
         """Another session is shown from now on."""
         for rows in self.query(RowList):
             rows.forget()
+        self._show_bar(self.desk.filter_text)
 
     def on_mount(self) -> None:
         self.set_interval(TICK_SECONDS, self.tick)
 
     def on_screen_resume(self) -> None:
-        bar = self.query_one(FilterBar)
-        bar.display = bool(self.desk.filter_text)
-        with self.prevent(FilterInput.Changed):
-            bar.line.value = self.desk.filter_text
+        self._show_bar(self.desk.filter_text)
         self.tick()
+
+    def _show_bar(self, text: str) -> None:
+        """The filter there is; without one no line, and no key may go to a line that is not there."""
+        bar = self.query_one(FilterBar)
+        with self.prevent(FilterInput.Changed):
+            bar.line.value = text
+        bar.display = bool(text)
+        if not text and bar.line.has_focus:
+            self.focus_list()
 
     # Drawing
 
@@ -211,11 +218,8 @@ class SessionScreen(Screen[None]):
             self.show_filter(text)
 
     def show_filter(self, text: str) -> None:
-        bar = self.query_one(FilterBar)
-        with self.prevent(FilterInput.Changed):
-            bar.line.value = text
-        bar.line.keep()
-        bar.display = bool(text)
+        self._show_bar(text)
+        self.query_one(FilterBar).line.keep()
         self._tell_found()
         self.tick()
 

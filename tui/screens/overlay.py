@@ -1,4 +1,4 @@
-"""What lies over the live screen for a moment: details where there is no room for a pane, and the help."""
+"""What lies over a screen for a moment: details where there is no room for a pane, and the help."""
 
 from __future__ import annotations
 

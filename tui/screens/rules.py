@@ -23,6 +23,7 @@ from tui.ruleboard import RuleLine, from_session, from_trace, ordered
 from tui.screens.base import SessionScreen
 from tui.screens.overlay import DetailsScreen
 from tui.snapshot import Snapshot
+from tui.widgets.table import KeyedTable
 
 REFRESH_SECONDS = 2.0
 MAX_SOURCE_BYTES = 64 * 1024
@@ -44,19 +45,17 @@ class RulesScreen(SessionScreen):
 
     def compose_body(self) -> ComposeResult:
         with Vertical(id="body"):
-            yield DataTable(id="rules", cursor_type="row")
+            yield KeyedTable("", "level", "rule", "hits", "time", "source", id="rules")
             yield Static(id="problems", markup=False)
 
     def on_mount(self) -> None:
-        table = self._table
-        table.border_title = "rules"
-        table.add_columns("", "level", "rule", "hits", "time", "source")
+        self._table.border_title = "rules"
         self.set_interval(REFRESH_SECONDS, self._refresh)
         self.focus_list()
 
     @property
-    def _table(self) -> DataTable[Text]:
-        return self.query_one(DataTable)
+    def _table(self) -> KeyedTable:
+        return self.query_one(KeyedTable)
 
     def on_screen_resume(self) -> None:
         self._refresh()
@@ -99,37 +98,21 @@ class RulesScreen(SessionScreen):
         self._show(from_session(reply.data) if reply.ok else from_trace(self.desk.model.snapshot()))
 
     def _show(self, lines: Sequence[RuleLine]) -> None:
+        self._lines = {line.id: line for line in ordered(lines)}
         table = self._table
-        rows = ordered(lines)
-        before = self._selected_id()
-        self._lines = {line.id: line for line in rows}
-        if [line.id for line in rows] != [str(row.key.value) for row in table.ordered_rows]:
-            table.clear()
-            for line in rows:
-                table.add_row(*_cells(line), key=line.id)
-            if before in self._lines:
-                table.move_cursor(row=list(self._lines).index(before))
-        else:
-            for line in rows:
-                for column, cell in zip(table.ordered_columns, _cells(line), strict=True):
-                    if table.get_cell(line.id, column.key) != cell:
-                        table.update_cell(line.id, column.key, cell, update_width=True)
+        table.show_rows({line.id: _cells(line) for line in self._lines.values()})
         told = (
             "all of them"
             if self._answered
             else "those that were broken: only a live session knows the others"
         )
-        table.border_subtitle = f"{describe.several(len(rows), 'rule')} · {told}"
+        table.border_subtitle = f"{describe.several(len(self._lines), 'rule')} · {told}"
         problems = self.query_one("#problems", Static)
         problems.display = bool(self._problems)
         problems.update(Text("\n".join(printable(each) for each in self._problems)))
 
-    def _selected_id(self) -> str:
-        rows, at = self._table.ordered_rows, self._table.cursor_row
-        return str(rows[at].key.value) if 0 <= at < len(rows) else ""
-
     def selected_rule(self) -> RuleLine | None:
-        return self._lines.get(self._selected_id())
+        return self._lines.get(self._table.selected_key)
 
     def on_data_table_row_selected(self, _message: DataTable.RowSelected) -> None:
         self.action_open_selected()

@@ -19,6 +19,7 @@ from tracer.trace import StoredSession, default_folder, stored_sessions
 from tui import describe
 from tui.screens.base import SessionScreen
 from tui.snapshot import Snapshot
+from tui.widgets.table import KeyedTable
 
 REFRESH_SECONDS = 2.0
 MAX_LISTED = 500
@@ -43,18 +44,16 @@ class SessionsScreen(SessionScreen):
     def compose_body(self) -> ComposeResult:
         with Vertical(id="body"):
             yield Static(Text(HINT), id="hint", markup=False)
-            yield DataTable(id="sessions", cursor_type="row", zebra_stripes=False)
+            yield KeyedTable("", "started", "session", "size", "what", id="sessions")
 
     def on_mount(self) -> None:
-        table = self._table
-        table.border_title = "sessions"
-        table.add_columns("", "started", "session", "size", "what")
+        self._table.border_title = "sessions"
         self.set_interval(REFRESH_SECONDS, self.action_refresh)
         self.focus_list()
 
     @property
-    def _table(self) -> DataTable[Text]:
-        return self.query_one(DataTable)
+    def _table(self) -> KeyedTable:
+        return self.query_one(KeyedTable)
 
     def on_screen_resume(self) -> None:
         self.action_refresh()
@@ -77,22 +76,10 @@ class SessionsScreen(SessionScreen):
     def show_sessions(self, sessions: Sequence[StoredSession]) -> None:
         """Show these; the cursor stays on its session."""
         table = self._table
-        keys = [str(each.path) for each in sessions]
         self.query_one("#hint").display = not sessions
         table.display = bool(sessions)
         table.border_subtitle = printable(str(default_folder()))
-        before = self._selected_key()
-        if keys != [str(row.key.value) for row in table.ordered_rows]:
-            table.clear()
-            for key, session in zip(keys, sessions, strict=True):
-                table.add_row(*self._cells(session), key=key)
-            if before in keys:
-                table.move_cursor(row=keys.index(before))
-            return
-        for key, session in zip(keys, sessions, strict=True):
-            for column, cell in zip(table.ordered_columns, self._cells(session), strict=True):
-                if table.get_cell(key, column.key) != cell:
-                    table.update_cell(key, column.key, cell)
+        table.show_rows({str(each.path): self._cells(each) for each in sessions})
 
     def _cells(self, session: StoredSession) -> tuple[Text, ...]:
         record = session.session
@@ -110,14 +97,9 @@ class SessionsScreen(SessionScreen):
             Text(printable(what[:200])),
         )
 
-    def _selected_key(self) -> str:
-        table = self._table
-        rows = table.ordered_rows
-        return str(rows[table.cursor_row].key.value) if 0 <= table.cursor_row < len(rows) else ""
-
     def on_data_table_row_selected(self, _message: DataTable.RowSelected) -> None:
         self.action_open_selected()
 
     def action_open_selected(self) -> None:
-        if key := self._selected_key():
+        if key := self._table.selected_key:
             self.rubicon.open_session(Path(key))

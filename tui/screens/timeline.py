@@ -17,6 +17,7 @@ from tui.widgets.violations import ViolationList
 
 class TimelineScreen(SessionScreen):
     mode = "timeline"
+    _drawn: tuple[object, ...] = ()  # what the lines below the timeline were made of
 
     def compose_body(self) -> ComposeResult:
         with Vertical(id="body"):
@@ -33,14 +34,19 @@ class TimelineScreen(SessionScreen):
         self.set_focus(self.query_one("#timeline", Widget))
 
     def forget(self) -> None:
+        self._drawn = ()
         super().forget()
         view = self.query_one(TimelineView)
         view.bins_each = 0
         view.action_move(1_000_000)
 
     def draw(self, snapshot: Snapshot) -> None:  # noqa: ARG002  drawn from the timeline
-        self.query_one(TimelineView).show(self.desk.model.timeline())
-        self._show_span()
+        view = self.query_one(TimelineView)
+        view.show(self.desk.model.timeline())
+        drawn = (view.timeline, view.span, self.snapshot.violations)
+        if drawn != self._drawn:
+            self._drawn = drawn
+            self._show_span()
 
     def on_timeline_view_moved(self) -> None:
         self._show_span()

@@ -104,7 +104,7 @@ class EventList(RowList[Event | Taken]):
         if self.following:
             self.border_subtitle = "following"
         else:
-            self.border_subtitle = f"paused · {describe.number(self.missed)} newer · f follows"
+            self.border_subtitle = f"paused · {describe.number(self.missed)} newer · end follows"
 
     def forget(self) -> None:
         self.following = True

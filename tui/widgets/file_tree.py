@@ -3,37 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from typing import ClassVar
-
-from textual.binding import Binding, BindingType
 
 from tui import describe, terms
 from tui.cells import Part, fit, fit_middle, fit_right, parts_cells, shown, spread
 from tui.snapshot import FileRow
 from tui.terms import Term
-from tui.widgets.rows import RowList
+from tui.widgets.tree import TreeList, guide_part
 
-_MAX_GUIDES = 12
-_BRANCHES = {"│": "│ ", " ": "  ", "├": "├─", "└": "└─"}
 _WIDE = 100
 
 
-class FileTree(RowList[FileRow]):
-    """`rows_of(closed)` gives the rows without those below closed folders."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left,h", "fold", "Close", show=False),
-        Binding("right,l", "unfold", "Open", show=False),
-    ]
+class FileTree(TreeList[FileRow]):
+    """`rows_of(shut)` gives the rows without those below closed folders, and the same as before when nothing
+    changed."""
 
     def __init__(self, rows_of: Callable[[frozenset[str]], Sequence[FileRow]], *, id: str) -> None:  # noqa: A002
         super().__init__(id=id)
         self.empty_text = "nothing was written"
         self._rows_of = rows_of
-        self._shut: frozenset[str] = frozenset()
 
     def take(self) -> None:
-        self.set_rows(self._rows_of(self._shut))
+        rows = self._rows_of(self.shut)
+        if rows is self.rows:
+            return
+        self.set_rows(rows)
         roots = [row for row in self.rows if not row.guides]
         inside = sum(row.files for row in roots if not row.outside)
         outside = sum(row.files for row in roots if row.outside)
@@ -41,41 +34,21 @@ class FileTree(RowList[FileRow]):
             f"{describe.several(inside, 'file')} in the workspace, {describe.number(outside)} outside"
         )
 
-    def forget(self) -> None:
-        self._shut = frozenset()
-        super().forget()
+    def name_of(self, row: FileRow) -> str:
+        return row.path
 
-    def action_fold(self) -> None:
-        row = self.selected
-        if row is not None and row.is_folder and row.path not in self._shut:
-            self._set_shut(self._shut | {row.path})
-        elif row is not None:
-            self._select_folder(row)
-
-    def action_unfold(self) -> None:
-        if self.selected is not None:
-            self._set_shut(self._shut - {self.selected.path})
-
-    def _set_shut(self, closed: frozenset[str]) -> None:
-        self._shut = closed
-        self.take()
-        self.refresh()
-
-    def _select_folder(self, row: FileRow) -> None:
-        for index in range(self.cursor - 1, -1, -1):
-            if len(self.rows[index].guides) < len(row.guides):
-                self.select(index)
-                return
+    def has_more(self, row: FileRow) -> bool:
+        return row.is_folder
 
     def key(self, row: FileRow) -> Hashable:
         return row.path, row.guides == ""
 
     def version(self, row: FileRow) -> Hashable:
-        shape = (row.guides, row.name, row.path in self._shut, row.gone)
+        shape = (row.guides, row.name, self.is_shut(row), row.gone)
         return shape, row.files, row.bytes, row.last_ns, row.level, row.writers
 
     def draw(self, row: FileRow, line: int, width: int) -> list[Part]:  # noqa: ARG002  rows of one line
-        return file_line(row, width, closed=row.path in self._shut)
+        return file_line(row, width, closed=self.is_shut(row))
 
     def copied(self, row: FileRow) -> str:
         return shown(row.path)
@@ -89,7 +62,6 @@ class FileTree(RowList[FileRow]):
 
 def file_line(row: FileRow, width: int, *, closed: bool = False) -> list[Part]:
     """Name under its folder; at the right edge level, files, bytes, when and by whom."""
-    guides = "".join(_BRANCHES[guide] for guide in row.guides[-_MAX_GUIDES:])
     mark = describe.LEVEL_MARKS[row.level] if row.level else ""
     right: list[Part] = [
         (fit_right(describe.number(row.files) if row.is_folder else "", 8), "dim"),
@@ -99,7 +71,7 @@ def file_line(row: FileRow, width: int, *, closed: bool = False) -> list[Part]:
     ]
     if width >= _WIDE:
         right.insert(3, (fit(f" {' '.join(row.writers)}", 22), ""))
-    left: list[Part] = [(shown(guides), "guide")]
+    left: list[Part] = [guide_part(row.guides)]
     if not row.guides:
         place = "outside  " if row.outside else "workspace  "
         left.append((shown(place), "note" if row.outside else "good"))

@@ -15,7 +15,6 @@ from tui.terms import Term
 from tui.widgets.rows import RowList
 
 SORTS = ("worst", "latest", "bytes", "name")
-_NUMBERS_CELLS = 42
 _WIDE = 100
 
 
@@ -26,8 +25,15 @@ class PeerList(RowList[Peer]):
         super().__init__(id=id)
         self.empty_text = "nobody was talked to"
         self.sort = SORTS[0]
+        self._peers: Sequence[Peer] = ()
 
     def show(self, peers: Sequence[Peer]) -> None:
+        if peers is not self._peers:
+            self._peers = peers
+            self._order()
+
+    def _order(self) -> None:
+        peers = self._peers
         self.set_rows(tuple(ordered(peers, self.sort)))
         new = sum(not peer.known for peer in peers)
         self.border_subtitle = (
@@ -36,7 +42,11 @@ class PeerList(RowList[Peer]):
 
     def action_sort(self) -> None:
         self.sort = SORTS[(SORTS.index(self.sort) + 1) % len(SORTS)]
-        self.show(self.rows)
+        self._order()
+
+    def forget(self) -> None:
+        self._peers = ()
+        super().forget()
 
     def key(self, row: Peer) -> Hashable:
         return row.name, row.port, row.transport, row.incoming
@@ -64,8 +74,7 @@ def ordered(peers: Sequence[Peer], sort: str) -> Sequence[Peer]:
         case "name":
             return sorted(peers, key=lambda each: (each.name, each.port))
         case _:
-            worst = sorted(peers, key=lambda each: -each.last_ns)
-            return sorted(worst, key=lambda each: -(each.level.rank + 1 if each.level else 0))
+            return peers
 
 
 def peer_line(peer: Peer, width: int) -> list[Part]:

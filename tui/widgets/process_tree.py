@@ -11,25 +11,18 @@ from tui import describe, terms
 from tui.cells import Part, cells, fit, fit_right, shown, spread
 from tui.snapshot import ProcessRow, Snapshot, Vitals
 from tui.terms import Term
-from tui.widgets.rows import RowList
+from tui.widgets.tree import TreeList, guide_part
 
-_MAX_GUIDES = 12  # deeper levels are drawn at this depth: the name must stay readable
 _BADGE_WIDTH = 4
-_BRANCHES = {"│": "│ ", " ": "  ", "├": "├─", "└": "└─"}
 _WITH_VITALS = 50  # from this width on there is room for age, CPU and memory
 FOLD_AFTER_NS = 30_000_000_000  # how long one that has ended stays, when nothing is wrong with it
 
 
-class ProcessTree(RowList[ProcessRow]):
-    """Left closes a subtree, right opens it; what is closed is kept here, as it is nobody else's business.
-
-    What has ended a while ago, with all it started, and broke no rule, is folded into its parent: `o` shows
-    it.
-    """
+class ProcessTree(TreeList[ProcessRow]):
+    """What has ended a while ago, with all it started, and broke no rule, is folded into its parent; `o`
+    shows it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left,h", "fold", "Close", show=False),
-        Binding("right,l", "unfold", "Open", show=False),
         Binding("o", "show_ended", "Show ended", show=False),
     ]
 
@@ -38,7 +31,6 @@ class ProcessTree(RowList[ProcessRow]):
         self.empty_text = "no processes yet"
         self.shows_ended = False
         self._all: Sequence[ProcessRow] = ()
-        self._shut: frozenset[str] = frozenset()
         self._pid_width = 0
         self._now_ns = 0
         self._folded = 0
@@ -56,52 +48,32 @@ class ProcessTree(RowList[ProcessRow]):
         self._all, self._vitals, self._now_ns = snapshot.processes, snapshot.vitals, snapshot.summary.now_ns
         self._folded = snapshot.folded
         self._pid_width = max((len(str(row.process.pid)) for row in self._all), default=0)
-        self._take()
+        self.take()
         self.refresh()
 
-    def _take(self) -> None:
+    def take(self) -> None:
         rows, self._ended_below = self._all, {}
         if not self.shows_ended:
             rows, self._ended_below = without_ended(self._all, self._now_ns - FOLD_AFTER_NS)
-        self.set_rows(tuple(open_rows(rows, self._shut)) if self._shut else rows)
+        self.set_rows(tuple(open_rows(rows, self.shut)) if self.shut else rows)
         hidden = self._folded + sum(self._ended_below.values())
         gone = f" · {describe.number(hidden)} ended not shown" if hidden else ""
         self.border_subtitle = describe.several(len(self._all), "process") + gone
 
     def forget(self) -> None:
-        self._all, self._shut = (), frozenset()
+        self._all = ()
         super().forget()
 
     def action_show_ended(self) -> None:
         self.shows_ended = not self.shows_ended
-        self._take()
+        self.take()
         self.refresh()
 
-    def action_fold(self) -> None:
-        """Close the subtree; on a closed one or a leaf, go to the parent."""
-        row = self.selected
-        if row is None:
-            return
-        entity_id = row.process.entity_id
-        if row.children and entity_id not in self._shut:
-            self._set_shut(self._shut | {entity_id})
-        else:
-            self._select_parent(row)
+    def name_of(self, row: ProcessRow) -> str:
+        return row.process.entity_id
 
-    def action_unfold(self) -> None:
-        if self.selected is not None:
-            self._set_shut(self._shut - {self.selected.process.entity_id})
-
-    def _set_shut(self, closed: frozenset[str]) -> None:
-        self._shut = closed
-        self._take()
-        self.refresh()
-
-    def _select_parent(self, row: ProcessRow) -> None:
-        for index in range(self.cursor - 1, -1, -1):
-            if len(self.rows[index].guides) < len(row.guides):
-                self.select(index)
-                return
+    def has_more(self, row: ProcessRow) -> bool:
+        return row.children > 0
 
     def key(self, row: ProcessRow) -> Hashable:
         return row.process.entity_id
@@ -109,7 +81,7 @@ class ProcessTree(RowList[ProcessRow]):
     def version(self, row: ProcessRow) -> Hashable:
         entity_id = row.process.entity_id
         look = (row.guides, row.children, row.exit, row.level, row.violations)
-        ours = (self._pid_width, entity_id in self._shut, self._ended_below.get(entity_id, 0))
+        ours = (self._pid_width, self.is_shut(row), self._ended_below.get(entity_id, 0))
         return id(row.process), look, ours, self._vitals.get(entity_id), describe.age(self._age_ns(row))
 
     def _age_ns(self, row: ProcessRow) -> int:
@@ -121,7 +93,7 @@ class ProcessTree(RowList[ProcessRow]):
         return process_line(
             row,
             width,
-            closed=entity_id in self._shut,
+            closed=self.is_shut(row),
             pid_width=self._pid_width,
             age_ns=self._age_ns(row),
             vitals=self._vitals.get(entity_id),
@@ -175,11 +147,11 @@ def process_line(
     """Pid, guides, program and arguments; at the right edge how it ended, what it takes and what it broke."""
     taken = _taken(age_ns, vitals) if width >= _WITH_VITALS else []
     right = [*_ending(row), *taken, *_badge(row)]
-    guides = "".join(_BRANCHES[guide] for guide in row.guides[-_MAX_GUIDES:])
     hidden = f"[+{row.children}] " if closed and row.children else ""
     left: list[Part] = [
         (fit_right(str(row.process.pid), pid_width), "dim"),
-        (shown(f" {guides}"), "guide"),
+        (shown(" "), ""),
+        guide_part(row.guides),
         (shown(hidden), "note"),
     ]
     if ended:

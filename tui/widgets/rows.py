@@ -152,6 +152,7 @@ class RowList(ScrollView, Generic[Row], can_focus=True):
         """Another session is shown from now on."""
         self.rows = ()
         self.cursor = 0
+        self.border_subtitle = ""
         self._drawn.clear()
         self._resize()
         self.refresh()

@@ -62,6 +62,8 @@ class TimelineView(Widget, can_focus=True):
         self._at_end = True
 
     def show(self, timeline: Timeline) -> None:
+        if timeline is self.timeline:
+            return
         self.timeline = timeline
         if self._at_end:
             self.column = max(0, self.columns - 1)

@@ -119,6 +119,15 @@ def test_seeking_goes_there_at_once_and_plays_on() -> None:
     assert stage.player.state.now_ns >= scene.START_NS + 40 * STEP_NS
 
 
+def test_at_its_end_the_time_stays_where_it_was() -> None:
+    stage = Stage(tick=0.3)
+    stage.finish()
+    at_end_ns = stage.player.state.now_ns
+    assert at_end_ns >= stage.recorded.story.events[-1].time_ns
+    stage.now += 100
+    assert stage.player.state.now_ns == at_end_ns
+
+
 def test_the_scale_of_speeds_has_ends() -> None:
     stage = Stage()
     stage.player.faster(100)
