@@ -83,6 +83,15 @@ class Pipeline:
         """Those begun in the blocks so far."""
         return self._context.steps
 
+    def kept(self) -> tuple[Context, int, int]:
+        """What is known of the blocks so far, for `go_on`."""
+        return self._context, self.bad_records, self.failed_judgements
+
+    def go_on(self, judge: Judge, context: Context, bad_records: int, failed: int) -> None:
+        self._judge = judge
+        self._context = context
+        self.bad_records, self.failed_judgements = bad_records, failed
+
     def push(self, block: Block) -> Iterator[Judged]:
         """The events of the block in order. Ask for all of them before the next block."""
         make_event = self._context.event
@@ -213,6 +222,26 @@ class RecordedPipeline:
             yield from self._release()
         while self.pending_bytes > MAX_PENDING_BYTES:
             yield from self._release_unjudged()
+
+    def kept(self) -> dict[str, Any]:
+        """What it knows, for `go_on` of one that is new (`tracer.frozen`)."""
+        context, bad_records, failed = self._pipeline.kept()
+        return {
+            "context": context,
+            "bad_records": bad_records,
+            "failed": failed,
+            "verdicts": self._verdicts,
+            "pending": self._pending,
+            "pending_bytes": self.pending_bytes,
+            "unjudged": self.unjudged,
+        }
+
+    def go_on(self, kept: Mapping[str, Any]) -> None:
+        """From where another one was; the next block is the one after the last that it was fed."""
+        self._verdicts = kept["verdicts"]
+        self._pending, self.pending_bytes = kept["pending"], kept["pending_bytes"]
+        self.unjudged = kept["unjudged"]
+        self._pipeline.go_on(self._verdicts.of, kept["context"], kept["bad_records"], kept["failed"])
 
     def finish(self) -> Iterator[Judged]:
         """What is still held back, at the end of a trace that was cut off."""

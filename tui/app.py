@@ -23,6 +23,7 @@ from tui.acting import Acting
 from tui.commands import RubiconCommands
 from tui.desk import Desk
 from tui.feed import Source, TraceSource
+from tui.indexed import IndexedSource
 from tui.known import KnownPeers
 from tui.model import Model
 from tui.notify import Notifier
@@ -73,7 +74,12 @@ class RubiconApp(App[None]):
         self.filters: list[str] = []
         self._config = config or Config()
         self._notifier = Notifier(self._config.notify, self._write_to_terminal)
-        self.desk = Desk(model, open_source=TraceSource, on_violations=self._violated)
+        self.desk = Desk(
+            model,
+            open_source=lambda trace, model: IndexedSource(trace, model.kept),
+            open_recorded=TraceSource,
+            on_violations=self._violated,
+        )
         self.acting = Acting(self)
         self._source, self._trace = source, trace
         self._starts_empty = starts_empty
@@ -230,8 +236,8 @@ def watch(trace: Path | None, terminal_descriptor: int | None = None) -> int:
     """
     config = read_config()
     terminal = None if terminal_descriptor is None else CommandTerminal(terminal_descriptor)
-    source = TraceSource(trace) if trace else None
     model = Model(known=KnownPeers(default_folder()).read())
+    source = IndexedSource(trace, model.kept) if trace else None
     app = RubiconApp(model, source, trace, terminal=terminal, config=config, starts_empty=trace is None)
     # While the feed catches up it never sleeps; with Python's 5 ms a key took more than 0.3 s.
     sys.setswitchinterval(0.001)

@@ -26,6 +26,7 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("Not this", "leave out a value of what is selected (x)", "screen.filter_by(True)"),
     ("Next marked line", "violation, or what broke a rule (n)", "screen.jump(1)"),
     ("Previous marked line", "violation, or what broke a rule (N)", "screen.jump(-1)"),
+    ("Its moment", "what happened around what is selected (m)", "screen.moment"),
     ("Copy", "the selected line (y)", "screen.copy"),
     ("Zoom", "one pane on the whole screen, and back (z)", "screen.zoom"),
     ("Back", "to the filter or the screen before (backspace)", "screen.go_back"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from tracer.errors import RubiconError
 from tracer.events import Event, Taken, Violation
 from tracer.rulings import actions_in
-from tracer.trace import Block, Follower, read_correlated
+from tracer.trace import Block, Follower, Place, read_correlated
 from tui.snapshot import Engine, Losses, Replay, Session, State
 
 Judged = tuple[Event, tuple[Violation, ...]]
@@ -27,7 +27,8 @@ class Batch:
     """What the source has to say next. None: nothing new about it.
 
     `missing` counts, from the beginning, the events without a verdict and the records that cannot be read.
-    `lag_bytes`, `progress` and `replay` are what they are now, in each batch.
+    `lag_bytes`, `progress` and `replay` are what they are now, in each batch. `whole` is all there is to
+    know of a finished trace, out of its index, for `Model.restore`; nothing else counts then.
     """
 
     events: Sequence[Event] = ()
@@ -41,6 +42,7 @@ class Batch:
     state: State | None = None
     progress: float | None = None
     replay: Replay | None = None
+    whole: Mapping[str, Any] | None = None
 
 
 class Source(Protocol):
@@ -67,31 +69,53 @@ class Decoder(Protocol):
 
     def finish(self) -> Iterator[Judged]: ...
 
+    def kept(self) -> dict[str, Any]: ...
+
 
 class TraceSource:
     """A trace that grows, or one that is finished. Without `follow` it ends at what is there now.
+    `after_block` is called when all of a block's batches were taken.
 
     Raises TraceError when the file is not a trace.
     """
 
     def __init__(
-        self, path: Path, *, follow: bool = True, decoder: Callable[[dict[str, Any]], Decoder] | None = None
+        self,
+        path: Path,
+        *,
+        follow: bool = True,
+        decoder: Callable[[dict[str, Any]], Decoder] | None = None,
+        after_block: Callable[[Place, Decoder], object] | None = None,
     ) -> None:
         self._stop = threading.Event()
         self._follow = follow
         self._follower = Follower(path, wait=self._wait)
         self._open_decoder = decoder or partial(_recorded_pipeline, path)
         self._decoder: Decoder | None = None
+        self._after_block = after_block
         self._failed = 0  # events on which a rule failed in the engine
 
     def stop(self) -> None:
         self._stop.set()
         self._follower.stop()
 
+    def is_live(self) -> bool:
+        return self._follower.is_live()
+
+    @property
+    def size_bytes(self) -> int:
+        return self._follower.size_bytes
+
+    def close(self) -> None:
+        """For one that is not iterated."""
+        self._follower.close()
+
     def __iter__(self) -> Iterator[Batch]:
         with self._follower:
             for block in self._follower:
                 yield from self._read(block)
+                if self._after_block is not None and self._decoder is not None:
+                    self._after_block(self._follower.place, self._decoder)
             yield from self._rest()
             yield self._ending()
 

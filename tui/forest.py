@@ -7,8 +7,9 @@ taken in. A violation of a process that is not in the tree counts for its neares
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
+from typing import Any
 
 from tracer.events import (
     Action,
@@ -64,6 +65,40 @@ class Forest:
         self._absent: dict[str, None] = {}  # folded or never taken in; oldest first
         self._rows: tuple[ProcessRow, ...] = ()
         self._changed = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Flat, as a row of processes may be long: each node with the entity it hangs on."""
+        nodes = [
+            (node.parent.process.entity_id if node.parent else "", replace(node, parent=None, children=[]))
+            for node in self._in_order()
+        ]
+        bounds = self._max_exited, self._max_processes
+        return {
+            "counts": (self.folded, self.seen, *bounds),
+            "nodes": nodes,
+            "exited": list(self._exited),
+            "absent": list(self._absent),
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        folded, seen, *bounds = state["counts"]
+        Forest.__init__(self, *bounds)
+        self.folded, self.seen, self._changed = folded, seen, True
+        for parent, node in state["nodes"]:
+            self._nodes[node.process.entity_id] = node
+            node.parent = self._nodes.get(parent)
+            (node.parent.children if node.parent else self._roots).append(node)
+        self._exited = {entity: self._nodes[entity] for entity in state["exited"]}
+        self._absent = dict.fromkeys(state["absent"])
+
+    def _in_order(self) -> list[_Node]:
+        """Those above before those below."""
+        order, stack = [], list(reversed(self._roots))
+        while stack:
+            node = stack.pop()
+            order.append(node)
+            stack.extend(reversed(node.children))
+        return order
 
     def add_event(self, event: Event) -> None:
         node = self._nodes.get(event.process.entity_id) or self._take_in(event.process)
@@ -142,12 +177,7 @@ class Forest:
     def _running(self) -> dict[int, int]:
         """How many run in the subtree of each node, by its identity."""
         running = {id(node): int(node.exit is None) for node in self._nodes.values()}
-        order, stack = [], list(self._roots)
-        while stack:
-            node = stack.pop()
-            order.append(node)
-            stack.extend(node.children)
-        for node in reversed(order):
+        for node in reversed(self._in_order()):
             if node.parent is not None:
                 running[id(node.parent)] += running[id(node)]
         return running

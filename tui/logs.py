@@ -11,10 +11,12 @@ from typing import Any, TypeVar
 from tracer.events import Event, Exec, Level, Taken, Violation
 from tracer.where import Where
 from tui.around import KEPT
+from tui.kept import Kept
 from tui.snapshot import ViolationGroup
 
 K = TypeVar("K")
-Broken = Sequence[Violation]
+Broken = tuple[Violation, ...]
+Elsewhere = Sequence[tuple[Event, Broken]]
 
 MAX_ARGS_BYTES = 32 * 2**20  # of the arguments of those events: one may have 128 KiB of them
 
@@ -24,6 +26,7 @@ class Newest:
 
     def __init__(self, max_events: int, max_args_bytes: int) -> None:
         self.events: deque[Event | Taken] = deque()
+        self.forgot = False
         self._max = max_events
         self._max_args_bytes = max_args_bytes
         self._args_bytes = 0
@@ -35,10 +38,11 @@ class Newest:
             self._args_bytes > self._max_args_bytes and len(self.events) > 1
         ):
             self._args_bytes -= _args_bytes(self.events.popleft())
+            self.forgot = True
 
-    def clear(self) -> None:
-        self.events.clear()
-        self._args_bytes = 0
+    def like(self) -> Newest:
+        """An empty one with the same bounds."""
+        return Newest(self._max, self._max_args_bytes)
 
 
 def _args_bytes(event: Event | Taken) -> int:
@@ -48,11 +52,24 @@ def _args_bytes(event: Event | Taken) -> int:
     return sum(map(len, event.detail.args))
 
 
-class EventLog:
+class EventLog(Kept):
     """The newest events, those of them that pass the filter, and what they broke.
 
-    Between them stands what Rubicon itself did; a filter asks for events and leaves it out.
+    Between them stands what Rubicon itself did; a filter asks for events and leaves it out. `look_at` puts
+    others in their place, from elsewhere in the trace, until `look_away`.
     """
+
+    MADE_ANEW = MappingProxyType(
+        {
+            "filter": Where,
+            "_passed": lambda: Newest(0, 0),
+            "_elsewhere": lambda: None,
+            "_events": tuple,
+            "_events_changed": lambda: True,
+            "_levels": lambda: MappingProxyType({}),
+            "_levels_changed": lambda: True,
+        }
+    )
 
     def __init__(self, max_events: int, max_args_bytes: int = MAX_ARGS_BYTES) -> None:
         self.total = 0
@@ -61,6 +78,7 @@ class EventLog:
         self._passed = Newest(max_events, max_args_bytes)
         self._broken: dict[int, tuple[Violation, ...]] = {}
         self._max = max_events
+        self._elsewhere: Elsewhere | None = None
         self._events: tuple[Event | Taken, ...] = ()
         self._levels: MappingProxyType[int, Level] = MappingProxyType({})
         self._events_changed = self._levels_changed = False
@@ -85,22 +103,46 @@ class EventLog:
 
     def set_filter(self, chosen: Where) -> None:
         self.filter = chosen
-        self._passed.clear()
+        self._passed = self._all.like()
         if chosen:
             for event in self._all.events:
                 if isinstance(event, Event) and chosen(event, self._broken.get(event.sequence, ())):
                     self._passed.append(event)
         self._events_changed = True
 
+    def look_at(self, elsewhere: Elsewhere) -> None:
+        self._elsewhere = elsewhere
+        self._events_changed = self._levels_changed = True
+
+    def look_away(self) -> None:
+        """Back to the newest."""
+        self._elsewhere = None
+        self._events_changed = self._levels_changed = True
+
+    @property
+    def since_ns(self) -> int:
+        """When the oldest event of those in memory was; 0 when no event was forgotten."""
+        return self._all.events[0].time_ns if self._all.forgot else 0
+
+    @property
+    def is_elsewhere(self) -> bool:
+        return self._elsewhere is not None
+
     def events(self) -> tuple[Event | Taken, ...]:
         if self._events_changed:
-            self._events = tuple((self._passed if self.filter else self._all).events)
             self._events_changed = False
+            if self._elsewhere is not None:
+                self._events = tuple(event for event, broken in self._elsewhere if self.filter(event, broken))
+            else:
+                self._events = tuple((self._passed if self.filter else self._all).events)
         return self._events
 
     def levels(self) -> MappingProxyType[int, Level]:
         if self._levels_changed:
-            self._levels = MappingProxyType({at: _worst(broken) for at, broken in self._broken.items()})
+            broken_at = self._broken
+            if self._elsewhere is not None:
+                broken_at = {event.sequence: broken for event, broken in self._elsewhere if broken}
+            self._levels = MappingProxyType({at: _worst(broken) for at, broken in broken_at.items()})
             self._levels_changed = False
         return self._levels
 
@@ -113,11 +155,13 @@ Key = tuple[str, str, str]
 _NO_KEY: Key = ("", "", "")
 
 
-class ViolationLog:
+class ViolationLog(Kept):
     """Violations grouped by rule, process and words; the group that grew last is the newest.
 
-    `acknowledged` has the groups that somebody has seen; one that grows again is news again.
+    One that grows again is news again, be it acknowledged.
     """
+
+    MADE_ANEW = MappingProxyType({"_filter": Where, "_frozen": tuple, "_changed": lambda: True})
 
     def __init__(self, max_groups: int) -> None:
         self.counts: Counter[Level] = Counter()
@@ -166,6 +210,9 @@ class ViolationLog:
             return
         self._groups[self._by_event[place]] = replace(group, taken=taken)
         self._changed = True
+
+    def keys(self) -> list[Key]:
+        return list(self._groups)
 
     def acknowledge(self, keys: Iterable[Key], *, seen: bool) -> None:
         for key in keys:

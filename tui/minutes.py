@@ -6,6 +6,7 @@ from array import array
 from types import MappingProxyType
 
 from tracer.events import Event, Level, Violation
+from tui.kept import Kept
 from tui.rates import family_of
 from tui.snapshot import Family, Timeline
 
@@ -15,8 +16,10 @@ FIRST_BIN_NS = 1_000_000_000
 _Row = Family | Level
 
 
-class Minutes:
+class Minutes(Kept):
     """Bins of a second; when there are too many, two become one, so that a day is as cheap as an hour."""
+
+    MADE_ANEW = MappingProxyType({"_timeline": lambda: None})
 
     def __init__(self, max_bins: int = MAX_BINS) -> None:
         self.bin_ns = FIRST_BIN_NS

@@ -11,14 +11,16 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
+from typing import Any
 
 from tracer.events import Event, Level, Violation
+from tracer.frozen import freeze
 from tracer.where import Where
 from tui.around import Around
 from tui.feed import Batch
 from tui.forest import Forest
 from tui.known import before
-from tui.logs import EventLog, Key, ViolationLog
+from tui.logs import Elsewhere, EventLog, Key, ViolationLog
 from tui.minutes import Minutes
 from tui.rates import Pulses
 from tui.snapshot import (
@@ -37,6 +39,10 @@ from tui.snapshot import (
 from tui.traffic import Traffic
 from tui.written import Written
 
+KEPT = (
+    "_session", "_state", "_losses", "_missing", "_notice", "_last_ns", "_forest", "_events", "_violations",
+    "_pulses", "_minutes", "_traffic", "_written",
+)  # fmt: skip
 MAX_EVENTS = 10_000
 MAX_GROUPS = 1_000
 RATE_SECONDS = 2.0
@@ -102,6 +108,9 @@ class Model:
     # In
 
     def add(self, batch: Batch) -> None:
+        if batch.whole is not None:
+            self.restore(batch.whole)
+            return
         with self._lock:
             self._add_state(batch)
             broken: dict[int, list[Violation]] = {}
@@ -150,6 +159,29 @@ class Model:
         if batch.notices:
             self._notice = batch.notices[-1]
 
+    def kept(self) -> dict[str, Any]:
+        """All that it has made of a session that is over, frozen (`tracer.frozen`), by part."""
+        with self._lock:
+            return {part: freeze(getattr(self, part)) for part in KEPT}
+
+    def restore(self, kept: Mapping[str, Any]) -> None:
+        """What `kept` gave of another model, thawed; the filter stays."""
+        with self._lock:
+            for part in KEPT:
+                setattr(self, part, kept[part])
+            self._progress = None
+            self._lag_bytes = 0
+        self.acknowledge(self._violations.keys(), seen=False)
+        self.set_filter(self._filter)
+
+    def look_at(self, elsewhere: Elsewhere | None) -> None:
+        """Events from elsewhere in the trace in place of the newest; None: back to those."""
+        with self._lock:
+            if elsewhere is None:
+                self._events.look_away()
+            else:
+                self._events.look_at(elsewhere)
+
     def set_filter(self, chosen: Where) -> None:
         """Show only the events and violations that pass; takes up to a tenth of a second."""
         with self._lock:
@@ -189,6 +221,8 @@ class Model:
                 violations=self._violations.groups(),
                 events=self._events.events(),
                 levels=self._events.levels(),
+                elsewhere=self._events.is_elsewhere,
+                since_ns=self._events.since_ns,
                 filter=self._filter.text,
                 vitals=self._vitals,
             )

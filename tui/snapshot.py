@@ -273,6 +273,8 @@ class Snapshot:
     violations      newest first
     events          oldest first, those that pass `filter`, and what Rubicon did between them
     levels          the worst violation level by sequence
+    elsewhere       the events are not the newest, but those around a moment
+    since_ns        from when on events are in memory; 0: all of them are
     vitals          of processes that run on this machine, by their entity
     """
 
@@ -283,4 +285,6 @@ class Snapshot:
     events: tuple[Event | Taken, ...] = ()
     levels: Mapping[int, Level] = field(default_factory=dict)
     filter: str = ""
+    elsewhere: bool = False
+    since_ns: int = 0
     vitals: Mapping[str, Vitals] = field(default_factory=dict)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from tracer.events import Action, Event, Flow, Level, Network, NetworkType, Outcome, Spoken, Violation, worse
+from tui.kept import Kept
 from tui.snapshot import Peer
 
 MAX_PEERS = 2_000
@@ -32,8 +34,10 @@ class _Line:
     processes: dict[str, None] = field(default_factory=dict)
 
 
-class Traffic:
+class Traffic(Kept):
     """`forgotten` counts the ends there was no room for: those quiet longest, without a violation."""
+
+    MADE_ANEW = MappingProxyType({"_peers": lambda: None})
 
     def __init__(self, max_peers: int = MAX_PEERS) -> None:
         self.forgotten = 0

@@ -6,8 +6,10 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
+from types import MappingProxyType
 
 from tracer.events import Action, Category, Event, File, Level, Outcome, Violation, worse
+from tui.kept import Kept
 from tui.snapshot import FileRow
 
 MAX_NODES = 20_000
@@ -51,11 +53,13 @@ class _Place:
         return _Place(_joined(self.path, name), _joined(self.label, name), self.guides, self.below)
 
 
-class Written:
+class Written(Kept):
     """Two trees: the workspace, that is where the first process worked, and all that is outside of it.
 
     `forgotten` counts the files there was no room for; their bytes are in the folder above.
     """
+
+    MADE_ANEW = MappingProxyType({"_rows": lambda: None})
 
     def __init__(self, max_nodes: int = MAX_NODES) -> None:
         self.forgotten = 0

@@ -257,7 +257,7 @@ async def test_a_replay_is_steered() -> None:
 
 async def test_a_filter_goes_along_into_a_replay_and_can_be_typed_there() -> None:
     async with driven(state=State.FINISHED) as at:
-        at.app.desk._open_source = lambda _trace: Held()
+        at.app.desk._open_recorded = lambda _trace: Held()
         await at.press("slash", *"port:22", "enter", "R")
         player = at.app.desk.player
         assert player is not None
@@ -282,7 +282,7 @@ async def test_no_key_goes_to_a_filter_line_that_is_hidden() -> None:
 
 async def test_a_moment_of_the_timeline_is_where_a_replay_goes() -> None:
     async with driven((160, 40), state=State.FINISHED) as at:
-        at.app.desk._open_source = lambda _trace: Held()
+        at.app.desk._open_recorded = lambda _trace: Held()
         await at.press("R", "space")
         first = at.app.desk.player
         assert first is not None

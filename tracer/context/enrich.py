@@ -122,6 +122,9 @@ class Context:
         self._is_command_next = session.get("targets") == ["run"]
         self._steps = Steps(steps)
         self._sequence = 0
+        self._wire()
+
+    def _wire(self) -> None:
         self._ways = self._make_ways()
         self._learners: dict[str, Callable[[Mapping[str, Any]], None]] = {
             "name": self._domains.learn,
@@ -133,6 +136,14 @@ class Context:
             "cpu": self._learn_busy,
         }
         self._told: list[Event] = []
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What it knows, to go on from there later (`tracer.frozen`)."""
+        return {name: value for name, value in vars(self).items() if name not in ("_ways", "_learners")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._wire()
 
     def learn(self, records: Iterable[Mapping[str, Any]]) -> int:
         """Take in the context records of a block, before its events. Returns how many could not be read."""

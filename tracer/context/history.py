@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from tracer.context.recent import Recent
 from tracer.events import Action, Busy, Event, File, Flow, Fork, Leg, Network, NetworkType, Outcome
@@ -41,6 +42,9 @@ class History:
         self._copies: Recent[str, str] = Recent(COPIES_KEPT)
         self._flows: Recent[str, deque[_Ended]] = Recent(RELAYS_KEPT)
         self._population = Population()
+        self._wire()
+
+    def _wire(self) -> None:
         self._ways: dict[Action, Callable[[Event], object]] = {
             Action.FORK: self._population.forked,
             Action.EXEC: self._population.executed,
@@ -54,6 +58,14 @@ class History:
             Action.FILE_LINK: self._renamed,
             Action.FILE_UNLINK: self._unlinked,
         }
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What it knows, to go on from there later (`tracer.frozen`)."""
+        return {name: value for name, value in vars(self).items() if name != "_ways"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._wire()
 
     def see(self, event: Event) -> None:
         way = self._ways.get(event.action)

@@ -54,8 +54,9 @@ from tracer.trace.blocks import (
 )
 from tracer.trace.correlated import correlated_path, read_correlated, write_correlated
 from tracer.trace.follow import Follower
+from tracer.trace.index import Index, IndexWriter, index_folder, open_index
 from tracer.trace.keys import Keyring, PublicKey, SigningKey, default_keys_folder, read_public_key
-from tracer.trace.parts import part_path
+from tracer.trace.parts import Place, part_path
 from tracer.trace.read import Damage, DamageKind, Reader
 from tracer.trace.rotate import Rotation, Rotator
 from tracer.trace.seal import SEAL_SECONDS, Sealer
@@ -82,7 +83,10 @@ __all__ = [
     "DamageKind",
     "Follower",
     "Header",
+    "Index",
+    "IndexWriter",
     "Keyring",
+    "Place",
     "PublicKey",
     "Reader",
     "Rotation",
@@ -100,9 +104,11 @@ __all__ = [
     "default_folder",
     "default_keys_folder",
     "find_trace",
+    "index_folder",
     "new_session_id",
     "new_trace_path",
     "newest_trace",
+    "open_index",
     "part_path",
     "read_correlated",
     "read_public_key",

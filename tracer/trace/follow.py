@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tracer.trace.blocks import Block
-from tracer.trace.read import Cursor, Damage, DamageKind, TraceFile
+from tracer.trace.read import Cursor, Damage, DamageKind, Place, TraceFile
 
 POLL_SECONDS = 0.5  # how long the writer's death may go unnoticed when `wait` is not woken
 
@@ -41,6 +41,11 @@ class Follower(TraceFile):
     def lag_bytes(self) -> int:
         """What is on disk and was not yielded yet."""
         return max(0, self.size_bytes - self._cursor.offset)
+
+    @property
+    def place(self) -> Place:
+        """After the block that was yielded last."""
+        return self._cursor.place
 
     def stop(self) -> None:
         """End the iteration at its next wait; may be called from any thread."""

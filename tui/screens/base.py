@@ -44,6 +44,7 @@ class SessionScreen(Screen[None]):
         Binding("x", "filter_by(True)", "Not this", show=False),
         Binding("n", "jump(1)", "Next", show=False),
         Binding("N", "jump(-1)", "Previous", show=False),
+        Binding("m", "moment", "Its moment", show=False),
         Binding("y", "copy", "Copy", show=False),
         Binding("z", "zoom", "Zoom", show=False),
         Binding("backspace", "go_back", "Back", show=False),
@@ -154,6 +155,10 @@ class SessionScreen(Screen[None]):
         """The other end that is selected, or an event that speaks of one."""
         return None
 
+    def selected_moment(self) -> int:
+        """When what is selected happened or began, nanoseconds since the Unix epoch; 0 for nothing."""
+        return 0
+
     def row_list(self) -> RowList[Any] | None:
         """The list that keys are meant for."""
         return self.focused if isinstance(self.focused, RowList) else next(iter(self.query(RowList)), None)
@@ -181,6 +186,13 @@ class SessionScreen(Screen[None]):
         rows = self.row_list()
         if rows is not None and not rows.jump(direction):
             self.notify("none further down" if direction > 0 else "none further up", timeout=2)
+
+    def action_moment(self) -> None:
+        """What happened around it, in the stream."""
+        if time_ns := self.selected_moment():
+            self.rubicon.go_to(time_ns)
+        else:
+            self.notify("nothing is selected", timeout=2)
 
     def action_copy(self) -> None:
         rows = self.row_list()

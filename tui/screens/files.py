@@ -44,6 +44,10 @@ class FilesScreen(SessionScreen):
         if pane.display:
             pane.show(details.of_file(row) if row else details.of_session(self.snapshot.summary))
 
+    def selected_moment(self) -> int:
+        row = self.query_one(FileTree).selected
+        return row.last_ns if row else 0
+
     def on_row_list_selected(self, _message: RowList.Selected) -> None:
         self._show_details()
 

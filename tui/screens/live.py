@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from textual import events
+from textual import events, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 
+from tracer.errors import RubiconError
 from tracer.events import Event, Process, Taken, Violation
 from tui import details
 from tui.desk import Desk
 from tui.details import Document
+from tui.logs import Elsewhere
 from tui.screens.base import SessionScreen
 from tui.screens.overlay import DetailsScreen
 from tui.snapshot import Snapshot, State
@@ -129,6 +131,12 @@ class LiveScreen(SessionScreen):
     def selected_peer(self) -> Event | None:
         return self.selected_event()
 
+    def selected_moment(self) -> int:
+        event, process = self.selected_event(), self.selected_process()
+        if event is not None:
+            return event.time_ns
+        return process.start_time_ns if process is not None else 0
+
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         if isinstance(event.widget, RowList):
             self._active = event.widget.id or self._active
@@ -157,10 +165,54 @@ class LiveScreen(SessionScreen):
         self.set_focus(self.query_one(f"#{self._active}", Widget))
 
     def show_time(self, time_ns: int) -> None:
-        """The first event at that time or after it, of those that are still in memory."""
+        """The first event at that time or after it. What is not in memory any more is read from the trace."""
         self.tick()
         self.action_focus_pane("events")
-        self.query_one(EventList).select_time(time_ns)
+        stream = self.query_one(EventList)
+        if time_ns < self.snapshot.since_ns and not stream.reaches(time_ns):
+            self._fetch(time_ns)
+            return
+        if time_ns >= self.snapshot.since_ns:
+            self.desk.model.look_at(None)
+            self.tick()
+        stream.select_time(time_ns)
+
+    @work(thread=True, exclusive=True, group="moment")
+    def _fetch(self, time_ns: int) -> None:
+        try:
+            found = self.desk.fetch(time_ns)
+        except RubiconError as error:
+            self.app.call_from_thread(self.notify, str(error), timeout=4, markup=False)
+        else:
+            self.app.call_from_thread(self._show_fetched, found, time_ns)
+
+    def _show_fetched(self, found: Elsewhere, time_ns: int) -> None:
+        stream = self.query_one(EventList)
+        stream.following = False
+        self.desk.model.look_at(found)
+        self.tick()
+        stream.select_time(time_ns)
+
+    def on_event_list_followed(self) -> None:
+        self.desk.model.look_at(None)
+        self.tick()
+
+    def action_jump(self, direction: int) -> None:
+        """In the stream it does not end where memory does."""
+        stream = self.query_one(EventList)
+        event = stream.selected
+        if self._active != "events" or stream.jump(direction) or not isinstance(event, Event):
+            if self._active != "events":
+                super().action_jump(direction)
+            return
+        try:
+            time_ns = self.desk.next_broken(event.sequence, direction)
+        except RubiconError:
+            time_ns = None
+        if time_ns is None:
+            self.notify("none further down" if direction > 0 else "none further up", timeout=2)
+        else:
+            self.show_time(time_ns)
 
     # Keys
 

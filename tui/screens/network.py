@@ -42,6 +42,10 @@ class NetworkScreen(SessionScreen):
     def selected_peer(self) -> Peer | None:
         return self.query_one(PeerList).selected
 
+    def selected_moment(self) -> int:
+        peer = self.query_one(PeerList).selected
+        return peer.first_ns if peer else 0
+
     def on_row_list_selected(self, _message: RowList.Selected) -> None:
         self._show_details()
 

@@ -26,6 +26,7 @@ _KEYS = (
     ("esc", "out of the filter, the zoom, the details"),
     ("space end", "stop the stream, follow it again"),
     ("n N", "next and previous line that is marked"),
+    ("m", "the moment of what is selected, in the stream"),
     ("a A", "this violation is seen; all that are shown"),
     ("o", "processes that have ended, too"),
     ("z", "one pane on the whole screen, and back"),

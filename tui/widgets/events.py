@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
+from textual.message import Message
 
 from tracer.events import Category, Event, Level, Result, Taken
 from tui import describe, terms
@@ -34,13 +35,17 @@ class EventList(RowList[Event | Taken]):
         self._latest: Snapshot = Snapshot()
         self._filter = ""
 
+    class Followed(Message):
+        """Somebody wants to see the newest again."""
+
     def show(self, snapshot: Snapshot) -> None:
-        """Take what is new; paused, only a new filter changes what is shown."""
+        """Take what is new; paused, only a new filter or another place in the trace changes what is shown."""
+        moved = snapshot.elsewhere or self._latest.elsewhere
         self._latest = snapshot
         if self.levels is not snapshot.levels:
             self.levels = snapshot.levels
             self.refresh()
-        if self.following or snapshot.filter != self._filter:
+        if self.following or moved or snapshot.filter != self._filter:
             self._take()
         self._label()
 
@@ -68,6 +73,10 @@ class EventList(RowList[Event | Taken]):
         super().select(index)
         self._label()
 
+    def reaches(self, time_ns: int) -> bool:
+        """Whether that time is between the first and the last line."""
+        return bool(self.rows) and self.rows[0].time_ns <= time_ns <= self.rows[-1].time_ns
+
     def select_time(self, time_ns: int) -> None:
         """The first line at that time or after it."""
         times = (row.time_ns for row in self.rows)
@@ -76,6 +85,8 @@ class EventList(RowList[Event | Taken]):
             self.select(found)
 
     def action_follow(self) -> None:
+        if self._latest.elsewhere:
+            self.post_message(self.Followed())
         self.following = True
         self._take_newest()
         self._show_cursor()
@@ -96,12 +107,15 @@ class EventList(RowList[Event | Taken]):
     @property
     def missed(self) -> int:
         """How many events came since the stream was paused."""
-        if self.following or not self._latest.events:
+        if self.following or not self._latest.events or self._latest.elsewhere:
             return 0
         return max(0, last_number(self._latest.events) - last_number(self.rows))
 
     def _label(self) -> None:
-        if self.following:
+        if self._latest.elsewhere and self.rows:
+            span = " to ".join(describe.clock_time(row.time_ns) for row in (self.rows[0], self.rows[-1]))
+            self.border_subtitle = f"{span} · end: the newest"
+        elif self.following:
             self.border_subtitle = "following"
         else:
             self.border_subtitle = f"paused · {describe.number(self.missed)} newer · end follows"
