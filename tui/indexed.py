@@ -51,6 +51,7 @@ class IndexedSource:
     """
 
     def __init__(self, path: Path, keep: Keep) -> None:
+        self.done = False  # all is handed out, and the index is there if it can be
         self._path = path
         self._keep = keep
         self._making: _Making | None = None
@@ -64,6 +65,7 @@ class IndexedSource:
             if (whole := read_whole(self._path)) is not None:
                 self._read.close()
                 yield Batch(whole=whole)
+                self.done = True
                 return
             with suppress(OSError):
                 self._making = _Making(self._path, self._read.size_bytes)
@@ -72,6 +74,7 @@ class IndexedSource:
         finally:
             if self._making is not None:
                 self._making.discard()
+            self.done = True
 
     def _all(self) -> Iterator[Batch]:
         for batch in self._read:
