@@ -12,6 +12,7 @@ from tests import longtrace
 from tests.tui.driver import Driver, until
 from tests.tui.scene import rome
 from tracer.events import Event
+from tracer.trace import index_folder
 from tui.app import RubiconApp
 from tui.indexed import IndexedSource
 from tui.model import Model
@@ -22,7 +23,7 @@ EVENTS, IN_MEMORY = 3_000, 200
 
 @pytest.fixture
 def trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("RUBICON_TRACES", str(tmp_path / "sessions"))
     path = tmp_path / "t.trace"
     longtrace.write_long_trace(path, EVENTS)
     return path
@@ -99,7 +100,7 @@ async def test_the_timeline_and_a_process_lead_there(trace: Path) -> None:
 
 async def test_as_long_as_there_is_no_index_it_is_said(trace: Path) -> None:
     async with opened(trace) as at:
-        for file in (trace.parent / "cache/rubicon/index").iterdir():
+        for file in index_folder().iterdir():
             file.unlink()
         await at.press("v", "end", "m")
         await at.settle()

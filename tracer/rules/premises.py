@@ -11,7 +11,7 @@ from typing import Any
 
 class Premise(StrEnum):
     TRACE = "trace"  # that of the session, and what lies beside it: its name with a suffix
-    FOLDER = "folder"  # of the sessions, and the traces in it
+    FOLDER = "folder"  # of the sessions, the traces in it, and what is kept of finished ones
     KEYS = "keys"  # the folder of the keys that seal traces, and all in it
     PROC = "proc"  # what /proc has of the engine
 
@@ -23,7 +23,7 @@ class Premises:
         self._trace, folder, keys, proc = (str(engine[each.value]["path"]) for each in Premise)
         patterns = {
             Premise.TRACE: rf"{re.escape(self._trace)}(?:\.[^/]*)?",
-            Premise.FOLDER: rf"{re.escape(folder)}(?:/[^/]+\.trace(?:\.[^/]*)?)?",
+            Premise.FOLDER: rf"{re.escape(folder)}(?:/\.index(?:/.+)?|/[^/]+\.trace(?:\.[^/]*)?)?",
             Premise.KEYS: rf"{re.escape(keys)}(?:/.+)?",
             Premise.PROC: rf"{re.escape(proc)}/{int(engine['pid'])}/.+",
         }

@@ -1,6 +1,6 @@
 """What a reader made of a finished trace, kept in a file so that the next one need not read all of it again.
 
-    FILE, folder `rubicon/index` of the XDG cache
+    FILE, in `.index` of the folder of sessions
     ========  ==================================================================
     line 1    ``RBCX``, the format, and where the table is: JSON
     blobs     zstd, with a checksum
@@ -8,7 +8,7 @@
     ========  ==================================================================
 
 An index is believed, so it must not come from whoever made the trace: it is not beside the trace but in a
-folder that is this user's own, and is taken only for the very file it was made from, unchanged since (device,
+folder that is this user's own, which who is watched may not touch (`tracer.rules.protection`), and is taken only for the very file it was made from, unchanged since (device,
 inode, size, times of change), whose last block has the hash it had. Anything else, or another version of
 Rubicon, and it is made anew. It can be thrown away at any time.
 """
@@ -30,6 +30,7 @@ import zstandard
 
 from tracer.trace.blocks import HEADER_BYTES, Header
 from tracer.trace.read import open_trace_file
+from tracer.trace.store import default_folder
 
 FORMAT = 1
 MAX_INDEXES = 24  # kept; the oldest go first
@@ -38,9 +39,8 @@ _HEAD_BYTES = 256
 _SUFFIX = ".index"
 
 
-def index_folder(environment: Mapping[str, str] = os.environ) -> Path:
-    cache = environment.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return Path(cache) / "rubicon" / "index"
+def index_folder() -> Path:
+    return default_folder() / ".index"
 
 
 def index_path(trace: Path, folder: Path | None = None) -> Path:

@@ -37,6 +37,8 @@ PREMISES = Premises(ENGINE)
         ("/home/a/traces", Premise.FOLDER),
         ("/home/a/traces/s.trace", Premise.FOLDER),
         ("/home/a/traces/s.trace.control", Premise.FOLDER),
+        ("/home/a/traces/.index/0a.index", Premise.FOLDER),
+        ("/home/a/traces/.index", Premise.FOLDER),
         ("/home/a/keys", Premise.KEYS),
         ("/home/a/keys/seal", Premise.KEYS),
         ("/home/a/keys2/seal", None),

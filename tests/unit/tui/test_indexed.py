@@ -22,8 +22,8 @@ PROCESSES = EVENTS // longtrace.EVENTS_EACH
 
 
 @pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+def own_sessions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUBICON_TRACES", str(tmp_path / "sessions"))
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def moments(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Moments]:
     folder = tmp_path_factory.mktemp("long")
     longtrace.write_long_trace(folder / "t.trace", EVENTS)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        patch.setenv("RUBICON_TRACES", str(folder / "sessions"))
         patch.setattr("tui.indexed.LEAST_MARK_BYTES", 8_192)
         look(folder / "t.trace")
         yield Moments(folder / "t.trace")
@@ -148,7 +148,7 @@ def test_a_trace_that_was_cut_has_one_and_a_live_one_has_none(tmp_path: Path) ->
 def test_the_events_around_a_moment_are_those_of_the_trace(
     process: int, moments: Moments, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(moments._path.parent / "cache"))
+    monkeypatch.setenv("RUBICON_TRACES", str(moments._path.parent / "sessions"))
     assert len(moments._marks) > 5
     time_ns = longtrace.time_of(process)
     found = moments.around(time_ns)
