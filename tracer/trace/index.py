@@ -8,9 +8,10 @@
     ========  ==================================================================
 
 An index is believed, so it must not come from whoever made the trace: it is not beside the trace but in a
-folder that is this user's own, which who is watched may not touch (`tracer.rules.protection`), and is taken only for the very file it was made from, unchanged since (device,
-inode, size, times of change), whose last block has the hash it had. Anything else, or another version of
-Rubicon, and it is made anew. It can be thrown away at any time.
+folder that is this user's own, which who is watched may not touch (`tracer.rules.protection`). It is taken
+only for the very file it was made from, unchanged since (device, inode, size, times of change), whose last
+block has the hash it had. Anything else, or another version of Rubicon, and it is made anew. It can be thrown
+away at any time.
 """
 
 from __future__ import annotations

@@ -150,8 +150,7 @@ def process_line(
     hidden = f"[+{row.children}] " if closed and row.children else ""
     left: list[Part] = [
         (fit_right(str(row.process.pid), pid_width), "dim"),
-        (shown(" "), ""),
-        guide_part(row.guides),
+        guide_part(row.guides, " "),
         (shown(hidden), "note"),
     ]
     if ended:

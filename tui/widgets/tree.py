@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import ClassVar, Protocol, TypeVar
 
 from textual.binding import Binding, BindingType
@@ -85,6 +84,6 @@ class TreeList(RowList[Row]):
                 return
 
 
-def guide_part(guides: Iterable[str]) -> Part:
+def guide_part(guides: str, before: str = "") -> Part:
     """The lines in front of a row."""
-    return shown("".join(_BRANCHES[guide] for guide in list(guides)[-MAX_GUIDES:])), "guide"
+    return shown(before + "".join(_BRANCHES[guide] for guide in guides[-MAX_GUIDES:])), "guide"
