@@ -21,7 +21,7 @@ from tracer.errors import RubiconError, TraceError
 from tracer.events import Event, Violation
 from tracer.frozen import code_fingerprint, freeze, thaw
 from tracer.pipeline import RecordedPipeline
-from tracer.trace import Block, Index, IndexWriter, Place, Reader, open_index
+from tracer.trace import Block, Index, IndexWriter, Place, Reader, open_index, read_correlated
 from tui.feed import Batch, Decoder, TraceSource
 from tui.logs import Elsewhere
 from tui.snapshot import State
@@ -206,8 +206,8 @@ class Moments:
 
     def _from(self, number: int) -> Iterator[tuple[Event, tuple[Violation, ...]]]:
         with Reader(self._path) as trace:
-            pipeline = RecordedPipeline(trace.session)
-            place = Place()
+            pipeline = RecordedPipeline(trace.session, steps=read_correlated(self._path, trace.session))
+            place: Place | None = None
             if number >= 0:
                 place = self._marks[number].place
                 pipeline.go_on(self._kept(number))

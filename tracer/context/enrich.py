@@ -122,6 +122,7 @@ class Context:
         self._is_command_next = session.get("targets") == ["run"]
         self._steps = Steps(steps)
         self._sequence = 0
+        self._told: list[Event] = []
         self._wire()
 
     def _wire(self) -> None:
@@ -135,7 +136,6 @@ class Context:
             "step": self._steps.learn,
             "cpu": self._learn_busy,
         }
-        self._told: list[Event] = []
 
     def __getstate__(self) -> dict[str, Any]:
         """What it knows, to go on from there later (`tracer.frozen`)."""

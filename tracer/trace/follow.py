@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tracer.trace.blocks import Block
-from tracer.trace.read import Cursor, Damage, DamageKind, Place, TraceFile
+from tracer.trace.parts import Place
+from tracer.trace.read import Cursor, Damage, DamageKind, TraceFile
 
 POLL_SECONDS = 0.5  # how long the writer's death may go unnoticed when `wait` is not woken
 

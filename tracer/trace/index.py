@@ -30,7 +30,8 @@ from typing import Any, Self
 import zstandard
 
 from tracer.trace.blocks import HEADER_BYTES, Header
-from tracer.trace.read import open_trace_file
+from tracer.trace.correlated import correlated_path
+from tracer.trace.parts import Parts
 from tracer.trace.store import default_folder
 
 FORMAT = 1
@@ -50,23 +51,23 @@ def index_path(trace: Path, folder: Path | None = None) -> Path:
 
 
 def _about(trace: Path, last_block: int) -> dict[str, Any]:
-    """What tells this trace, as it is now, from any other: `last_block` is where that begins, in bytes, be it
-    that a seal follows."""
-    descriptor = open_trace_file(trace)
+    """What tells this trace, as it is now, from any other: its files, and what was found out about it later.
+
+    `last_block` is where that begins, in bytes, be it that a seal follows.
+    """
+    parts = Parts(trace)
     try:
-        facts = os.fstat(descriptor)
-        last = Header.unpack(os.pread(descriptor, HEADER_BYTES, last_block))
+        files = [_identity(each) for each in parts.facts()]
+        last = Header.unpack(parts.pread(HEADER_BYTES, last_block))
     finally:
-        os.close(descriptor)
-    return {
-        "device": facts.st_dev,
-        "inode": facts.st_ino,
-        "bytes": facts.st_size,
-        "modified_ns": facts.st_mtime_ns,
-        "changed_ns": facts.st_ctime_ns,
-        "last_block": last_block,
-        "hash": last.hash.hex(),
-    }
+        parts.close()
+    with suppress(FileNotFoundError):
+        files.append(_identity(correlated_path(trace).stat()))
+    return {"files": files, "last_block": last_block, "hash": last.hash.hex()}
+
+
+def _identity(facts: os.stat_result) -> list[int]:
+    return [facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns]
 
 
 class IndexWriter:

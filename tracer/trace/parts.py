@@ -72,6 +72,12 @@ class Parts:
             pass
         return is_being_written(self._parts[-1].descriptor)
 
+    def facts(self) -> list[os.stat_result]:
+        """Of each file, the oldest first."""
+        while self._extend():
+            pass
+        return [os.fstat(each.descriptor) for each in self._parts]
+
     def pread(self, size: int, offset: int) -> bytes:
         """As pread(2); what is read lies in one part, as a block does."""
         part = next(each for each in reversed(self._parts) if each.start <= offset)
