@@ -84,6 +84,7 @@ enum rb_flag {
 	RB_FOUND = 1 << 10,		/* was open when the watch began; `result` of a connection is its state now */
 	RB_REFUSED = 1 << 11,		/* by us, as the policy does not allow it */
 	RB_KILLED = 1 << 12,		/* who did it gets SIGKILL from us, and runs no more */
+	RB_USER_ARGS = 1 << 13,		/* of an exec that failed: so were `args`, and nothing else */
 };
 
 #define RB_NO_DESCRIPTOR 0x7fffffff	/* result of an open that made none: io_uring's own table, mknod */

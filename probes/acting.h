@@ -62,14 +62,19 @@ static __always_inline u64 request_key(u32 tgid, u32 kind, u32 number)
  * The hooks may be preempted, so they have buffers of their own: those after `user_slot`, one a CPU. Who finds one
  * in use goes without; who was preempted by another that uses it finds at the end that it is no longer his.
  */
+static __always_inline u32 slot_inside(void)
+{
+	return user_slot + 1 + bpf_get_smp_processor_id();
+}
+
 static __always_inline struct scratch *acting_begin(u32 size)
 {
-	struct scratch *s = scratch_at(user_slot + 1 + bpf_get_smp_processor_id());
+	struct scratch *s = scratch_at(slot_inside());
 
 	if (!s || s->busy)
 		return NULL;
 	s->busy = bpf_get_current_pid_tgid();
-	s->slot = user_slot + 1 + bpf_get_smp_processor_id();
+	s->slot = slot_inside();
 	s->len = size;
 	return s;
 }
@@ -83,8 +88,10 @@ static __always_inline int acting_end(struct scratch *s, u64 actor)
 
 	if (mine && s->len <= ACTING_BYTES)
 		bpf_map_update_elem(&acting, &actor, &s->len, BPF_ANY);
-	else if (mine && s->len <= ACTING_LONG_BYTES)
+	else if (mine && s->len <= ACTING_LONG_BYTES) {
+		bpf_map_delete_elem(&acting, &actor);	/* what another hook knew before */
 		bpf_map_update_elem(&acting_long, &actor, &s->len, BPF_ANY);
+	}
 	s->busy = 0;
 	return 0;
 }
@@ -162,6 +169,31 @@ static __always_inline struct acted request_refused(u32 tgid, u32 kind, u64 *act
 		a = acted_by(*actor, kind);
 	}
 	return a;
+}
+
+/* Begins a record with what was put by of that kind, which may then grow; NULL when there is nothing. */
+static __always_inline struct scratch *record_of_acted(u16 kind)
+{
+	struct acted a = acted_by((u32)bpf_get_current_pid_tgid(), kind);
+	struct scratch *s = a.head ? record_begin(0) : NULL;
+	long error = -1;
+	u64 len = 0;
+
+	if (!s)
+		return NULL;
+	if (a.usual) {
+		len = bounded(a.usual->len, ACTING_BYTES);
+		error = bpf_probe_read_kernel(s->data, len, a.usual->record);
+	} else if (a.more) {
+		len = bounded(a.more->len, ACTING_LONG_BYTES);
+		error = bpf_probe_read_kernel(s->data, len, a.more->record);
+	}
+	s->len = len;
+	if (error) {
+		s->busy = 0;
+		return NULL;
+	}
+	return s;
 }
 
 /* Takes back what was put by: the call has returned, or its thread is gone. Two hooks in one call may have left both. */

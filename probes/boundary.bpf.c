@@ -10,6 +10,7 @@
 #include "target.h"
 #include "call.h"
 #include "acting.h"
+#include "syscalls.h"
 
 #define BPF_PROG_NAME_OFFSET 48		/* in union bpf_attr, of BPF_PROG_LOAD */
 #define PARAMS_FLAGS_OFFSET 8		/* in struct io_uring_params */
@@ -462,19 +463,67 @@ static __always_inline void emit_signal(struct crossing *w, struct rb_target *ta
 	record_end(s, &critical);
 }
 
+__noinline int boundary_enter(struct call *c, u32 act)
+{
+	u32 tid = bpf_get_current_pid_tgid();
+	struct crossing new = { .act = act };
+
+	if (!c)
+		return 0;
+	if (act >= RB_ACT_KILL)
+		signal_asked(c, &new);
+	else
+		read_credentials(&new.old);
+	if (bpf_map_update_elem(&crossings, &tid, &new, BPF_ANY))
+		count_loss(RB_LOST_CALL);
+	return 0;
+}
+
+#ifndef RUBICON_BCC
+
+/*
+ * Tier A has no hook on the way in. What is to be known of before the act is looked at when the first hook inside the
+ * call is reached, and at the latest when it returns: then nothing has changed.
+ */
+static __noinline int boundary_goes_on(u32 first)
+{
+	struct task_struct *task = (void *)bpf_get_current_task_btf();
+	struct pt_regs *regs = (void *)bpf_task_pt_regs((void *)task);
+	u32 tid = bpf_get_current_pid_tgid();
+	struct member *member;
+	struct call c = {};
+	bool compat = false;
+	u32 act;
+
+	if (task->flags & PF_IO_WORKER || bpf_map_lookup_elem(&crossings, &tid))
+		return 0;
+	act = act_of(regs, &compat);
+	member = act >= first ? current_member() : NULL;
+	if (!member)
+		return 0;
+	call_read(&c, regs, member, compat);
+	return boundary_enter(&c, act - ACT_BOUNDARY);
+}
+
+#else
+#define boundary_goes_on(first) 0
+#endif
+
 /* Each task that a signal call reaches; a call may name a whole group, or everybody. */
 SEC("tp_btf/signal_generate")
 int BPF_PROG(on_signal, int sig, void *info, struct task_struct *task, int group, int result)
 {
 	u32 tid = bpf_get_current_pid_tgid();
-	struct crossing *w = bpf_map_lookup_elem(&crossings, &tid);
+	struct member *member = current_member();
 	struct rb_target target = {};
-	struct member *member;
+	struct crossing *w;
 
-	if (!w || w->act < RB_ACT_KILL || w->signal != (u32)sig)
-		return 0;
-	member = current_member();
 	if (!member)
+		return 0;
+	if (has_hooks_inside)
+		boundary_goes_on(ACT_FIRST_SIGNAL);
+	w = bpf_map_lookup_elem(&crossings, &tid);
+	if (!w || w->act < RB_ACT_KILL || w->signal != (u32)sig)
 		return 0;
 	fill_target(&target, (u64)task, member->scope);
 	if (target.relation == RB_OUTSIDE)
@@ -541,22 +590,6 @@ static __noinline int network_entered(void)
 
 /* --- the calls ------------------------------------------------------------------------------ */
 
-__noinline int boundary_enter(struct call *c, u32 act)
-{
-	u32 tid = bpf_get_current_pid_tgid();
-	struct crossing new = { .act = act };
-
-	if (!c)
-		return 0;
-	if (act >= RB_ACT_KILL)
-		signal_asked(c, &new);
-	else
-		read_credentials(&new.old);
-	if (bpf_map_update_elem(&crossings, &tid, &new, BPF_ANY))
-		count_loss(RB_LOST_CALL);
-	return 0;
-}
-
 static __always_inline void fill_act(struct call *c, struct scratch *s, u32 act)
 {
 	if (act <= RB_ACT_MOUNT_SETATTR)
@@ -602,6 +635,8 @@ __noinline int boundary_exit(struct call *c, u32 act)
 
 	if (!c)
 		return 0;
+	if (has_hooks_inside && act >= RB_ACT_SETNS && !bpf_map_lookup_elem(&crossings, &tid))
+		boundary_enter(c, act);
 	if (act >= RB_ACT_KILL) {
 		w = bpf_map_lookup_elem(&crossings, &tid);
 		if (w)

@@ -394,7 +394,7 @@ static __always_inline int map_old_exit(struct call *c, u64 arguments)
 /* --- close --------------------------------------------------------------------------------- */
 
 /* Called when the current task is about to let go of `file`; reports it if nobody else holds it. */
-static __noinline int let_go(struct file *file, u32 scope, u64 start_ns)
+static __noinline int let_go_at(u32 slot, struct file *file, u32 scope, u64 start_ns)
 {
 	u64 key = (u64)file;
 	struct written *w;
@@ -405,8 +405,8 @@ static __noinline int let_go(struct file *file, u32 scope, u64 start_ns)
 		return 0;
 	w = followed(file);
 	if (!w)
-		return file_type(file) == S_IFSOCK ? flow_end(key, scope, start_ns) : 0;
-	s = record_begin(sizeof(struct rb_close));
+		return file_type(file) == S_IFSOCK ? flow_end(key, scope, start_ns, slot) : 0;
+	s = record_begin_at(slot, sizeof(struct rb_close));
 	if (!s)
 		return 0;
 	r = (void *)s->data;
@@ -416,6 +416,11 @@ static __noinline int let_go(struct file *file, u32 scope, u64 start_ns)
 	r->path_len = put_file_path(s, file);
 	record_end(s, &bulk);
 	return 0;
+}
+
+static __always_inline int let_go(struct file *file, u32 scope, u64 start_ns)
+{
+	return let_go_at(bpf_get_smp_processor_id(), file, scope, start_ns);
 }
 
 static __always_inline int close_enter(struct call *c, int fd)

@@ -115,7 +115,7 @@ static __always_inline bool was_used(struct flow *flow, struct sock *sk)
 }
 
 /* Called when the last holder of the socket is about to let go of it. */
-__noinline int flow_end(u64 file_at, u32 scope, u64 start_ns)
+__noinline int flow_end(u64 file_at, u32 scope, u64 start_ns, u32 slot)
 {
 	struct file *file = (void *)file_at;
 	struct flow *flow = bpf_map_lookup_elem(&flows, &file_at);
@@ -126,7 +126,7 @@ __noinline int flow_end(u64 file_at, u32 scope, u64 start_ns)
 	if (!flow || !is_flow_of(flow, file))
 		return 0;
 	sk = sock_of(file);
-	s = was_used(flow, sk) ? record_begin(sizeof(struct rb_flow)) : NULL;
+	s = was_used(flow, sk) ? record_begin_at(slot, sizeof(struct rb_flow)) : NULL;
 	if (!s) {
 		bpf_map_delete_elem(&flows, &file_at);
 		return 0;

@@ -451,6 +451,7 @@ struct bpf_iter__task_file {
 
 struct filename {
 	const char *name;
+	const char *uptr;	/* the caller's, if it is from one */
 };
 
 struct io_cqe {

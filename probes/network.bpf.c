@@ -7,6 +7,7 @@
 #include "uring.h"
 #include "flow.h"
 #include "guard.h"
+#include "acting.h"
 
 #define SYS_CONNECT 3		/* of socketcall(2) */
 #define SUN_PATH_BYTES 108
@@ -48,11 +49,11 @@ static __always_inline struct sock *socket_behind(int fd)
 	return file ? sock_of(file) : NULL;
 }
 
-static __noinline int connect_enter(int fd, u64 address, u32 address_len)
+__noinline int connect_begins(u64 sk_at, int fd, u64 address, u32 address_len)
 {
 	struct connecting new = { .fd = fd, .address = address, .address_len = address_len };
 	u32 tid = bpf_get_current_pid_tgid();
-	struct sock *sk = socket_behind(fd);
+	struct sock *sk = (void *)sk_at;
 
 	if (!sk)
 		return 0;	/* EBADF, ENOTSOCK: nothing is asked of anybody */
@@ -63,6 +64,11 @@ static __noinline int connect_enter(int fd, u64 address, u32 address_len)
 	if (bpf_map_update_elem(&connecting, &tid, &new, BPF_ANY))
 		count_loss(RB_LOST_PEER);
 	return 0;
+}
+
+static __always_inline int connect_enter(int fd, u64 address, u32 address_len)
+{
+	return connect_begins((u64)socket_behind(fd), fd, address, address_len);
 }
 
 /* The one way to connect that i386 had until 4.3. */
@@ -265,6 +271,32 @@ static __noinline void peer_from_caller(struct scratch *s, struct rb_connect *r,
 	r->peer.dport = bpf_ntohs(given.port);
 }
 
+/* The same, from the kernel's copy, where a hook has put that by. */
+static __noinline int peer_from_acted(struct scratch *s, struct rb_connect *r)
+{
+	struct acted a = acted_by((u32)bpf_get_current_pid_tgid(), RB_CONNECT);
+	struct rb_connect *kept = (void *)a.head;
+	u16 protocol = r->peer.protocol;
+	u64 len = s->len;
+
+	if (!kept || !a.usual || len > STRINGS_MAX - RB_PATH_MAX)
+		return false;
+	r->peer = kept->peer;
+	r->peer.protocol = protocol;
+	r->name_len = bounded(kept->name_len, ADDRESS_MAX);
+	if (bpf_probe_read_kernel(s->data + len, bounded(r->name_len, ADDRESS_MAX),
+				  a.usual->record + sizeof(struct rb_connect)))
+		record_flag(s, RB_UNREADABLE);
+	s->len = len + bounded(r->name_len, ADDRESS_MAX);
+	return true;
+}
+
+static __always_inline void peer_as_asked(struct scratch *s, struct rb_connect *r, struct connecting *w)
+{
+	if (!has_hooks_inside || !peer_from_acted(s, r))
+		peer_from_caller(s, r, w->address, w->address_len);
+}
+
 /* Where a unix socket is bound: its file, and its name as given. */
 static __always_inline void unix_end(struct scratch *s, struct rb_connect *r, struct unix_sock *end)
 {
@@ -292,13 +324,13 @@ static __always_inline void fill_connect(struct scratch *s, struct rb_connect *r
 		r->peer = w->peer;
 	} else if (!sk || r->head.result < 0) {
 		r->peer.protocol = BPF_CORE_READ(sk, sk_protocol);
-		peer_from_caller(s, r, w->address, w->address_len);
+		peer_as_asked(s, r, w);
 	} else {
 		read_peer(sk, &r->peer);
 		if (r->peer.family == AF_UNIX)
 			unix_end(s, r, (void *)BPF_CORE_READ((struct unix_sock *)sk, peer));
 		else if (!is_inet(r->peer.family))
-			peer_from_caller(s, r, w->address, w->address_len);
+			peer_as_asked(s, r, w);
 	}
 	if (!r->peer.sport && is_inet(r->peer.family))
 		r->peer.sport = BPF_CORE_READ(sk, __sk_common.skc_num);

@@ -251,6 +251,8 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 		network_entered();
 	if (!member)
 		return 0;
+	if (may_have_acted())	/* what was put by in case it fails */
+		acting_forget(old_pid);
 	s = record_begin(sizeof(struct rb_exec));
 	if (!s)
 		return 0;
@@ -317,44 +319,52 @@ static long argv_step(u32 index, struct argv_walk *w)
 	return n == RB_ARGS_MAX / 2;	/* it did not fit; this leaves the vector incomplete */
 }
 
-/* The path of the program, when it was refused; the kernel had it. Returns its length. */
-static __noinline u32 put_refused(struct scratch *s)
+static __always_inline struct scratch *exec_failed_by_caller(struct call *c, u64 name, int dirfd)
 {
-	struct acted a = {};
+	struct scratch *s = record_begin(sizeof(struct rb_exec_failed));
+	struct rb_exec_failed *r;
+	char first = 0;
 
-	if (refuses_acts)
-		a = acted_by((u32)bpf_get_current_pid_tgid(), RB_EXEC_FAILED);
-	if (!a.head || !s)
-		return 0;
-	record_flag(s, RB_REFUSED | (a.head->flags & RB_PATH_CUT));
-	((struct rb_head *)s->data)->cut_bytes = a.head->cut_bytes;
-	return put_kernel_bytes(s, (void *)((u64)a.head + sizeof(struct rb_exec_failed)),
-				((struct rb_exec_failed *)a.head)->path_len);
+	if (!s)
+		return NULL;
+	r = (void *)s->data;
+	record_head(&r->head, RB_EXEC_FAILED, c->scope, c->start_ns, c->result);
+	record_flag(s, RB_USER_EVIDENCE);
+	bpf_probe_read_user(&first, 1, (void *)name);
+	r->path_len = put_base(s, dirfd, first == '/');
+	r->name_len = put_user_name(s, (void *)name);
+	return s;
 }
 
-/* An exec that failed; the kernel keeps nothing of it, so but for its own refusal all is read from the caller. */
+/* The program as the kernel had it, where a hook has put that by; of one that was refused, its path. */
+static __always_inline struct scratch *exec_failed_begin(struct call *c, u64 name, int dirfd)
+{
+	struct scratch *s = may_have_acted() ? record_of_acted(RB_EXEC_FAILED) : NULL;
+	struct rb_head *head;
+
+	if (!s)
+		return exec_failed_by_caller(c, name, dirfd);
+	head = (void *)s->data;
+	head->time_ns = bpf_ktime_get_boot_ns();
+	head->result = c->result;
+	if (c->result != -EPERM)
+		head->flags &= ~RB_REFUSED;
+	return s;
+}
+
+/* An exec that failed; the kernel keeps nothing of its arguments, so they are read from the caller. */
 __noinline int exec_failed(struct call *c, u64 name, u64 argv, int dirfd)
 {
 	struct argv_walk w = { .argv = argv };
 	struct rb_exec_failed *r;
 	struct scratch *s;
-	char first = 0;
 
 	if (!c)
 		return 0;
-	s = record_begin(sizeof(struct rb_exec_failed));
+	s = exec_failed_begin(c, name, dirfd);
 	if (!s)
 		return 0;
 	r = (void *)s->data;
-	record_head(&r->head, RB_EXEC_FAILED, c->scope, c->start_ns, c->result);
-	record_flag(s, RB_USER_EVIDENCE);
-	r->path_len = c->result == -EPERM ? put_refused(s) : 0;
-	r->name_len = 0;
-	if (!r->path_len) {
-		bpf_probe_read_user(&first, 1, (void *)name);
-		r->path_len = put_base(s, dirfd, first == '/');
-		r->name_len = put_user_name(s, (void *)name);
-	}
 	w.slot = s->slot;
 	w.begin = s->len;
 	w.compat = c->compat;
@@ -363,6 +373,8 @@ __noinline int exec_failed(struct call *c, u64 name, u64 argv, int dirfd)
 		bpf_loop(ARGV_MAX, argv_step, &w, 0);
 	r->args_len = s->len - w.begin;
 	r->args_total = r->args_len;
+	if (r->args_len && !(r->head.flags & RB_USER_EVIDENCE))
+		record_flag(s, RB_USER_ARGS);
 	if (!w.complete)
 		record_cut(s, RB_ARGS_CUT, 0);
 	record_end(s, &critical);

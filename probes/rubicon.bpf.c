@@ -12,7 +12,9 @@
 #include "container.bpf.c"
 #include "syscalls.bpf.c"
 #ifndef RUBICON_BCC
-#include "names.bpf.c"	/* hooks inside the calls want types */
+/* hooks inside the calls want types */
+#include "names.bpf.c"
+#include "inside.bpf.c"
 #endif
 #ifndef RUBICON_BCC
 #include "lsm.bpf.c"	/* security modules are asked by trampolines */

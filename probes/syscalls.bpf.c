@@ -220,12 +220,23 @@ static __always_inline int io_exit(struct call *c, u32 act)
 	return 0;
 }
 
+static __always_inline void connect_unless_begun(struct call *c)
+{
+	u32 tid = bpf_get_current_pid_tgid();
+
+	if (!bpf_map_lookup_elem(&connecting, &tid))
+		connect_enter(c->args[0], c->args[1], c->args[2]);
+}
+
 static __always_inline int task_exit(struct call *c, u32 act)
 {
 	u64 *a = c->args;
 
 	switch (act) {
 	case ACT_CONNECT:
+		/* An address that the kernel could not take, so no hook inside the call was reached. */
+		if (has_hooks_inside && (c->result == -EFAULT || c->result == -EINVAL))
+			connect_unless_begun(c);
 		return connect_exit(c);
 	case ACT_SOCKETCALL:
 		return socketcall_exit(c);
@@ -258,7 +269,8 @@ static __always_inline bool may_be_acting(struct call *c, u32 act)
 {
 	if (refuses_acts)
 		return act < ACT_WRITE || act > ACT_MMAP_OLD;
-	return (act >= ACT_FIRST_BY_NAME && act <= ACT_LAST_BY_NAME) || (act <= ACT_LAST_OPEN && c->result < 0);
+	return (act >= ACT_FIRST_BY_NAME && act <= ACT_LAST_BY_NAME) || (act <= ACT_LAST_OPEN && c->result < 0) ||
+	       (act >= ACT_FIRST_TASK && act <= ACT_SOCKETCALL);
 }
 
 SEC("tp_btf/sys_exit")

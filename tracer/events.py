@@ -271,7 +271,7 @@ class Exec:
 
     `path` is the resolved executable (for a script: its interpreter), or on failure the one that was tried;
     `filename` is the name it was called by (for a script: the script). `stdin_peer` is "ip:port" when stdin
-    is a connected internet socket, else "".
+    is a connected internet socket, else "". `args_from_caller`: on failure, where the rest is the kernel's.
     """
 
     path: str
@@ -285,6 +285,7 @@ class Exec:
     stderr: StdioKind
     stdin_peer: str
     namespaces: Namespaces = UNKNOWN_NAMESPACES
+    args_from_caller: bool = False
 
 
 @dataclass(slots=True, eq=False)

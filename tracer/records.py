@@ -114,6 +114,7 @@ class Flag(IntFlag):
     FOUND = 1 << 10  # it was open when the watch began
     REFUSED = 1 << 11
     KILLED = 1 << 12
+    USER_ARGS = 1 << 13
 
 
 NO_DESCRIPTOR = 0x7FFF_FFFF  # RB_NO_DESCRIPTOR

@@ -341,6 +341,7 @@ print(*tried, run("link", "l"), run("missing", "x"))
         f"{work}/forbidden"
     ] * 2
     assert said[0].args == ("first", "second")
+    assert {flags(each) & ~Flag.DELETED for each in said} == {Flag.REFUSED | Flag.USER_ARGS}
     assert {each.result for each in said} == {-errno.EPERM}
     assert [each.path for each in run.execs] == [f"{work}/allowed"] * 2
     assert len(run.failed_execs) == 6

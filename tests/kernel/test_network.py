@@ -218,7 +218,7 @@ assert six in (errno.ENETUNREACH, errno.EADDRNOTAVAIL)
     assert to(four) == ("192.0.2.7", 4444, -errno.ENETUNREACH)
     assert to(six)[:2] == ("2001:db8::7", 4444)
     assert six.result < 0
-    assert {flags(each) for each in run.connects} == {Flag.USER_EVIDENCE}
+    assert {flags(each) for each in run.connects} == {watch.by_name}
 
 
 @pytest.fixture
@@ -314,7 +314,7 @@ assert fails(client.connect, ("127.255.255.255", 9)) == errno.EACCES
         ("127.255.255.255", 9, -errno.EACCES),
     ]
     assert {(each.type, each.peer.protocol) for each in run.connects} == {(socket.SOCK_DGRAM, UDP)}
-    assert [flags(each) for each in run.connects] == [Flag(0)] * 3 + [Flag.USER_EVIDENCE]
+    assert [flags(each) for each in run.connects] == [Flag(0)] * 3 + [watch.by_name]
 
 
 # ---- unix
@@ -361,7 +361,7 @@ print(-call(42, client.fileno(), full, len(full)))
     errors = [errno.ENOENT, errno.ECONNREFUSED, errno.ECONNREFUSED, errno.ENOENT, errno.ENOENT]
     assert list(map(int, run.output.split())) == errors
     assert [(each.name, -each.result) for each in run.connects] == list(zip(names, errors, strict=True))
-    assert {flags(each) for each in run.connects} == {Flag.USER_EVIDENCE}
+    assert {flags(each) for each in run.connects} == {watch.by_name}
 
 
 def test_unix_datagrams(watch: Watch, here: Path) -> None:

@@ -296,7 +296,7 @@ for name in ("missing", "plain", "binary", "lost", "plain/x", "."):
     names = ["missing", "plain", "binary", "lost", "plain/x", "."]
     assert [(each.path, each.name) for each in run.failed_execs] == [(str(here), name) for name in names]
     assert [each.args for each in run.failed_execs] == [(name, "one", "two words", "") for name in names]
-    assert {flags(each) for each in run.failed_execs} == {Flag.USER_EVIDENCE}
+    assert {flags(each) for each in run.failed_execs} == {watch.exec_by_name}
     assert run.execs == []
     assert len(run.acts) == 6
 
@@ -314,21 +314,21 @@ def test_failed_execveat_names_its_folder(watch: Watch, here: Path) -> None:
 def test_failed_exec_without_arguments(watch: Watch) -> None:
     run = watch.python("assert call(59, b'/missing', 0, 0) == -errno.ENOENT")
     (failed,) = run.failed_execs
-    assert (where(failed), failed.args, flags(failed)) == ("/missing", (), Flag.USER_EVIDENCE)
+    assert (where(failed), failed.args, flags(failed)) == ("/missing", (), watch.by_name)
 
 
 def test_failed_exec_of_more_arguments_than_are_read(watch: Watch) -> None:
     run = watch.python("assert fails(os.execv, '/missing', ['x'] * 601) == errno.ENOENT")
     (failed,) = run.failed_execs
     assert failed.args == ("x",) * 512
-    assert flags(failed) == Flag.USER_EVIDENCE | Flag.ARGS_CUT
+    assert flags(failed) == watch.exec_by_name | Flag.ARGS_CUT
 
 
 def test_failed_exec_with_an_argument_that_is_too_long(watch: Watch) -> None:
     run = watch.python("assert fails(os.execv, '/missing', ['x', 'y' * 102_400, 'z']) == errno.ENOENT")
     (failed,) = run.failed_execs
     assert failed.args == ("x", "y" * 65_535)
-    assert flags(failed) == Flag.USER_EVIDENCE | Flag.ARGS_CUT
+    assert flags(failed) == watch.exec_by_name | Flag.ARGS_CUT
 
 
 # ---- arguments

@@ -139,6 +139,11 @@ class Watch:
         """What a record says of its evidence, whose call the kernel has found the name of: by tier."""
         return Flag(0) if self.source.tier == "A" else Flag.USER_EVIDENCE
 
+    @property
+    def exec_by_name(self) -> Flag:
+        """Likewise, of an exec that failed: nobody but the caller has its arguments."""
+        return Flag.USER_ARGS if self.source.tier == "A" else Flag.USER_EVIDENCE
+
     def run(self, *argv: str | bytes | Path, lossy: bool = False, **options: Any) -> Run:
         """Run a program and all it starts to the end; its exit status is the caller's to look at.
 

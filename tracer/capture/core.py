@@ -26,7 +26,6 @@ PROGRAMS = (
     "on_cgroup_rmdir",
     "on_tcp_state",
     "on_signal",
-    "on_sys_enter",
     "on_sys_exit",
 )
 # Programs for tracepoints that not every kernel has, and the names those go by, the newest first.
@@ -48,7 +47,12 @@ INNER_PROGRAMS = {
     "on_path_chmod": "security_path_chmod",
     "on_path_chown": "security_path_chown",
     "on_open_failed": "do_filp_open",
+    "on_close": "locks_remove_posix",
+    "on_credentials": "commit_creds",
+    "on_exec_open": "do_open_execat",
+    "on_connect": "security_socket_connect",
 }
+OUTER_PROGRAM = "on_sys_enter"  # what those stand in for: tier B
 # What cannot be seen on any kernel, and what would open it; `rubicon doctor` and the trace say so.
 UNSEEN = {
     "how much is written through a shared mapping; that there is one is seen": "nothing: it takes no call",
@@ -112,7 +116,7 @@ class CoreProbes:
         self.no_hooks = "the probes were loaded without what refuses"
         self._hooks_refused = ""
 
-        def start(*, listen: bool) -> None:
+        def start(tier: str, *, listen: bool) -> None:
             self._object = Object(path, kernel_btf)
             try:
                 self._load(kernel_btf or KERNEL_BTF, ring_bytes, tier, guarding=guarding, listen=listen)
@@ -121,15 +125,16 @@ class CoreProbes:
                 raise
 
         try:
-            start(listen=False)
+            start(tier, listen=False)
         except KernelError:
+            # Once more: on the tier that asks least, and to hear why.
             try:
-                start(listen=True)  # once more, to hear why
+                start(tier or "B", listen=True)
             except KernelError as error:
                 if not self.hooks:
                     raise
                 self._hooks_refused = str(error)  # perhaps it is these
-                start(listen=True)
+                start(tier or "B", listen=True)
 
     def _load(
         self,
@@ -155,7 +160,7 @@ class CoreProbes:
         self._variables = btf.variables(".bss")
         self._set_constant(btf, "user_slot", self.cpus)
         self._set_constant(btf, "has_hooks_inside", self.tier == "A")
-        programs = [*self._choose_inner(), *PROGRAMS, *self._choose_optional(names)]
+        programs = [*self._choose_by_tier(), *self._choose_optional(names)]
         self.unseen = unseen(self.tier, programs)
         self._choose_guards(names, guarding=guarding)
         self._object.load(listen=listen)
@@ -165,13 +170,13 @@ class CoreProbes:
         for program in programs:
             self._object.attach(program)
 
-    def _choose_inner(self) -> list[str]:
-        """Those of tier A, to be attached first: who sees a call end has then seen it from the inside."""
-        if self.tier == "A":
-            return list(INNER_PROGRAMS)
-        for program in INNER_PROGRAMS:
-            self._object.leave_out(program)
-        return []
+    def _choose_by_tier(self) -> list[str]:
+        """Those of tier A to be attached first: who sees a call end has then seen it from the inside."""
+        wanted = [*INNER_PROGRAMS, *PROGRAMS] if self.tier == "A" else [*PROGRAMS, OUTER_PROGRAM]
+        for program in (*INNER_PROGRAMS, OUTER_PROGRAM):
+            if program not in wanted:
+                self._object.leave_out(program)
+        return wanted
 
     def _choose_guards(self, names: bytes, *, guarding: bool) -> None:
         """What can refuse, if that is wanted, as far as this kernel takes it."""

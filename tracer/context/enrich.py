@@ -67,6 +67,7 @@ _USER_EVIDENCE, _UNREADABLE, _DELETED, _LATE = (
 )
 _FOUND, _OPEN_BEFORE = int(Flag.FOUND), int(Flag.FOUND | Flag.INHERITED)
 _KILLED, _JOINED = int(Flag.KILLED), int(Flag.JOINED)
+_USER_ARGS = int(Flag.USER_ARGS)
 _ANSWERED = int(Flag.REFUSED) | _KILLED
 _CONNECT, _PROCESS, _BOUNDARY = int(Kind.CONNECT), int(Kind.PROCESS), int(Kind.BOUNDARY)
 _EXEC = int(Kind.EXEC)
@@ -395,7 +396,20 @@ class Context:
     def _exec_failed(self, record: ExecFailedRecord) -> Exec:
         """Nothing is known of the file, nor asked about the streams: no new program is there to use them."""
         path, other = self._path(record, follow=True), StdioKind.OTHER
-        return Exec(path, record.name, record.args, 0, 0, False, other, other, other, "")
+        from_caller = record.flags & _USER_ARGS != 0
+        return Exec(
+            path,
+            record.name,
+            record.args,
+            0,
+            0,
+            False,
+            other,
+            other,
+            other,
+            "",
+            args_from_caller=from_caller,
+        )
 
     def _removed(self, record: PathRecord) -> File:
         path = self._path(record)

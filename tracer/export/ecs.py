@@ -29,6 +29,7 @@ from tracer.events import (
     Credentials,
     Dns,
     Event,
+    Evidence,
     Exec,
     Exit,
     File,
@@ -299,6 +300,8 @@ def _rubicon(event: Event, session: SessionFacts) -> dict[str, Any]:
         "tier": session.tier,
         "evidence": event.evidence.value,
     }
+    if isinstance(event.detail, Exec) and event.detail.args_from_caller:
+        rubicon["args_evidence"] = Evidence.USER.value
     if event.process.setting_up:
         rubicon["setting_up"] = True
     if event.answer:

@@ -357,6 +357,7 @@ class RubiconFields(_JsonModel):
     tier: str
     scope: Number | None = None
     evidence: Evidence | None = None
+    args_evidence: Evidence | None = None
     setting_up: bool | None = None
     truncated: list[Truncated] | None = None
     step: Name | None = None
