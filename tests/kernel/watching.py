@@ -38,7 +38,7 @@ from tracer.trace import ring_records
 TRIGGERS = Path(__file__).parent / "triggers"
 PRELUDE = (TRIGGERS / "prelude.py").read_text()
 PYTHON = os.path.realpath(sys.executable)
-SECONDS_MAX = 30  # for a trigger that hangs; none takes a second
+SECONDS_MAX = 60  # for a trigger that hangs; none takes a second, but where the processor is emulated
 
 R = TypeVar("R", bound=Record)
 
