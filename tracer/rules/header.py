@@ -86,7 +86,7 @@ def parse_header(document: Document, model: type[AnyHeader]) -> AnyHeader:
     try:
         return model.model_validate(document.value)
     except ValidationError as error:
-        problems = [document.invalid(details) for details in error.errors(include_url=False)]
+        problems = [document.invalid(details, model) for details in error.errors(include_url=False)]
         raise RuleFileError(by_line(problems)) from None
 
 

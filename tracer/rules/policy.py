@@ -180,7 +180,7 @@ def problems_of(document: Document) -> list[Problem]:
     try:
         Policy.model_validate(document.value)
     except ValidationError as error:
-        return by_line(document.invalid(details) for details in error.errors(include_url=False))
+        return by_line(document.invalid(details, Policy) for details in error.errors(include_url=False))
     return []
 
 

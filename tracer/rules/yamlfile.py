@@ -6,13 +6,15 @@ whatever is wrong with it becomes a `Problem` with the line.
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
+from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from tracer.errors import Problem, RuleFileError
@@ -64,12 +66,29 @@ class Document:
     def problem(self, place: Place, message: str) -> Problem:
         return Problem(self.file, self.line(place), field_name(place), message)
 
-    def invalid(self, details: ErrorDetails) -> Problem:
-        """What pydantic found wrong with the document, where it stands."""
+    def invalid(self, details: ErrorDetails, model: type[BaseModel]) -> Problem:
+        """What pydantic found wrong with the document, which is to be a `model`, where it stands."""
         message = _MESSAGES.get(details["type"], details["msg"])
         if details["type"] == "value_error":
             message = str(details["ctx"]["error"])
+        if details["type"] == "extra_forbidden":
+            close = difflib.get_close_matches(
+                str(details["loc"][-1]), _keys_at(model, details["loc"][:-1]), 1
+            )
+            message += f'; did you mean "{close[0]}"?' if close else ""
         return self.problem(details["loc"], message)
+
+
+def _keys_at(model: type[BaseModel], place: Place) -> list[str]:
+    """The keys of the section at `place` of a document that is a `model`; none where it has no section."""
+    for step in place:
+        field = model.model_fields.get(str(step))
+        inner = () if field is None else (field.annotation, *get_args(field.annotation))
+        sections = [each for each in inner if isinstance(each, type) and issubclass(each, BaseModel)]
+        if not sections:
+            return []
+        model = sections[0]
+    return [field.alias or name for name, field in model.model_fields.items()]
 
 
 def by_line(problems: Iterable[Problem]) -> list[Problem]:

@@ -249,6 +249,7 @@ def test_long_values_take_little_room() -> None:
             "type: event_count\nrules: [a]\ngroup-by: [Nope]\ntimespan: 1m\ncondition: {gte: 1}",
             'no field "Nope"',
         ),
+        ("type: event_count\nrules: [a]\ngroup_bye: [x]\ntimespan: 1m\ncondition: {gte: 1}", '"group-by"'),
         ("type: event_count\nrules: [C]\ntimespan: 1m\ncondition: {gte: 1}", "refers back to itself"),
     ],
 )

@@ -93,7 +93,7 @@ def test_what_cannot_be_extended(tmp_path: Path) -> None:
 def test_mistakes_of_all_files_come_together(tmp_path: Path) -> None:
     found = problems(tmp_path, "extends: base.yaml\nfiles: {write: [b]}\n", base="\nfiles: {wirte: []}\n")
     assert found == [
-        "base.yaml:2: files.wirte: is not a key that is known here",
+        'base.yaml:2: files.wirte: is not a key that is known here; did you mean "write"?',
         'policy.yaml:2: files.write[0]: must be an absolute path: it begins with "/"',
     ]
 

@@ -68,7 +68,7 @@ colour: red
         "policy.yaml:1: name: must be text (in quotes, when it looks like a number)",
         "policy.yaml:2: on_violation: 'end' is not one of alert, freeze, kill, kill-scope, deny",
         "policy.yaml:4: files.level: Input should be 'informational', 'low', 'medium', 'high' or 'critical'",
-        "policy.yaml:5: files.wirte: is not a key that is known here",
+        'policy.yaml:5: files.wirte: is not a key that is known here; did you mean "write"?',
         'policy.yaml:7: files.write[0]: must be an absolute path: it begins with "/"',
         'policy.yaml:8: files.write[1]: "**" must stand alone between two slashes',
         "policy.yaml:9: files.write[2]: must be text (in quotes, when it looks like a number)",
