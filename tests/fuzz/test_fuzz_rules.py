@@ -27,8 +27,9 @@ from tracer.events import (
     StdioKind,
 )
 from tracer.rules import RuleSet, load_rules
-from tracer.rules.items import compile_item
+from tracer.rules.items import node_of
 from tracer.rules.logsources import LOG_SOURCES
+from tracer.rules.sigmaline import parse_line
 
 fuzz = settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 
@@ -262,7 +263,7 @@ def test_every_field_takes_every_kind_of_test() -> None:
                 (f"{name}|gt", 5),
             ):
                 try:
-                    compile_item(source, item, value)
+                    node_of(source, parse_line(item, value))
                 except ValueError as error:
                     refused.add(str(error).partition(",")[0])
     assert refused == {"a comparison needs a field with number values"}

@@ -117,6 +117,26 @@ class _Parser:
         return Name(found)
 
 
+def parse_references(text: str) -> Tree:
+    """The condition of a temporal correlation: names of rules. Raises ValueError."""
+    from sigma.correlations import (
+        CorrelationConditionAND,
+        CorrelationConditionNOT,
+        SigmaExtendedCorrelationCondition,
+        SigmaRuleReference,
+    )
+
+    def tree(item: object) -> Tree:
+        if isinstance(item, SigmaRuleReference):
+            return Name(item.reference)
+        children = tuple(tree(argument) for argument in item.args)  # type: ignore[attr-defined]
+        if isinstance(item, CorrelationConditionNOT):
+            return Not(children[0])
+        return Linked(children, isinstance(item, CorrelationConditionAND))
+
+    return tree(SigmaExtendedCorrelationCondition(text).parsed)
+
+
 def _by_pysigma(text: str) -> Tree:
     from sigma.conditions import SigmaCondition
     from sigma.rule.detection import EmptySigmaDetections

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import math
 import operator
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,18 +29,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
-from sigma.correlations import (
-    CorrelationConditionAND,
-    CorrelationConditionNOT,
-    SigmaCorrelationTimespan,
-    SigmaExtendedCorrelationCondition,
-    SigmaRuleReference,
-)
-from sigma.exceptions import SigmaError
 
 from tracer.errors import RuleFileError
 from tracer.events import Event, Match, Rule, Violation
 from tracer.rules import sentences
+from tracer.rules.conditions import Linked, Name, Not, Tree, parse_references
 from tracer.rules.fields import Facts, LogSource
 from tracer.rules.header import Header, Skipped, listed, parse_header, rule_of
 from tracer.rules.windows import (
@@ -100,11 +94,15 @@ class _Condition(BaseModel):
         return next((name, bound) for name in _OPERATORS if (bound := getattr(self, name)) is not None)
 
 
+_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800, "M": 2_629_746, "y": 31_556_952}
+
+
 def _seconds(text: object) -> object:
-    try:
-        return SigmaCorrelationTimespan(text).seconds  # type: ignore[arg-type]  # it checks
-    except SigmaError:
-        raise ValueError(f"{text!r} is not a time span such as 30s, 5m, 1h or 7d") from None
+    """As the specification has them; a month and a year are what they are on average."""
+    found = re.fullmatch(r"([0-9]+)([smhdwMy])", text) if isinstance(text, str) else None
+    if found is None or not int(found[1]):
+        raise ValueError(f"{text!r} is not a time span such as 30s, 5m, 1h or 7d")
+    return int(found[1]) * _UNITS[found[2]]
 
 
 class _Body(BaseModel):
@@ -231,7 +229,7 @@ def _temporal(body: _Body, span_ns: int) -> tuple[list[str], Callable[[], Window
         if missing := set(_names(parsed)) - set(references):
             raise ValueError(f"names {', '.join(sorted(missing))}, which is not among the rules")
         if ordered:
-            if _has(parsed, lambda item: not isinstance(item, CorrelationConditionAND)):
+            if any(isinstance(each, Linked) and not each.all for each in _items(parsed)):
                 raise ValueError("of temporal_ordered joins rules with and")
             return references, lambda: InOrder(span_ns, len(references)), f"in this order {within}"
         enough = _enough(parsed, references)
@@ -250,36 +248,30 @@ def _temporal(body: _Body, span_ns: int) -> tuple[list[str], Callable[[], Window
     return body.rules, lambda: Together(span_ns, lambda seen: len(seen) >= least), f"{least} of them {within}"
 
 
-def _parsed(text: str) -> Any:
-    try:
-        parsed = SigmaExtendedCorrelationCondition(text).parsed
-    except SigmaError as error:
-        raise ValueError(str(error)) from None
-    if _has(parsed, lambda item: isinstance(item, CorrelationConditionNOT)):
+def _parsed(text: str) -> Tree:
+    parsed = parse_references(text)
+    if any(isinstance(each, Not) for each in _items(parsed)):
         raise _NeedsTheEndError
     return parsed
 
 
-def _items(item: Any) -> Iterator[Any]:
-    yield item
-    for argument in getattr(item, "args", ()):
-        yield from _items(argument)
+def _items(tree: Tree) -> Iterator[Tree]:
+    yield tree
+    for child in tree.children if isinstance(tree, Linked) else ():
+        yield from _items(child)
 
 
-def _names(item: Any) -> list[str]:
-    return [each.reference for each in _items(item) if isinstance(each, SigmaRuleReference)]
+def _names(tree: Tree) -> list[str]:
+    return [each.name for each in _items(tree) if isinstance(each, Name)]
 
 
-def _has(item: Any, test: Callable[[Any], bool]) -> bool:
-    return any(test(each) for each in _items(item) if not isinstance(each, SigmaRuleReference))
-
-
-def _enough(item: Any, references: Sequence[str]) -> Callable[[frozenset[int]], bool]:
-    if isinstance(item, SigmaRuleReference):
-        index = references.index(item.reference)
+def _enough(tree: Tree, references: Sequence[str]) -> Callable[[frozenset[int]], bool]:
+    if isinstance(tree, Name):
+        index = references.index(tree.name)
         return lambda seen: index in seen
-    parts = [_enough(argument, references) for argument in item.args]
-    if isinstance(item, CorrelationConditionAND):
+    assert isinstance(tree, Linked)  # there is nothing else in it
+    parts = [_enough(child, references) for child in tree.children]
+    if tree.all:
         return lambda seen: all(part(seen) for part in parts)
     return lambda seen: any(part(seen) for part in parts)
 

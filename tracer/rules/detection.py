@@ -10,12 +10,11 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator
-from sigma.exceptions import SigmaError
 
 from tracer.errors import Problem, RuleFileError
 from tracer.events import Event, Rule, Violation
@@ -24,10 +23,12 @@ from tracer.rules.auditd import AUDITD
 from tracer.rules.conditions import Linked, Name, Not, Selected, Tree, parse_condition
 from tracer.rules.fields import Facts, LogSource
 from tracer.rules.header import Header, Skipped, parse_header, rule_of
-from tracer.rules.items import NotHereError, compile_item
+from tracer.rules.items import node_of
 from tracer.rules.lines import LINES
 from tracer.rules.logsources import LOG_SOURCES
 from tracer.rules.nodes import Node, Test
+from tracer.rules.parsed import Line, NotHereError
+from tracer.rules.prepared import Prepared
 from tracer.rules.reads import Names, names_read
 from tracer.rules.variables import Variables
 from tracer.rules.yamlfile import Document, Place, by_line
@@ -41,8 +42,12 @@ _SECTION_KEYS = ("condition", "timeframe", "rules")
 _Key = Annotated[str | None, BeforeValidator(lambda key: key or None)]
 
 
-Items = dict[tuple[str, str | None, str], Node]
-"""Compiled lines of detections, by log source, key and values."""
+@dataclass(slots=True)
+class Items:
+    """Compiled lines of detections, by log source, key and values; and lines that were taken apart before."""
+
+    nodes: dict[tuple[str, str | None, str], Node] = field(default_factory=dict)
+    prepared: Prepared = field(default_factory=Prepared)
 
 
 class LogSourceKeys(BaseModel):
@@ -158,7 +163,7 @@ def compile_section(
 
     Raises RuleFileError, and NotHereError when nothing is wrong but it cannot be judged here.
     """
-    compiler = _Compiler(document, source, placeholders, {} if items is None else items)
+    compiler = _Compiler(document, source, placeholders, items or Items())
     node = compiler.compile(section, (key,))
     if compiler.problems:
         raise RuleFileError(by_line(compiler.problems))
@@ -256,13 +261,19 @@ class _Compiler:
     def _shared_item(self, key: str | None, values: Any) -> Node:
         """The same line of another rule is the same node: of one event it is tested once."""
         name = (self.source.category, key, repr(values))
-        node = self.items.get(name)
+        node = self.items.nodes.get(name)
         if node is None:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of expressions that mean something else in a later Python
-                node = compile_item(self.source, key, values, self.placeholders)
-            self.items[name] = node = nodes.shared(node, names_read(key, values))
+            line = self.items.prepared.line(key, values) or self._parsed_line(key, values)
+            node = nodes.shared(node_of(self.source, line), names_read(key, values))
+            self.items.nodes[name] = node
         return node
+
+    def _parsed_line(self, key: str | None, values: Any) -> Line:
+        from tracer.rules.sigmaline import parse_line
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of expressions that mean something else in a later Python
+            return parse_line(key, values, self.placeholders)
 
     def _condition(self, text: Any, place: Place) -> Node:
         if not isinstance(text, str) or not text.strip():
@@ -309,5 +320,6 @@ def _conditions(detection: Mapping[str, Any]) -> list[str]:
 def _message(error: Exception) -> str:
     if isinstance(error, RecursionError):
         return "is nested too deeply"
-    text = " ".join(str(error.args[0] if isinstance(error, SigmaError) and error.args else error).split())
+    first = error.args[0] if error.args and hasattr(error, "source") else error  # a SigmaError's is its text
+    text = " ".join(str(first).split())
     return text or type(error).__name__

@@ -19,7 +19,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 from tracer.errors import RuleFileError
 from tracer.rules.detection import Detection, LogSourceKeys, compile_section
 from tracer.rules.header import Header, listed, parse_header
-from tracer.rules.items import NotHereError
+from tracer.rules.parsed import NotHereError
 from tracer.rules.variables import Variables
 from tracer.rules.yamlfile import Document
 

@@ -16,6 +16,7 @@ from tracer.rules.engine import RuleSet, Source, Texts
 from tracer.rules.filters import Filter, apply_filters, compile_filter
 from tracer.rules.header import Skipped
 from tracer.rules.inheritance import Effective, Read, profile_path, read_policy
+from tracer.rules.prepared import open_prepared
 from tracer.rules.variables import Given
 from tracer.rules.wiring import wire
 from tracer.rules.yamlfile import Document, parse, read_bytes
@@ -89,7 +90,7 @@ class _Loading:
     seen: set[str] = field(default_factory=set)
     by_id: dict[str, Detection | Correlation] = field(default_factory=dict)
     not_here: dict[str, Skipped] = field(default_factory=dict)
-    items: Items = field(default_factory=dict)
+    items: Items = field(default_factory=Items)
     texts: list[tuple[str, str]] = field(default_factory=list)
     texts_bytes: int = 0
 
@@ -99,8 +100,9 @@ class _Loading:
 
     def parsed(self, path: Path, name: str, data: bytes) -> list[Document]:
         """Likewise, of bytes that were read already."""
-        self.sources.append({"path": name, "sha256": hashlib.sha256(data).hexdigest()})
-        return parse(path, data)
+        digest = hashlib.sha256(data).hexdigest()
+        self.sources.append({"path": name, "sha256": digest})
+        return self.items.prepared.documents(path, digest) or parse(path, data)
 
     def policy_at(self, name: str | os.PathLike[str], read: Read) -> None:
         """Raises UsageError when there is one already."""
@@ -113,6 +115,7 @@ class _Loading:
             self.problems += error.problems
 
     def packs(self) -> None:
+        self.items.prepared = open_prepared()
         for file in _files_below(PACKS):
             self._file(file, f"{_PACK}{file.relative_to(PACKS).as_posix()}")
 

@@ -10,20 +10,16 @@ import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network
+from typing import Any
 
 import re2  # type: ignore[import-untyped]
-from sigma.policy import SigmaPolicy
-from sigma.policy.regex_engine import RE2RegexEngine, RegexPattern
-from sigma.types import SigmaRegularExpression, SpecialChars
 
 from tracer.reach import parse_ip
-from tracer.rules.literals import Literals, literals_of
+from tracer.rules.parsed import MANY, Part
 
 TextTest = Callable[[str], bool]
-Part = str | SpecialChars
-
-_MANY = SpecialChars.WILDCARD_MULTI
 
 # How long a test takes, to do the quick ones first.
 COST_TEXT = 1
@@ -33,33 +29,20 @@ COST_ADDRESS = 6
 COST_REGEX = 20
 
 
-class QuietRegexEngine(RE2RegexEngine):
-    """RE2 that leaves it to the exception to say what is wrong with an expression."""
-
-    def compile(self, pattern: str, flags: int = 0) -> RegexPattern:
-        options = re2.Options()
-        options.log_errors = False
-        options.case_sensitive = not flags & re.IGNORECASE
-        options.dot_nl = bool(flags & re.DOTALL)
-        text = f"(?m){pattern}" if flags & re.MULTILINE else pattern
-        try:
-            compiled: RegexPattern = re2.compile(text, options)
-        except re2.error as error:  # which brings bytes
-            raise re2.error(os.fsdecode(error.args[0])) from None
-        return compiled
+@lru_cache(maxsize=1024)
+def compile_regex(pattern: str, flags: int) -> Any:
+    """By RE2, which takes time in proportion to the text; `flags` are those of `re`. Raises re2.error."""
+    options = re2.Options()
+    options.log_errors = False
+    options.case_sensitive = not flags & re.IGNORECASE
+    options.dot_nl = bool(flags & re.DOTALL)
+    return re2.compile(f"(?m){pattern}" if flags & re.MULTILINE else pattern, options)
 
 
-SIGMA_POLICY = SigmaPolicy(regex_engine=QuietRegexEngine())
-
-
-def regex_test(expression: SigmaRegularExpression) -> tuple[TextTest, Literals]:
-    """The expression is found anywhere in the text, as in the public rules; what it is not found without."""
-    flags = 0
-    for flag in expression.flags:
-        flags |= expression.sigma_to_python_flags[flag]
-    text = str(expression.regexp)
-    search = SIGMA_POLICY.regex_engine.compile(text, flags).search
-    return lambda text: search(_encodable(text)) is not None, literals_of(text, flags)
+def regex_test(pattern: str, flags: int = 0) -> TextTest:
+    """The expression is found anywhere in the text, as in the public rules."""
+    search = compile_regex(pattern, flags).search
+    return lambda text: search(_encodable(text)) is not None
 
 
 def _encodable(text: str) -> str:
@@ -95,9 +78,8 @@ class Alternatives:
         for literal in literals or ("",):
             self._add_literal(literal)
 
-    def add_regex(self, expression: SigmaRegularExpression) -> None:
-        test, literals = regex_test(expression)
-        self.add_test(test, COST_REGEX, literals)
+    def add_regex(self, pattern: str, flags: int, literals: Iterable[str]) -> None:
+        self.add_test(regex_test(pattern, flags), COST_REGEX, literals)
 
     def _add_literal(self, literal: str) -> None:
         # Case is folded letter by letter in ASCII only: a sigma's depends on what follows it.
@@ -212,9 +194,9 @@ def _segments(parts: Sequence[Part]) -> list[list[Part]]:
     segments: list[list[Part]] = [[]]
     previous: Part | None = None
     for part in parts:
-        if part is not _MANY:
+        if part != MANY:
             segments[-1].append(part)
-        elif previous is not _MANY:
+        elif previous != MANY:
             segments.append([])
         previous = part
     return segments

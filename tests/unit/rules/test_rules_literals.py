@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tracer.rules.literals import literals_of
-from tracer.rules.values import SIGMA_POLICY
+from tracer.rules.sigmaline import SIGMA_POLICY
 
 
 @pytest.mark.parametrize(
