@@ -223,6 +223,17 @@ def test_new_rules_have_what_they_ask_for(live: Live) -> None:
         assert session._resolver._domains == ["new.invalid"]
 
 
+def test_who_is_watched_may_not_change_what_it_is_judged_by(live: Live) -> None:
+    with live.session() as session:
+        session.start()
+        device = live.policy.stat().st_dev
+        paths = (live.policy, live.rules / "a.yml", live.rules / "new.yml")
+        live.feed(*(opened(200, str(path), 10, device=device) for path in paths))
+        live.wait_for(5)
+    attacks = [each for each in live.told.violations if each.rule.name == "Attack on Rubicon: its rules"]
+    assert [each.matched[0].value for each in attacks] == [str(live.policy), str(live.rules / "a.yml")]
+
+
 def test_replay_by_what_was_recorded(live: Live, capsys: pytest.CaptureFixture[str]) -> None:
     with live.session() as session:
         session.start()

@@ -1,4 +1,4 @@
-"""Where an engine has what nobody who is watched may touch: its traces and keys, and itself in /proc."""
+"""Where an engine has what nobody who is watched may touch: traces, keys, rules, and itself in /proc."""
 
 from __future__ import annotations
 
@@ -14,13 +14,19 @@ class Premise(StrEnum):
     FOLDER = "folder"  # of the sessions, the traces in it, and what is kept of finished ones
     KEYS = "keys"  # the folder of the keys that seal traces, and all in it
     PROC = "proc"  # what /proc has of the engine
+    RULES = "rules"  # a file that it judges by
+
+    @classmethod
+    def folders(cls) -> list[Premise]:
+        """Those of which there is one."""
+        return [each for each in cls if each is not cls.RULES]
 
 
 class Premises:
     """`engine` is that of a session record. Raises KeyError, TypeError or ValueError when it is not."""
 
     def __init__(self, engine: Mapping[str, Any]) -> None:
-        self._trace, folder, keys, proc = (str(engine[each.value]["path"]) for each in Premise)
+        self._trace, folder, keys, proc = (str(engine[each.value]["path"]) for each in Premise.folders())
         patterns = {
             Premise.TRACE: rf"{re.escape(self._trace)}(?:\.[^/]*)?",
             Premise.FOLDER: rf"{re.escape(folder)}(?:/\.index(?:/.+)?|/[^/]+\.trace(?:\.[^/]*)?)?",
@@ -31,7 +37,8 @@ class Premises:
         self._above = frozenset(
             above for path in (self._trace, folder, keys) for above in _folders_above(path)
         )
-        self._devices = {each: int(engine[each.value]["device"]) for each in Premise}
+        self._devices = {each: int(engine[each.value]["device"]) for each in Premise.folders()}
+        self._rules = {str(each["path"]): int(each["device"]) for each in engine.get("rules", ())}
         self._inode = int(engine["trace"]["inode"])
 
     def at(self, path: str, device: int = 0, inode: int = 0) -> Premise | None:
@@ -40,6 +47,8 @@ class Premises:
         """
         if inode and (device, inode) == (self._devices[Premise.TRACE], self._inode):
             return Premise.TRACE  # by whatever name
+        if (device_of_rules := self._rules.get(clean(path))) is not None:
+            return None if inode and device != device_of_rules else Premise.RULES
         found = self._ours.fullmatch(clean(path))
         if found is None or found.lastgroup is None:
             return None

@@ -1,9 +1,9 @@
 """The one rule that no option turns off: who is watched may not touch who watches.
 
 An act is an attack when it is aimed at the engine's process, at the trace it writes and those of other
-sessions, at the keys that seal them, at its control socket, or at its probes in the kernel; whether it came
-to anything or not. Where these are is said in the session record, so that a replay elsewhere comes to the
-same verdicts.
+sessions, at the keys that seal them, at the policy and the rule files it was given, at its control socket, or
+at its probes in the kernel; whether it came to anything or not. Where these are is said in the session
+record, so that a replay elsewhere comes to the same verdicts.
 
 Not meant are asking whether the engine is there (signal 0, of which there is no event), a signal to one's own
 process group, in which whoever started the sandbox may be (`trap 'kill 0' EXIT` is an old habit), and the
@@ -80,6 +80,7 @@ _PROCESS = _rule("Attack on Rubicon: its process", "T1562.001", "T1489")
 _MEMORY = _rule("Attack on Rubicon: its process", "T1562.001", "T1055.008", "T1055.009")
 _TRACE = _rule("Attack on Rubicon: its trace", "T1562.001", "T1070", "T1565.001")
 _KEYS = _rule("Attack on Rubicon: its keys", "T1562.001", "T1070", "T1565.001")
+_RULES = _rule("Attack on Rubicon: its rules", "T1562.001")
 _CONTROL = _rule("Attack on Rubicon: its control", "T1562.001")
 _PROBES = _rule("Attack on Rubicon: its probes", "T1562.001", "T1014")
 _THINGS = {
@@ -87,6 +88,7 @@ _THINGS = {
     _MEMORY: "the process that watches it",
     _TRACE: "what is recorded of it",
     _KEYS: "the keys that seal what is recorded of it",
+    _RULES: "what it is judged by",
     _CONTROL: "the socket that steers the watch",
     _PROBES: "the probes that watch it",
 }
@@ -137,7 +139,7 @@ def _on_process(event: Event, entity_id: str) -> Violation | None:
 
 
 def _rule_of(premise: Premise) -> Rule:
-    return {Premise.KEYS: _KEYS, Premise.PROC: _MEMORY}.get(premise, _TRACE)
+    return {Premise.KEYS: _KEYS, Premise.PROC: _MEMORY, Premise.RULES: _RULES}.get(premise, _TRACE)
 
 
 def _on_files(event: Event, premises: Premises) -> Violation | None:

@@ -196,7 +196,8 @@ class Session:
             rules, load, self._outbox.add, prepare=self._prepare, tell=self._rules_changed, fixed=enforce
         )
         try:
-            session = {**first[0], "engine": engine_facts(source, trace, renamed=rotation.keep > 0)}
+            facts = engine_facts(source, trace, rules, renamed=rotation.keep > 0)
+            session = {**first[0], "engine": facts}
             self._writer.append([session, *first[1:]])
             self._outbox.keep(first[1:])
             self._judging = Judging(

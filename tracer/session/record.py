@@ -22,6 +22,7 @@ from tracer.targets.machine import cgroup_layout, runtimes
 from tracer.trace import PublicKey, default_folder, default_keys_folder
 
 USERS_MAX = 1_000
+RULE_FILES_MAX = 1_000
 
 
 def first_records(
@@ -69,7 +70,7 @@ def scope_record(scope: int, target: Target) -> dict[str, Any]:
     return {"type": "scope", "scope": scope, "target": target.name, **container, **target.pod}
 
 
-def engine_facts(source: Source, trace: Path, *, renamed: bool = False) -> dict[str, Any]:
+def engine_facts(source: Source, trace: Path, rules: RuleSet, *, renamed: bool = False) -> dict[str, Any]:
     """Who watches, and what that leaves on disk: what nobody who is watched may touch. `trace` is there.
 
     `renamed`: another file will have its name, so it is known by that alone.
@@ -83,7 +84,15 @@ def engine_facts(source: Source, trace: Path, *, renamed: bool = False) -> dict[
         "folder": _place(Path(os.path.realpath(default_folder()))),
         "keys": _place(Path(os.path.realpath(default_keys_folder()))),
         "proc": _place(Path("/proc")),
+        "rules": [_place(path) for path in _rule_files(rules)],
     }
+
+
+def _rule_files(rules: RuleSet) -> list[Path]:
+    """Those that the user gave: what comes with Rubicon is named otherwise."""
+    names = [source["path"] for source in rules.sources]
+    given = [name for name in names if not name.startswith(("pack:", "profile:"))]
+    return [Path(os.path.realpath(name)) for name in given[:RULE_FILES_MAX]]
 
 
 def _place(path: Path) -> dict[str, Any]:

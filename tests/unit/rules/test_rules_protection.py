@@ -24,6 +24,7 @@ ENGINE: dict[str, Any] = {
     "folder": {"path": "/home/a/traces", "device": 1, "inode": 101},
     "keys": {"path": "/home/a/keys", "device": 1, "inode": 102},
     "proc": {"path": "/proc", "device": 9, "inode": 1},
+    "rules": [{"path": "/work/policy.yaml", "device": 1, "inode": 103}],
 }
 PREMISES = Premises(ENGINE)
 
@@ -49,6 +50,9 @@ PREMISES = Premises(ENGINE)
         ("/home/a/traces/notes", None),
         ("/home/a/traces/deep/s.trace", None),
         ("/home/a/traces2/s.trace", None),
+        ("/work/policy.yaml", Premise.RULES),
+        ("/work/./policy.yaml", Premise.RULES),
+        ("/work/policy.yaml.new", None),
         ("/proc/77/mem", None),
         ("/proc/7", None),
         ("/work/t.trace", None),
@@ -69,6 +73,8 @@ def test_names(path: str, premise: Premise | None) -> None:
         ("/home/a/traces/s.trace", 1, 102, Premise.FOLDER),
         ("/home/a/traces/s.trace", 2, 102, None),
         ("/proc/7/oom_score_adj", 10, 5, None),  # of another pid namespace
+        ("/work/policy.yaml", 1, 999, Premise.RULES),  # in its place
+        ("/work/policy.yaml", 2, 999, None),
     ],
 )
 def test_a_file_that_is_known(path: str, device: int, inode: int, premise: Premise | None) -> None:
@@ -119,3 +125,8 @@ def test_a_trace_without_an_engine_protects_nothing() -> None:
 def test_an_engine_that_cannot_be_read(lacking: str) -> None:
     with pytest.raises(TraceError):
         judged(opened(3, "/var/t.trace"), {name: ENGINE[name] for name in ENGINE if name != lacking})
+
+
+def test_a_session_from_before_rules_were_named_is_read() -> None:
+    old = {key: value for key, value in ENGINE.items() if key != "rules"}
+    assert Premises(old).at("/work/policy.yaml") is None
