@@ -21,6 +21,7 @@ from tracer.rules import Given, load_rules
 from tracer.rules.changes import RecordedRules, read_rules, rules_record
 from tracer.rulings import violation_record
 from tracer.session import Session
+from tracer.session.outbox import Outbox
 
 GIVEN = Given({"workspace": ("/work",)}, {})
 POLICY = "variables: {out: /work/out}\nfiles:\n  write:\n    - ${out}/**\n"
@@ -270,6 +271,22 @@ def test_a_forged_record_of_rules_is_counted(live: Live, change: Callable[[dict[
     with open_trace(live.path, judging.judge, judging.learn) as trace:
         assert [found for _event, found in trace.items()] == [(), ()]
         assert trace.bad_records == 1
+
+
+def test_what_is_said_once_more_changes_nothing(live: Live) -> None:
+    live.write("three", rule("part", "ppp", THREE))
+    record, judging = rules_record(live.load()), RecordedRules()
+    judging.learn({**record, "serial": 1})
+    before = judging._rules
+    judging.learn({**record, "serial": 2})
+    assert judging._rules is before
+
+
+def test_a_later_file_begins_with_the_rules_in_force_alone() -> None:
+    outbox = Outbox()
+    outbox.keep([{"type": "user", "id": 1}, {"type": "rules", "serial": 0}])
+    outbox.add({"type": "rules", "serial": 1})
+    assert outbox.lasting() == [{"type": "user", "id": 1}, {"type": "rules", "serial": 1}]
 
 
 def test_rules_too_large_to_keep_say_so(tmp_path: Path) -> None:

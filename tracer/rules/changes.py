@@ -86,6 +86,7 @@ class RecordedRules:
     def __init__(self) -> None:
         self.other_pack = False
         self._rules: RuleSet | None = None
+        self._said: Mapping[str, Any] = {}
 
     @property
     def known(self) -> bool:
@@ -95,8 +96,15 @@ class RecordedRules:
         return self._rules.judge(event) if self._rules else ()
 
     def learn(self, record: Mapping[str, Any]) -> None:
-        """Raises TraceError, RuleFileError."""
+        """A trace that goes on in another file says once more what holds.
+
+        Raises TraceError, RuleFileError.
+        """
+        said = {key: value for key, value in record.items() if key not in ("serial", "time_ns")}
+        if said == self._said:
+            return
         rules = read_rules(record)
+        self._said = said
         self.other_pack = self.other_pack or _packs(record.get("sources")) != _packs(rules.sources)
         rules.take_over(self._rules or rules)
         self._rules = rules

@@ -45,6 +45,10 @@ class Outbox:
             return list(self._lasting)
 
     def _keep(self, record: Mapping[str, Any], size: int) -> None:
+        if record["type"] == "rules":  # these are instead of those before
+            for old in [each for each in self._lasting if each["type"] == "rules"]:
+                self._lasting.remove(old)
+                self._lasting_bytes -= encoded_bytes(old)
         if record["type"] in _LASTING and self._lasting_bytes + size <= PORTION_BYTES:
             self._lasting.append(record)
             self._lasting_bytes += size
