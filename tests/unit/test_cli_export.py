@@ -49,7 +49,7 @@ class Recorded:
 def recorded(monkeypatch: pytest.MonkeyPatch) -> Recorded:
     made = Recorded()
     monkeypatch.setattr(command, "open_trace", lambda _: made)
-    monkeypatch.setattr(command, "find_trace", Path)
+    monkeypatch.setattr(command, "find", Path)
     return made
 
 
@@ -144,7 +144,7 @@ def test_a_reader_that_has_seen_enough_is_no_error() -> None:
         "    def items(self):\n"
         "        for _ in range(500): yield from items()\n"
         "command.open_trace = lambda path: Recorded()\n"
-        "command.find_trace = lambda word: word\n"
+        "command.find = lambda word: word\n"
         "sys.exit(main(['export', 't', '--format', 'jsonl']))\n"
     )
     reading, writing = os.pipe()

@@ -18,7 +18,7 @@ from tracer.errors import UsageError
 def recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     made = Recorded()
     monkeypatch.setattr(command, "open_trace", lambda _: made)
-    monkeypatch.setattr(command, "find_trace", str)
+    monkeypatch.setattr(command, "find", str)
 
 
 def rubicon(*arguments: str) -> int:

@@ -37,6 +37,7 @@ COMMANDS = (
     "report",
     "mark",
     "hook",
+    "publish",
     "rules",
     "policy",
     "learn",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracer.cli.export import say_faults
 from tracer.cli.progress import shown_progress
+from tracer.cli.remote import find
 from tracer.cli.table import aligned
 from tracer.errors import EXIT_OK, EXIT_VIOLATION
 from tracer.export.ecs import timestamp
@@ -16,7 +17,6 @@ from tracer.export.jsonl import line_of
 from tracer.export.recorded import closing_of
 from tracer.pipeline import open_trace
 from tracer.text import printable, valid_unicode
-from tracer.trace import find_trace
 
 if TYPE_CHECKING:
     from tracer.export.deeds import Deed, Deeds, Kind
@@ -47,7 +47,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def run(args: argparse.Namespace) -> int:
-    first, second = (_deeds_of(find_trace(name)) for name in (args.first, args.second))
+    first, second = (_deeds_of(find(name)) for name in (args.first, args.second))
     found = second.beyond(first)
     if args.json:
         for its in found.values():

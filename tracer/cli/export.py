@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from tracer.cli.progress import shown_progress
 from tracer.cli.relay import LINGER_SECONDS
+from tracer.cli.remote import find
 from tracer.errors import EXIT_FAILED, EXIT_OK, RubiconError, UsageError
 from tracer.export import Closing, Documents, session_facts
 from tracer.export.formats import FORMATS, Into, file_writer, stream_writer
@@ -24,7 +25,6 @@ from tracer.export.recorded import Selection, Source, documents_of, faults
 from tracer.files import private
 from tracer.pipeline import open_trace
 from tracer.text import printable
-from tracer.trace import find_trace
 from tracer.where import Where, WhereError
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Export what is intact, and say on stderr when that is not all."""
-    path = find_trace(args.trace)
+    path = find(args.trace)
     collector = args.output if args.output and args.output.startswith(("http://", "https://")) else None
     output = Path(args.output) if args.output and not collector else None
     if collector and args.format != "otlp":

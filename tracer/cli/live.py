@@ -258,6 +258,8 @@ def _relayed_by(args: argparse.Namespace, trace: Path) -> Iterator[list[str]]:
     """The commands that hand the trace on."""
     if args.otlp:
         yield ["export", str(trace), "--follow", "--format", "otlp", "-o", args.otlp]
+    if args.nats:
+        yield ["publish", str(trace), args.nats]
 
 
 def _policy_file(name: str | None, given: Given) -> PolicyFile | None:

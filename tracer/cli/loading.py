@@ -76,6 +76,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=_collector,
         help="send all events and violations to an OpenTelemetry collector as they come (OTLP/HTTP)",
     )
+    parser.add_argument(
+        "--nats",
+        metavar="URL",
+        type=_nats,
+        help="publish the trace to NATS JetStream as it grows (nats://HOST:4222); what the server did not "
+        "take yet lies in the trace",
+    )
     parser.add_argument("--jsonl", metavar="FILE", help="violations as JSON lines as they come; - is stdout")
     parser.add_argument(
         "--fail-on",
@@ -124,6 +131,12 @@ def _add_rotation(parser: argparse.ArgumentParser) -> None:
 def _collector(text: str) -> str:
     if not text.startswith(("http://", "https://")):
         raise argparse.ArgumentTypeError("give a URL such as http://127.0.0.1:4318")
+    return text
+
+
+def _nats(text: str) -> str:
+    if not text.startswith(("nats://", "tls://", "ws://", "wss://")):
+        raise argparse.ArgumentTypeError("give a URL such as nats://127.0.0.1:4222")
     return text
 
 

@@ -13,6 +13,7 @@ from itertools import islice
 
 from tracer.cli.export import add_selection, say_faults, selection_of
 from tracer.cli.progress import shown_progress
+from tracer.cli.remote import find
 from tracer.errors import EXIT_OK, RubiconError
 from tracer.export.columns import COLUMNS, WHOLE
 from tracer.export.csv_table import write_rows
@@ -21,7 +22,6 @@ from tracer.export.recorded import documents_of
 from tracer.export.views import VIEWS
 from tracer.pipeline import open_trace
 from tracer.text import printable
-from tracer.trace import find_trace
 
 _MOST_ROWS_SHOWN = 1_000
 _WIDEST_CELL = 60
@@ -51,7 +51,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def run(args: argparse.Namespace) -> int:
-    path = find_trace(args.trace)
+    path = find(args.trace)
     try:
         from tracer.export import database
     except ModuleNotFoundError as error:

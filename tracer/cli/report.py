@@ -11,13 +11,14 @@ from typing import Any
 
 from tracer.cli.export import refuse_to_overwrite, writing_to, written
 from tracer.cli.progress import shown_progress
+from tracer.cli.remote import find
 from tracer.errors import EXIT_OK
 from tracer.export import Summary
 from tracer.export.documents import Item
 from tracer.export.recorded import closing_of
 from tracer.pipeline import RecordedTrace, open_trace
 from tracer.text import printable
-from tracer.trace import Keyring, find_trace, verify
+from tracer.trace import Keyring, verify
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -37,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     from tracer.export.audit import Audit
     from tracer.export.deeds import variables_of
 
-    path = find_trace(args.trace)
+    path = find(args.trace)
     integrity = verify(path, Keyring().known())
     with open_trace(path) as trace:
         refuse_to_overwrite(path, args.output)

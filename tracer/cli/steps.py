@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tracer.cli.remote import find
 from tracer.cli.table import aligned
 from tracer.errors import EXIT_OK
 from tracer.events import (
@@ -27,7 +28,6 @@ from tracer.export.ecs import timestamp
 from tracer.export.jsonl import line_of
 from tracer.pipeline import RecordedTrace, open_trace
 from tracer.text import address, printable, valid_unicode
-from tracer.trace import find_trace
 
 _NAMES_KEPT = 10_000  # of files and peers of a step; more are not told apart
 NONE = Step("")
@@ -80,7 +80,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def run(args: argparse.Namespace) -> int:
-    with open_trace(find_trace(args.trace)) as trace:
+    with open_trace(find(args.trace)) as trace:
         accounts = accounts_of(trace)
     if args.json:
         for account in accounts:

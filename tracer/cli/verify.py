@@ -8,9 +8,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from tracer.cli.remote import find
 from tracer.errors import EXIT_OK, EXIT_USAGE
 from tracer.text import printable, valid_unicode
-from tracer.trace import Keyring, Sealed, Verdict, find_trace, read_public_key, verify
+from tracer.trace import Keyring, Sealed, Verdict, read_public_key, verify
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -35,7 +36,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(args: argparse.Namespace) -> int:
     """Print the verdict. Raises TraceError when the file is not a trace, UsageError when --key is no key."""
     keys = {read_public_key(args.key): args.key.stem} if args.key else Keyring().known()
-    path = find_trace(args.trace)
+    path = find(args.trace)
     verdict = verify(path, keys)
     print(json.dumps(verdict_document(verdict, path)) if args.json else describe(verdict, path))
     return EXIT_OK if verdict.trustworthy else EXIT_USAGE

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
+from tracer.cli.remote import find, is_remote, mirror_of, the_one_in
 from tracer.cli.screen import has_terminal, save_screen, watch_here
 from tracer.errors import EXIT_OK, UsageError
 from tracer.trace import find_trace, newest_trace
@@ -38,6 +40,8 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def run(args: argparse.Namespace) -> int:
+    if is_remote(args.session):
+        return _watch_elsewhere(args)
     if args.picture is not None:
         save_screen(find_trace(args.session), args.picture, args.size, args.screen)
         return EXIT_OK
@@ -45,6 +49,27 @@ def run(args: argparse.Namespace) -> int:
     if not has_terminal():
         raise UsageError("watch needs a terminal; `rubicon export` and `rubicon watch --picture` do without")
     return watch_here(trace, args.terminal)
+
+
+def _watch_elsewhere(args: argparse.Namespace) -> int:
+    """One session of a server, or all there are; they go on as they do there. Nothing can be done to them."""
+    if args.picture is not None:
+        save_screen(find(args.session), args.picture, args.size, args.screen)
+        return EXIT_OK
+    if not has_terminal():
+        raise UsageError("watch needs a terminal; `rubicon export` and `rubicon watch --picture` do without")
+    mirror, folder = mirror_of(args.session)
+    mirror.start()
+    mirror.caught_up.wait()
+    try:
+        if mirror.error:
+            raise mirror.error
+        os.environ["RUBICON_TRACES"] = str(folder)
+        return watch_here(
+            the_one_in(folder, args.session) if "/" in args.session.partition("://")[2] else None
+        )
+    finally:
+        mirror.stop()
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -205,6 +205,10 @@ class Reader(TraceFile):
         """The session record: the first context record of the first block."""
         return self._session
 
+    def bytes_of(self, block: Block) -> bytes:
+        """As they are in the file."""
+        return self._parts.pread(block.header.block_bytes, block.offset)
+
     def __iter__(self) -> Iterator[Block]:
         cursor = self.cursor()
         self.damage, self.ended, self.read_bytes = None, False, 0
