@@ -293,7 +293,7 @@ class Busy:
     """Detail of `cpu`: what a process took of the processors since the last look at it.
 
     percent   of one processor
-    threads   that took a tenth of one or more
+    threads   that took a tenth of one or more, or waited for it
     contact   an address outside that it was the first of its scope to speak to, and is connected with; or ""
     """
 

@@ -65,7 +65,7 @@ def test_who_is_busy_is_told_with_its_threads() -> None:
         processors = Processors(lambda: {busy: 1, idle: 2, 999_999_999: 3}, told.append, clock_ns=clock)
         processors.look()
         assert told == [], "what they took before the watch is not known to be now"
-        for _ in range(2):
+        for _ in range(3):  # its threads are looked at from the second on
             until_taken(busy, 600_000_000)
             clock.now_ns += 500_000_000
             processors.look()
@@ -89,7 +89,7 @@ def test_one_that_began_since_the_last_look_is_told_of_at_once() -> None:
     assert [row["pid"] for row in told[0]["busy"]] == [busy]
 
 
-def test_a_third_of_a_processor_is_the_least() -> None:
+def test_who_computes_now_and_then_is_not_busy() -> None:
     told: list[Any] = []
     with burning(1) as busy:
         clock = Clock()

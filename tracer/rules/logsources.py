@@ -8,7 +8,7 @@ rubicon_file      any act on a file but opens for reading: also attributes, leng
 rubicon_network   a socket that listens, a connection that is accepted, and one that is closed, with what went
                   through it
 rubicon_process   a fork
-rubicon_cpu       a process that took a third of a processor or more: once for each ten seconds of this
+rubicon_cpu       a process that took half of a processor, or waited for that: once for each ten seconds of it
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Who keeps processors busy: looked at now and then, and put into the trace.
 
 No call tells of computing, so this is asked of /proc: only of who is watched, and only what is busy is
-recorded. What it means is for the rules, which a replay asks again.
+recorded. Busy is who computes or waits for a processor to do so: on a machine with much else to do it is the
+same. What it means is for the rules, which a replay asks again.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tracer.targets.processes import cpu_times, thread_times
+from tracer.targets.processes import cpu_times, thread_demands
 
 PERIOD_SECONDS = 10.0
-BUSY_SHARE = 0.3  # of a processor, from which on a process is told of
+ASKED_SHARE = 0.01  # of a processor, from which on the threads of a process are looked at
+BUSY_SHARE = 0.5  # that these took or waited for, from which on it is told of
 THREAD_SHARE = 0.1  # from which on a thread counts
 
 _Key = tuple[int, int]  # pid, start in nanoseconds
@@ -70,20 +72,21 @@ class Processors:
             self._before[key] = taken_ns
             is_new = start_ns >= self._looked_ns
             spent_ns = taken_ns - before.get(key, 0 if is_new else taken_ns)
-            if spent_ns >= BUSY_SHARE * span_ns:
+            if spent_ns < ASKED_SHARE * span_ns:
+                continue
+            now = self._threads[key] = thread_demands(pid)
+            known = threads.get(key, {} if is_new else now)
+            wanted = [demand_ns - known.get(thread, 0) for thread, demand_ns in now.items()]
+            if sum(wanted) >= BUSY_SHARE * span_ns:
                 busy.append(
                     {
                         "pid": pid,
                         "start_ns": start_ns,
                         "scope": scope,
                         "percent": round(100 * spent_ns / span_ns),
-                        "threads": self._busy_threads(key, threads.get(key, {}), span_ns),
+                        "threads": sum(each >= THREAD_SHARE * span_ns for each in wanted),
                     }
                 )
         self._looked_ns = now_ns
         if busy:
             self._add({"type": "cpu", "time_ns": now_ns, "span_ns": span_ns, "busy": busy})
-
-    def _busy_threads(self, key: _Key, before: Mapping[int, int], span_ns: int) -> int:
-        now = self._threads[key] = thread_times(key[0])
-        return sum(taken - before.get(thread, 0) >= THREAD_SHARE * span_ns for thread, taken in now.items())

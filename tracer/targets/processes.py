@@ -224,13 +224,17 @@ def cpu_times(pid: int) -> tuple[int, int] | None:
         return None
 
 
-def thread_times(pid: int) -> dict[int, int]:
-    """What each of its threads has taken of processors: nanoseconds."""
+def thread_demands(pid: int) -> dict[int, int]:
+    """What each of its threads has taken of processors, or waited for one to be free: nanoseconds.
+
+    So a thread that computes all the time does on a busy machine as well (proc(5), Documentation/scheduler/
+    sched-stats.rst). None for one that is gone, or a kernel without these.
+    """
     found: dict[int, int] = {}
     with suppress(OSError, ValueError, IndexError):
         for name in os.listdir(f"/proc/{pid}/task"):
-            fields = _read(pid, f"task/{name}/stat").rpartition(b")")[2].split()
-            found[int(name)] = (int(fields[11]) + int(fields[12])) * _TICK_NS
+            ran, waited = _read(pid, f"task/{name}/schedstat").split()[:2]
+            found[int(name)] = int(ran) + int(waited)
     return found
 
 
