@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from tracer.context import boundaries, peers
+from tracer.context.busy import busy_rows
 from tracer.context.cuts import ANY_CUT, truncations
 from tracer.context.fields import number
 from tracer.context.history import History
@@ -58,7 +59,6 @@ from tracer.records import (
     Record,
 )
 
-BUSY_MAX = 1_024  # processes that one record tells of
 PATHS_KEPT = 65_536  # of files open for writing: as many as the probes follow
 
 # Plain numbers: an operation on an enum costs as much as all else that is done for a record.
@@ -166,17 +166,13 @@ class Context:
 
     def _learn_busy(self, record: Mapping[str, Any]) -> None:
         """A `cpu` context record. Raises TraceError when it is not one."""
-        time_ns, rows = number(record, "time_ns"), record.get("busy")
-        if not isinstance(rows, list):
-            raise TraceError("a record of what processes took that is none")
-        for row in rows[:BUSY_MAX]:
-            if not isinstance(row, Mapping):
-                raise TraceError("a record of what a process took that is none")
-            process = self._tree.alive(number(row, "pid"), number(row, "start_ns"))
+        time_ns = number(record, "time_ns")
+        for row in busy_rows(record):
+            process = self._tree.alive(row.pid, row.start_ns)
             if process is not None:
-                self._tell(process, number(row, "scope"), time_ns, row)
+                self._tell(process, row.scope, time_ns, Busy(row.percent, row.threads))
 
-    def _tell(self, process: Process, scope: int, time_ns: int, row: Mapping[str, Any]) -> None:
+    def _tell(self, process: Process, scope: int, time_ns: int, detail: Busy) -> None:
         self._sequence += 1
         event = Event(
             self._sequence,
@@ -191,7 +187,7 @@ class Context:
             Evidence.KERNEL,
             False,
             (),
-            Busy(number(row, "percent"), number(row, "threads")),
+            detail,
             *self._scopes.labels(scope),
             None,
             self._steps.of(process, 0, time_ns) if self._steps.told else None,

@@ -16,7 +16,7 @@
 - `anchor` (a thread, when it is asked for) hands the heads of the trace's chain to a command.
 - `following` (a thread for each runtime, with `--label` or `--all-containers`) has those watched that start.
 - `outbox` keeps what these have to say until the next block is written.
-- `record` makes the records with which a trace begins.
+- `record` makes the records with which a trace begins, `outcome` is what it came to.
 
 Imported by `tracer.cli`. Nothing here prints: what is to be said is handed to the callbacks of `Session`.
 """
@@ -39,7 +39,7 @@ from tracer.actions import kept as kept_file
 from tracer.capture import ReadOf, Source
 from tracer.control import Command, Peer, Reply, Server, control_path
 from tracer.errors import CaptureError
-from tracer.events import Action, Event, Level, Response, Result, Taken, Violation
+from tracer.events import Action, Event, Level, Response, Result, Violation
 from tracer.rules import RuleSet
 from tracer.session.anchor import Anchor
 from tracer.session.commands import Commands, PolicyFile
@@ -48,6 +48,7 @@ from tracer.session.enforce import Enforcer
 from tracer.session.guard import Egress, guard_paths, guarded_egress
 from tracer.session.judge import Judging
 from tracer.session.outbox import Outbox
+from tracer.session.outcome import Callbacks, Outcome
 from tracer.session.processors import Processors
 from tracer.session.record import engine_facts
 from tracer.session.resolver import Resolver
@@ -63,57 +64,13 @@ from tracer.trace import MEMORY_LIMIT_BYTES, Rotation, Rotator, Sealer, SigningK
 if TYPE_CHECKING:
     from tracer.session.following import Following
 
+__all__ = ["Callbacks", "OnScope", "Outcome", "Session"]
+
 _STATES = {
     WriterState.OK: "the disk has room again: the trace is whole",
     WriterState.MEMORY: "the disk is full: capture goes on in memory",
     WriterState.DROPPING: "the disk is full and so is the memory kept for it: events are dropped and counted",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a session came to.
-
-    actions     events by kind
-    losses      by ring; what a full disk made us drop is among them
-    unjudged    events on which a rule failed
-    bad_records records that could not be read
-    left        processes that still ran when the watch ended
-    written     the trace holds all of it
-    """
-
-    actions: Mapping[Action, int]
-    violations: Mapping[Level, int]
-    losses: Mapping[str, int]
-    unjudged: int = 0
-    bad_records: int = 0
-    left: int = 0
-    written: bool = True
-
-    @property
-    def events(self) -> int:
-        return sum(self.actions.values())
-
-    @property
-    def complete(self) -> bool:
-        """Whether everything was seen, judged and written down."""
-        missing = self.unjudged or self.bad_records or any(self.losses.values())
-        return self.written and not missing
-
-    def worst(self) -> Level | None:
-        """The highest level that was violated."""
-        levels = [level for level, count in self.violations.items() if count]
-        return max(levels, key=lambda each: each.rank, default=None)
-
-
-@dataclass(frozen=True, slots=True)
-class Callbacks:
-    """What the session tells. Called from its threads, which must not be kept long; an exception in
-    `on_violations` ends the judging, one in the others is passed over."""
-
-    on_violations: Callable[[Sequence[Violation]], object] = lambda _: None
-    on_notice: Callable[[str], object] = lambda _: None
-    on_action: Callable[[Taken], object] = lambda _: None
 
 
 class OnScope(BaseModel):
