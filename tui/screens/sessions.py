@@ -79,14 +79,17 @@ class SessionsScreen(SessionScreen):
         self.query_one("#hint").display = not sessions
         table.display = bool(sessions)
         table.border_subtitle = printable(str(default_folder()))
-        table.show_rows({str(each.path): self._cells(each) for each in sessions})
+        several = len({each.session.get("host") for each in sessions}) > 1
+        table.show_rows({str(each.path): self._cells(each, several_hosts=several) for each in sessions})
 
-    def _cells(self, session: StoredSession) -> tuple[Text, ...]:
+    def _cells(self, session: StoredSession, *, several_hosts: bool) -> tuple[Text, ...]:
         record = session.session
         start_ns = record.get("start_ns")
         started = describe.full_time(start_ns)[:19] if isinstance(start_ns, int) else ""
         named = record.get("command") or record.get("targets")
         what = " ".join(map(str, named)) if isinstance(named, list) else ""
+        if several_hosts:
+            what = f"{record.get('host') or '?'}: {what}"
         mark = "● live" if session.live else "■"
         here = " ←" if session.path == self.desk.trace else ""
         return (
