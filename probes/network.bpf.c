@@ -274,18 +274,21 @@ static __noinline void peer_from_caller(struct scratch *s, struct rb_connect *r,
 /* The same, from the kernel's copy, where a hook has put that by. */
 static __noinline int peer_from_acted(struct scratch *s, struct rb_connect *r)
 {
-	struct acted a = acted_by((u32)bpf_get_current_pid_tgid(), RB_CONNECT);
-	struct rb_connect *kept = (void *)a.head;
+	u64 actor = (u32)bpf_get_current_pid_tgid(), len = s->len;
+	struct acting *put_by = bpf_map_lookup_elem(&acting, &actor);
 	u16 protocol = r->peer.protocol;
-	u64 len = s->len;
+	struct rb_connect *kept;
 
-	if (!kept || !a.usual || len > STRINGS_MAX - RB_PATH_MAX)
+	if (!put_by || len > STRINGS_MAX - RB_PATH_MAX)
+		return false;
+	kept = (void *)put_by->record;
+	if (kept->head.kind != RB_CONNECT)
 		return false;
 	r->peer = kept->peer;
 	r->peer.protocol = protocol;
 	r->name_len = bounded(kept->name_len, ADDRESS_MAX);
 	if (bpf_probe_read_kernel(s->data + len, bounded(r->name_len, ADDRESS_MAX),
-				  a.usual->record + sizeof(struct rb_connect)))
+				  put_by->record + sizeof(struct rb_connect)))
 		record_flag(s, RB_UNREADABLE);
 	s->len = len + bounded(r->name_len, ADDRESS_MAX);
 	return true;
