@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from textual import work
+from textual import events, work
 from textual.app import App
+from textual.events import Event
 from textual.message import Message
+from textual.widgets import Input
 
 from tracer.config import Config, read_config
 from tracer.control import control_path
@@ -124,6 +126,26 @@ class RubiconApp(App[None]):
         self.desk.close()
         if self._terminal is not None:
             self._terminal.close()
+
+    async def on_event(self, event: Event) -> None:
+        """Keys that are typed ahead of a slow screen keep their order.
+
+        Textual hands a key to what has the focus when it arrives, and looks for its meaning later: after one
+        that moves the focus, those that came at once with it would be lost.
+        """
+        if not isinstance(event, events.Key) or event.is_forwarded or isinstance(self.focused, TerminalPane):
+            await super().on_event(event)
+            return
+        line = self.focused if isinstance(self.focused, Input) and event.is_printable else None
+        if line is None and (
+            await self._check_bindings(event.key, priority=True) or await self._check_bindings(event.key)
+        ):
+            return
+        await super().on_event(event)
+        if line is not None:
+            taken = asyncio.Event()
+            if line.call_later(taken.set):
+                await taken.wait()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """While somebody types into the command's terminal, every key is the command's."""

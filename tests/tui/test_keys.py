@@ -236,7 +236,27 @@ async def test_any_size_is_survived() -> None:
             await at.tick()
 
 
-async def test_keys_typed_faster_than_the_screen_reach_the_new_pane() -> None:
+async def test_keys_typed_ahead_of_a_slow_screen_keep_their_order() -> None:
     async with driven() as at:
-        at.live.action_focus_pane("events")
-        assert at.focused == "events"
+        for key in (
+            "slash",
+            *"tunnel",
+            "enter",
+            "p",
+            "end",
+            "e",
+            "up",
+            "up",
+            "escape",
+            "slash",
+            *"pip",
+            "enter",
+            "v",
+        ):
+            at.app.simulate_key(key)
+        await at.pilot.pause()
+        assert at.filter == "pip"
+        assert at.app.filters == ["tunnel", "pip"]
+        assert at.focused == "violations"
+        assert at.tree.cursor == len(at.tree.rows) - 1
+        assert not at.events.following

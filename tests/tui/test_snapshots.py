@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 import pytest
@@ -11,7 +12,7 @@ from tui.app import RubiconApp
 from tui.feed import Batch
 from tui.model import Model
 from tui.snapshot import Losses, State
-from tui.themes import LIGHT
+from tui.terminal import CommandTerminal
 from tui.widgets.tabs import SCREENS
 
 SIZES = pytest.mark.parametrize("size", [(80, 24), (160, 48)], ids=["80x24", "160x48"])
@@ -20,11 +21,6 @@ Compare = Callable[..., bool]
 
 def rome_app(*, losses: Losses | None = None, state: State = State.LIVE) -> RubiconApp:
     return RubiconApp(scene.model_of(scene.rome(), losses=losses, state=state))
-
-
-@SIZES
-def test_live(snap_compare: Compare, size: tuple[int, int]) -> None:
-    assert snap_compare(rome_app(), terminal_size=size)
 
 
 @SIZES
@@ -43,21 +39,41 @@ def test_cut_trace_with_losses_and_no_violation(snap_compare: Compare, size: tup
     assert snap_compare(RubiconApp(model), terminal_size=size)
 
 
+LOOKS = pytest.mark.parametrize("look", ["dark", "light", "none"])
+KEYS = {mode: key for key, mode, _title in SCREENS} | {"help": "question_mark"}
+
+
+def looking(look: str, patch: pytest.MonkeyPatch, terminal: CommandTerminal | None = None) -> RubiconApp:
+    """The story on a dark or a light theme, or without colours."""
+    if look == "none":
+        patch.setenv("NO_COLOR", "1")
+    return RubiconApp(scene.model_of(scene.rome()), light=look == "light", terminal=terminal)
+
+
 @SIZES
-@pytest.mark.parametrize("screen", ["network", "files", "rules", "timeline", "sessions"])
-def test_screen(snap_compare: Compare, size: tuple[int, int], screen: str) -> None:
-    key = next(key for key, mode, _title in SCREENS if mode == screen)
-    assert snap_compare(rome_app(), press=[key], terminal_size=size)
-
-
-@pytest.mark.parametrize("size", [(80, 24)], ids=["80x24"])
-@pytest.mark.parametrize("screen", ["live", "network", "timeline"])
-def test_without_colours(
-    snap_compare: Compare, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], screen: str
+@LOOKS
+@pytest.mark.parametrize("screen", KEYS)
+def test_screen(
+    snap_compare: Compare, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], screen: str, look: str
 ) -> None:
-    monkeypatch.setenv("NO_COLOR", "1")
-    key = next(key for key, mode, _title in SCREENS if mode == screen)
-    assert snap_compare(rome_app(), press=[key], terminal_size=size)
+    assert snap_compare(looking(look, monkeypatch), press=[KEYS[screen]], terminal_size=size)
+
+
+@SIZES
+@LOOKS
+def test_the_command_in_its_pane(
+    snap_compare: Compare, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], look: str
+) -> None:
+    outer, inner = os.openpty()
+    terminal = CommandTerminal(outer)
+    terminal.feed(
+        b"\x1b[1;32magent\x1b[0m: fixing issue 4711\r\n$ pytest -q\r\n\x1b[31m1 failed\x1b[0m\r\n$ "
+    )
+    try:
+        assert snap_compare(looking(look, monkeypatch, terminal), terminal_size=size)
+    finally:
+        os.close(inner)
+        os.close(outer)
 
 
 @SIZES
@@ -104,14 +120,3 @@ def test_filter_that_nothing_passes(snap_compare: Compare, size: tuple[int, int]
 @SIZES
 def test_zoomed(snap_compare: Compare, size: tuple[int, int]) -> None:
     assert snap_compare(rome_app(), press=["e", "z"], terminal_size=size)
-
-
-@SIZES
-def test_help(snap_compare: Compare, size: tuple[int, int]) -> None:
-    assert snap_compare(rome_app(), press=["question_mark"], terminal_size=size)
-
-
-def test_light_theme(snap_compare: Compare) -> None:
-    app = rome_app(state=State.FINISHED)
-    app.theme = LIGHT.name
-    assert snap_compare(app, terminal_size=(120, 36))

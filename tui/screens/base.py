@@ -277,11 +277,11 @@ class SessionScreen(Screen[None]):
         else:
             bar.tell(f"{describe.number(len(self.desk.model.snapshot().events))} found")
 
-    def on_input_submitted(self, message: FilterInput.Submitted) -> None:
-        if isinstance(message.input, FilterInput):
-            message.input.keep()
-            self.query_one(FilterBar).display = bool(message.value.strip())
-            self.focus_list()
+    def action_keep_filter(self) -> None:
+        bar = self.query_one(FilterBar)
+        bar.line.keep()
+        bar.display = bool(bar.line.value.strip())
+        self.focus_list()
 
     # Replay and acts
 

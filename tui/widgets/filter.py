@@ -37,7 +37,7 @@ class FilterInput(Input):
     """The screen listens; up and down go through what was asked before."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "submit", "Keep", key_display="⏎"),
+        Binding("enter", "screen.keep_filter", "Keep", key_display="⏎"),
         Binding("escape", "screen.back", "Clear", key_display="esc"),
         Binding("up", "older", "Earlier", key_display="↑"),
         Binding("down", "newer", "Later", show=False),
