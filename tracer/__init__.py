@@ -5,7 +5,7 @@ Data flows one way, and a module imports only what stands to its left:
     events, errors, records, text
       <- capture | trace | targets | context | rules | actions      (none imports another)
       <- pipeline
-      <- session | export | marking
+      <- session | export | correlate | fleet | marking <- otel
       <- cli, and the package tui
 """
 

@@ -121,8 +121,9 @@ class Shipment:
                 wait_seconds = max(delay_seconds, error.after_seconds)
                 if time.monotonic() + wait_seconds > self._give_up_at:
                     self.shipped.undelivered += len(batch)
+                    self._tell_away(str(error), "")
                     return
-                self._tell_away(str(error))
+                self._tell_away(str(error), "; what is recorded meanwhile is sent later")
                 self._wait(wait_seconds)
                 delay_seconds = min(2 * delay_seconds, _LONGEST_DELAY_SECONDS)
             except RefusedError as error:
@@ -142,10 +143,10 @@ class Shipment:
         else:
             self._ending.wait(seconds)
 
-    def _tell_away(self, why: str) -> None:
+    def _tell_away(self, why: str, outlook: str) -> None:
         if not self._away:
             self._away = True
-            self._say(f"{why}; what is recorded meanwhile is sent later")
+            self._say(why + outlook)
 
     def _tell_back(self) -> None:
         if self._away:
