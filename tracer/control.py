@@ -190,6 +190,11 @@ def _peer(connection: socket.socket) -> Peer:
     return Peer(pid, user_id)
 
 
+def not_ours(peer: Peer) -> str:
+    """Why a peer has no say in what this user runs; "" when it has."""
+    return "" if peer.user_id in (0, os.geteuid()) else "the session is another user's"
+
+
 def _bound(path: Path) -> socket.socket:
     """0600 from the first moment: bind(2) makes the file with what the socket's own mode allows.
 

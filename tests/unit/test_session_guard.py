@@ -127,8 +127,9 @@ def test_only_what_is_to_be_refused(tmp_path: Path, response: str, mode: GuardMo
 
 
 def test_nobody_is_killed_by_the_kernel_for_a_name_that_may_lead_elsewhere(tmp_path: Path) -> None:
-    guard, egress, _ = opened(tmp_path, '["pypi.org:443"]', "kill")
+    guard, egress, _ = opened(tmp_path, '["pypi.org:443", "10.0.0.0/8"]', "kill")
     assert (guard.mode, egress) == (None, None)
+    assert (guard.table, guard.taken, guard.domains) == ({}, {}, {})
 
 
 def test_where_the_kernel_cannot(tmp_path: Path) -> None:

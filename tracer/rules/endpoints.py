@@ -47,6 +47,23 @@ _LOOPBACK: tuple[Subnet, ...] = (
 
 
 @dataclass(frozen=True, slots=True)
+class ByKind:
+    """Entries of internet addresses, each kind with its ports: networks that are allowed, and taken away;
+    domains; and parents of names, which begin with a dot.
+    """
+
+    networks: list[tuple[Subnet, Ports]]
+    taken: list[tuple[Subnet, Ports]]
+    domains: dict[str, list[Ports]]
+    parents: list[tuple[str, Ports]]
+
+    def of_name(self, name: str) -> list[Ports]:
+        """Of all entries that allow a name, in lower case and without a dot at its end."""
+        below = [ports for parent, ports in self.parents if name.endswith(parent)]
+        return [*self.domains.get(name, ()), *below]
+
+
+@dataclass(frozen=True, slots=True)
 class Endpoint:
     """One entry, parsed: exactly one of the first four says who.
 
@@ -170,7 +187,7 @@ def compile_endpoints(endpoints: Sequence[Endpoint]) -> Callable[[Network], bool
     Unix sockets are allowed unless an entry speaks of them. Sockets that are neither internet nor unix carry
     no address that could be judged, and pass.
     """
-    internet = _compile_internet([endpoint for endpoint in endpoints if not endpoint.unix])
+    internet = _compile_internet(endpoints)
     unix = _compile_unix([endpoint for endpoint in endpoints if endpoint.unix])
 
     def allowed(network: Network) -> bool:
@@ -197,24 +214,24 @@ def _unix_test(patterns: Sequence[str]) -> Callable[[str], bool]:
     return lambda path: by_path(path) or by_name(path) is not None
 
 
+def by_kind(endpoints: Iterable[Endpoint]) -> ByKind:
+    """Those of unix sockets are left out."""
+    found = ByKind([], [], {}, [])
+    for each in endpoints:
+        networks = found.taken if each.taken else found.networks
+        networks += [(subnet, each.ports) for subnet in each.networks]
+        if each.parent:
+            found.parents.append((each.parent, each.ports))
+        if each.domain:
+            found.domains.setdefault(each.domain, []).append(each.ports)
+    return found
+
+
 def _compile_internet(endpoints: Iterable[Endpoint]) -> Callable[[Network], bool]:
-    networks: list[tuple[Subnet, Ports]] = []
-    taken: list[tuple[Subnet, Ports]] = []
-    parents: list[tuple[str, Ports]] = []
-    domains: dict[str, list[Ports]] = {}
-    for endpoint in endpoints:
-        (taken if endpoint.taken else networks).extend(
-            (subnet, endpoint.ports) for subnet in endpoint.networks
-        )
-        if endpoint.parent:
-            parents.append((endpoint.parent, endpoint.ports))
-        if endpoint.domain:
-            domains.setdefault(endpoint.domain, []).append(endpoint.ports)
+    known = by_kind(endpoints)
 
     def by_name(name: str, port: int) -> bool:
-        return any(_fits(port, ports) for ports in domains.get(name, ())) or any(
-            name.endswith(parent) and _fits(port, ports) for parent, ports in parents
-        )
+        return any(_fits(port, ports) for ports in known.of_name(name))
 
     def allowed(network: Network) -> bool:
         port = network.destination_port
@@ -223,9 +240,9 @@ def _compile_internet(endpoints: Iterable[Endpoint]) -> Callable[[Network], bool
             port = -1
         address = parse_ip(network.destination_ip)
         if address is not None:
-            if port != -1 and any(_fits(port, ports) and address in subnet for subnet, ports in taken):
+            if port != -1 and any(_fits(port, ports) and address in subnet for subnet, ports in known.taken):
                 return False
-            if any(_fits(port, ports) and address in subnet for subnet, ports in networks):
+            if any(_fits(port, ports) and address in subnet for subnet, ports in known.networks):
                 return True
         return any(
             by_name(name.lower().rstrip("."), port)

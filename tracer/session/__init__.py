@@ -23,7 +23,6 @@ Imported by `tracer.cli`. Nothing here prints: what is to be said is handed to t
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,13 +32,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import BaseModel, ConfigDict
-
 from tracer.actions import kept as kept_file
 from tracer.capture import ReadOf, Source
-from tracer.control import Command, Peer, Reply, Server, control_path
+from tracer.control import Peer, Server, control_path, not_ours
 from tracer.errors import CaptureError
-from tracer.events import Action, Event, Level, Response, Result, Violation
+from tracer.events import Action, Event, Level, Response, Violation
 from tracer.rules import RuleSet
 from tracer.session.anchor import Anchor
 from tracer.session.commands import Commands, PolicyFile
@@ -71,14 +68,6 @@ _STATES = {
     WriterState.MEMORY: "the disk is full: capture goes on in memory",
     WriterState.DROPPING: "the disk is full and so is the memory kept for it: events are dropped and counted",
 }
-
-
-class OnScope(BaseModel):
-    """Of a command: the target as it was named, or the number of a scope; "" is all that is watched."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    scope: str = ""
 
 
 @dataclass(slots=True)
@@ -259,9 +248,13 @@ class Session:
             self._egress.heard(event)
 
     def _open_control(self) -> None:
+        commands = Commands(self._enforcer, self.watches, self._source.guard, self._egress, self._policy)
         try:
             self._control = Server(
-                control_path(self._writer.path), self._commands(), self._objection, self._command_refused
+                control_path(self._writer.path),
+                commands.table() | self._live_rules.table(),
+                self._objection,
+                self._command_refused,
             )
             self._control.start()
         except OSError as error:
@@ -273,25 +266,9 @@ class Session:
         except OSError as error:
             self.notice("steps", f"no socket beside the trace to tell steps at: {error.strerror}")
 
-    def _commands(self) -> dict[str, Command]:
-        """What can be asked of a live session."""
-
-        def on_scope(response: Response) -> Command:
-            def do(arguments: OnScope, peer: Peer) -> Reply:
-                taken = self._enforcer.command(response, str(peer), arguments.scope)
-                return Reply(ok=taken.result is Result.DONE, message=taken.message)
-
-            return Command(do, OnScope)
-
-        on_scopes = {each.value: on_scope(each) for each in (Response.FREEZE, Response.THAW, Response.KILL)}
-        others = Commands(self._enforcer, self.watches, self._source.guard, self._egress, self._policy)
-        return on_scopes | others.table() | self._live_rules.table()
-
     def _objection(self, peer: Peer) -> str:
         """Why somebody at the control socket has no say here."""
-        if peer.user_id not in (0, os.geteuid()):
-            return "the session is another user's"
-        return "it is watched by this session" if self.watches(peer.pid) else ""
+        return not_ours(peer) or ("it is watched by this session" if self.watches(peer.pid) else "")
 
     def _command_refused(self, command: str, peer: Peer, why: str) -> None:
         self._enforcer.refused(command, str(peer), why)

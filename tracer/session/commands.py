@@ -1,4 +1,4 @@
-"""What a person may ask of a live session by its control socket, beside freeze, thaw and kill of scopes."""
+"""What a person may ask of a live session by its control socket."""
 
 from __future__ import annotations
 
@@ -23,6 +23,12 @@ from tracer.text import printable
 
 class _Arguments(BaseModel):
     model_config = ConfigDict(extra="forbid")
+
+
+class OnScope(_Arguments):
+    """The target as it was named, or the number of a scope; "" is all that is watched."""
+
+    scope: str = ""
 
 
 class OneProcess(_Arguments):
@@ -70,11 +76,16 @@ class Commands:
         self._policy = policy
 
     def table(self) -> dict[str, Command]:
+        scopes = (Response.FREEZE, Response.THAW, Response.KILL)
         return {
+            **{each.value: Command(self._on_scope(each), OnScope) for each in scopes},
             "kill_process": Command(self._kill_process, OneProcess),
             "deny": Command(self._deny, OneAddress),
             "allow": Command(self._allow, OneEntry),
         }
+
+    def _on_scope(self, response: Response) -> Callable[[OnScope, Peer], Reply]:
+        return lambda asked, peer: _reply(self._enforcer.command(response, str(peer), asked.scope))
 
     def _kill_process(self, asked: OneProcess, peer: Peer) -> Reply:
         if not self._watches(asked.pid):
@@ -98,8 +109,8 @@ class Commands:
         """A guard that lets everything pass, until an address is taken away."""
         if self._guard is None:
             raise KernelError("connections cannot be refused in a session that began without --enforce")
-        egress = Egress([parse_endpoint("0.0.0.0/0"), parse_endpoint("::/0")], self._guard)
-        self._guard.open(GuardMode.DENY)
+        egress = Egress([parse_endpoint("*")], self._guard)
+        egress.open(GuardMode.DENY)
         return egress
 
     def _allow(self, asked: OneEntry, peer: Peer) -> Reply:

@@ -101,7 +101,7 @@ class Enforcer:
     def _answered(self, violation: Violation, answer: Response) -> None:
         """A probe was there first."""
         process, detail = violation.event.process, violation.event.detail
-        message = f"{'refused' if answer is Response.DENY else 'killed'} {process.name}[{process.pid}]"
+        message = f"{'refused' if answer is Response.DENY else 'killed'} {_named(process)}"
         if answer is Response.DENY:
             message += _what(detail)
         self._report(violation, Result.DONE, message, response=answer, in_kernel=True)
@@ -110,9 +110,8 @@ class Enforcer:
         try:
             if response is Response.DENY:
                 result, message = Result.FAILED, f"was not refused: {self._why_not(violation.event)}"
-            elif not sees_all_pids():
-                raise OSError("pids here are not those of the kernel: Rubicon is in a pid namespace")
             else:
+                _need_all_pids()
                 result, message = self._do(violation.event, response)
         except Exception as error:  # noqa: BLE001  told in the trace
             self._forget(violation, response)
@@ -136,13 +135,13 @@ class Enforcer:
             return self._freeze([event.scope])
         if response is Response.KILL_SCOPE:
             return self._kill([event.scope])
-        return self._kill_one(event.process)
+        process = event.process
+        return self._kill_one(process.pid, process.start_ns, _named(process))
 
-    def _kill_one(self, process: Process) -> _Outcome:
-        name = f"{process.name}[{process.pid}]"
-        if process.pid in self._scopes.spared():
+    def _kill_one(self, pid: int, start_ns: int, name: str) -> _Outcome:
+        if pid in self._scopes.spared():
             return Result.FAILED, f"{name} is Rubicon itself"
-        done = kill_process(Task.of(process.pid, process.start_ns))
+        done = kill_process(Task.of(pid, start_ns))
         return (Result.DONE, f"killed {name}") if done else (Result.GONE, f"{name} had ended already")
 
     # On scopes: None is all of them
@@ -205,8 +204,7 @@ class Enforcer:
         began_ns = self.now_ns()
         with self._lock:
             try:
-                if not sees_all_pids():
-                    raise OSError("Rubicon is in a pid namespace: pids here are not those of the kernel")
+                _need_all_pids()
                 numbers = self._scopes.named(target) if target else None
                 result, message = ways[response](numbers)
             except UsageError as error:
@@ -222,14 +220,8 @@ class Enforcer:
         """One process, by its pid and its start since boot."""
         began_ns = self.now_ns()
         try:
-            if not sees_all_pids():
-                raise OSError("Rubicon is in a pid namespace: pids here are not those of the kernel")
-            if pid in self._scopes.spared():
-                result, message = Result.FAILED, f"process {pid} is Rubicon itself"
-            elif kill_process(Task.of(pid, start_ns)):
-                result, message = Result.DONE, f"killed process {pid}"
-            else:
-                result, message = Result.GONE, f"process {pid} had ended already"
+            _need_all_pids()
+            result, message = self._kill_one(pid, start_ns, f"process {pid}")
         except OSError as error:
             result, message = Result.FAILED, f"cannot kill process {pid}: {error}"
         now_ns = self.now_ns()
@@ -278,8 +270,7 @@ class Enforcer:
     def _whom(self, violation: Violation) -> str:
         if violation.rule.response in (Response.FREEZE, Response.KILL_SCOPE):
             return self._scopes.words(violation.event.scope)
-        process = violation.event.process
-        return f"{process.name}[{process.pid}]"
+        return _named(violation.event.process)
 
     def _report(
         self,
@@ -316,6 +307,16 @@ class Enforcer:
     def _tell(self, taken: Taken) -> None:
         with suppress(Exception):
             self._on_action(taken)
+
+
+def _named(process: Process) -> str:
+    return f"{process.name}[{process.pid}]"
+
+
+def _need_all_pids() -> None:
+    """Raises OSError where nobody could be found by the pids of the kernel's records."""
+    if not sees_all_pids():
+        raise OSError("pids here are not those of the kernel: Rubicon is in a pid namespace")
 
 
 def _what(detail: object) -> str:

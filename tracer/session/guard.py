@@ -7,63 +7,69 @@ before the command starts, and from answers the sandbox gets; the kernel reads t
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from ipaddress import ip_network
 from typing import Any
 
-from tracer.actions.deny import Allowed, Ports, Subnet, ports_value
+from tracer.actions.deny import Allowed, ports_value
 from tracer.capture.guard import Guard, GuardMode
 from tracer.errors import KernelError, UsageError
 from tracer.events import Action, Dns, Event, Network, Response
 from tracer.reach import parse_ip
 from tracer.rules import RuleSet
 from tracer.rules.automaton import path_table
-from tracer.rules.endpoints import Endpoint
+from tracer.rules.endpoints import Endpoint, by_kind
 
 RULE = "network.connect"
 _KILLING = (Response.KILL, Response.KILL_SCOPE)
 
 
 class Egress:
-    """The table of one session. `learn` and `heard` may be called from any thread."""
+    """The table of one session: nothing is in the kernel's before `open`. May be asked from any thread."""
 
     def __init__(self, endpoints: Sequence[Endpoint], guard: Guard) -> None:
         """Raises UsageError when the kernel cannot hold what is allowed."""
         self._guard = guard
-        self._put = guard.allow
-        self._by_name: dict[str, list[Ports]] = {}
-        self._by_parent: list[tuple[str, Ports]] = []
-        for each in endpoints:
-            if each.domain:
-                self._by_name.setdefault(each.domain, []).append(each.ports)
-            if each.parent:
-                self._by_parent.append((each.parent, each.ports))
+        self._endpoints = list(endpoints)
+        self._known = by_kind(endpoints)
+        self._lock = threading.Lock()
         try:
-            self._allowed = Allowed(*_addresses(endpoints))
-            self._tell_domains(endpoints, guard)
+            self._allowed = Allowed(self._known.networks, self._known.taken)
+            self._taken = Allowed(self._known.taken if self.has_names else ())
+            self._ports = {
+                number: ports_value(each.ports)
+                for number, each in enumerate(endpoints, 1)
+                if each.domain or each.parent
+            }
         except ValueError as error:
             raise UsageError(f"network.connect: {error}") from None
-        for key, value in self._allowed.entries():
-            guard.allow(key, value)
-
-    def _tell_domains(self, endpoints: Sequence[Endpoint], guard: Guard) -> None:
-        """So that the kernel allows an address the moment that a resolver tells it."""
-        _allowed, taken = _addresses(endpoints)
-        if not self.has_names:
-            return
-        for key, value in Allowed(taken).entries():
-            guard.take(key, value)
-        entries: dict[tuple[str, bool], list[int]] = {}
-        for number, each in enumerate(endpoints, 1):
-            if name := each.domain or each.parent:
-                guard.domain_ports(number, ports_value(each.ports))
-                entries.setdefault((name.removeprefix("."), bool(each.parent)), []).append(number)
-        for (name, below), numbers in entries.items():
-            guard.allow_domain(name, numbers, below=below)
 
     @property
     def has_names(self) -> bool:
-        return bool(self._by_name or self._by_parent)
+        return bool(self._known.domains or self._known.parents)
+
+    def open(self, mode: GuardMode) -> None:
+        """From here on the kernel lets pass what is allowed, and nothing else. Raises KernelError."""
+        with self._lock:
+            for key, value in self._allowed.entries():
+                self._guard.allow(key, value)
+            if self.has_names:
+                self._tell_domains()
+            self._guard.open(mode, domains=self.has_names)
+
+    def _tell_domains(self) -> None:
+        """So that the kernel allows an address the moment that a resolver tells it."""
+        for key, value in self._taken.entries():
+            self._guard.take(key, value)
+        entries: dict[tuple[str, bool], list[int]] = {}
+        for number, ports in self._ports.items():
+            each = self._endpoints[number - 1]
+            self._guard.domain_ports(number, ports)
+            name = (each.domain or each.parent).removeprefix(".")
+            entries.setdefault((name, bool(each.parent)), []).append(number)
+        for (name, below), numbers in entries.items():
+            self._guard.allow_domain(name, numbers, below=below)
 
     def learn(self, record: Mapping[str, Any]) -> None:
         """A `name` context record."""
@@ -81,33 +87,20 @@ class Egress:
 
     def refuse(self, address: str) -> None:
         """From now on nobody may go there, at any port, whatever else is allowed."""
-        for key, value in self._allowed.take(address):
-            self._put(key, value)
-        if self.has_names:  # nor may the kernel let it through when a resolver tells it
-            for key, value in Allowed([(ip_network(address), ())]).entries():
-                self._guard.take(key, value)
+        with self._lock:
+            for key, value in self._allowed.take(address):
+                self._guard.allow(key, value)
+            if self.has_names:  # nor may the kernel let it through when a resolver tells it
+                for key, value in Allowed([(ip_network(address), ())]).entries():
+                    self._guard.take(key, value)
 
     def _resolved(self, domain: str, addresses: Iterable[str]) -> None:
-        name = domain.lower().rstrip(".")
-        allowed = [*self._by_name.get(name, ())]
-        allowed += [ports for parent, ports in self._by_parent if name.endswith(parent)]
-        for text in addresses if allowed else ():
-            if (address := parse_ip(text)) is None:
-                continue
-            for ports in allowed:
-                for key, value in self._allowed.add(str(address), ports):
-                    self._put(key, value)
-
-
-def _addresses(
-    endpoints: Sequence[Endpoint],
-) -> tuple[list[tuple[Subnet, Ports]], list[tuple[Subnet, Ports]]]:
-    """The networks that are allowed, and those taken away, with their ports."""
-    allowed, taken = (
-        [(net, each.ports) for each in endpoints if each.taken is side for net in each.networks]
-        for side in (False, True)
-    )
-    return allowed, taken
+        allowed = self._known.of_name(domain.lower().rstrip("."))
+        with self._lock:
+            for address in filter(None, map(parse_ip, addresses)) if allowed else ():
+                for ports in allowed:
+                    for key, value in self._allowed.add(str(address), ports):
+                        self._guard.allow(key, value)
 
 
 def guard_paths(rules: RuleSet, guard: Guard | None, notice: Callable[[str, str], object]) -> str:
@@ -184,7 +177,7 @@ def guarded_egress(
     if response in _KILLING and egress.has_names:
         return None
     try:
-        guard.open(GuardMode.KILL if response in _KILLING else GuardMode.DENY, domains=egress.has_names)
+        egress.open(GuardMode.KILL if response in _KILLING else GuardMode.DENY)
     except KernelError as error:
         if response is Response.DENY:
             raise
