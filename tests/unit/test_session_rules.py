@@ -299,3 +299,11 @@ def test_rules_too_large_to_keep_say_so(tmp_path: Path) -> None:
     record = rules_record(load())
     with pytest.raises(Exception, match="too large to be kept"):
         read_rules(record)
+
+
+def test_another_pack_is_told_of(live: Live) -> None:
+    judging = RecordedRules()
+    judging.learn(rules_record(live.load()))
+    assert not judging.other_pack
+    judging.learn({**rules_record(live.load()), "pack": "0" * 64})
+    assert judging.other_pack

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -48,12 +49,12 @@ def _definitions(rules: RuleSet) -> dict[str, Any]:
 
 def rules_record(rules: RuleSet) -> dict[str, Any]:
     """The context record by which a replay judges as this does: the policy in force, the rule files, what is
-    off. The pack is not in it, for it comes with Rubicon: its digests are among the sources."""
+    off. The pack is not in it, for it comes with Rubicon: its digest tells whether it is the same."""
     effective = rules.effective
     return {
         "type": RECORD,
         "digest": rules.digest,
-        "sources": list(rules.sources),
+        "pack": _pack_of(rules),
         "policy": dict(effective.keys) if effective else None,
         "used": dict(effective.used) if effective else {},
         "variables": rules.given.record(),
@@ -105,18 +106,18 @@ class RecordedRules:
             return
         rules = read_rules(record)
         self._said = said
-        self.other_pack = self.other_pack or _packs(record.get("sources")) != _packs(rules.sources)
+        self.other_pack = self.other_pack or record.get("pack") != _pack_of(rules)
         rules.take_over(self._rules or rules)
         self._rules = rules
 
 
-def _packs(sources: object) -> dict[str, Any]:
-    found = sources if isinstance(sources, list) else []
-    return {
-        str(each["path"]): each.get("sha256")
-        for each in found
-        if isinstance(each, Mapping) and str(each.get("path")).startswith("pack:")
-    }
+def _pack_of(rules: RuleSet) -> str:
+    """SHA-256 over the files of the pack, hexadecimal."""
+    digest = hashlib.sha256()
+    for source in rules.sources:
+        if source["path"].startswith("pack:"):
+            digest.update(f"{source['path']} {source['sha256']}\n".encode())
+    return digest.hexdigest()
 
 
 def _is_pairs(texts: object) -> bool:
