@@ -107,6 +107,17 @@ def test_changed_probes_are_built_again(ready: Checkout) -> None:
     assert not ready.called("python")
 
 
+def test_changed_rules_of_the_pack_are_read_again(ready: Checkout) -> None:
+    pack = ready.root / "probes/build/pack.json"
+    assert b"Reverse SSH tunnel" in pack.read_bytes()
+    rule = ready.root / "tracer/rules/packs/tunnels/reverse_ssh_tunnel.yml"
+    rule.write_text(rule.read_text().replace("Reverse SSH tunnel", "Another title"))
+    later = pack.stat().st_mtime + 2
+    os.utime(rule, (later, later))
+    assert ready.run(ready.rubicon, "--version").returncode == 0
+    assert b"Another title" in pack.read_bytes()
+
+
 def test_two_first_uses_at_once(fresh: Checkout) -> None:
     both = [fresh.start(fresh.rubicon, "verify", "nothing") for _ in range(2)]
     said = [process.communicate(timeout=30)[1] for process in both]
