@@ -151,3 +151,9 @@ def test_all_of_a_machine_ends(matrix: ModuleType) -> None:
         matrix.end(machine)
         assert machine.stdout.read() == b""  # nobody holds the other end any more
     assert machine.returncode == -9
+
+
+def test_the_short_matrix_has_each_kernel_tier_and_loader(matrix: ModuleType) -> None:
+    rows = matrix.rows_of(matrix.SHORT_ROWS)
+    assert {each.version for each in rows} == set(matrix.PACKAGES) - matrix.REFUSES
+    assert {(each.tier, each.loader) for each in rows} == {("A", "core"), ("B", "bcc"), ("B", "headers")}
