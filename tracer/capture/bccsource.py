@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from tracer.capture.layout import check_enums
 from tracer.capture.libbpf import run_program
 from tracer.capture.link import SYMBOL, Place, Section
 from tracer.capture.link import Program as Linked
-from tracer.capture.probes import ProbeSource
+from tracer.capture.probes import Probes, ProbeSource
 from tracer.capture.rawbpf import (
     CGROUP,
     RAW_TRACEPOINT,
@@ -44,7 +43,7 @@ _FIRST = bytes(4)  # the key of its only element
 _ALIGNMENT = 8
 
 
-class BccProbes:
+class BccProbes(Probes):
     """See `probes.Probes`. Raises KernelError when they cannot be compiled or loaded."""
 
     def __init__(
@@ -61,8 +60,10 @@ class BccProbes:
         self.no_hooks = "the BCC loader has no programs for it"
         self.abi: dict[str, Any] = layout_from(self._unit, self._answers)
         self.cpus = possible_cpus()
+        enums = self._unit.enums()
+        self.losses = {name: self._answers[name] for name in (*enums["rb_kind"], *enums["rb_loss"])}
         try:
-            self._check()
+            self._check(enums)
             sizes = dict(zip(("critical", "bulk"), ring_bytes or (), strict=False))
             self._make_maps(sizes | ({"path_cells": CELL_ELEMENTS} if guarding else {}))
             self._load_programs(guarding=guarding)
@@ -75,13 +76,7 @@ class BccProbes:
     def _answers(self) -> Any:
         return self._compiled.answers
 
-    @cached_property
-    def losses(self) -> dict[str, int]:
-        enums = self._unit.enums()
-        return {name: self._answers[name] for name in (*enums["rb_kind"], *enums["rb_loss"])}
-
-    def _check(self) -> None:
-        enums = self._unit.enums()
+    def _check(self, enums: dict[str, list[str]]) -> None:
         check_enums(
             {name: {each: self._answers[each] for each in enums[f"rb_{name}"]} for name in ("kind", "flag")}
         )

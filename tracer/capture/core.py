@@ -10,7 +10,7 @@ from tracer.capture import guard
 from tracer.capture.btf import Btf
 from tracer.capture.layout import layout_of, losses_of
 from tracer.capture.libbpf import Map, Object
-from tracer.capture.probes import ProbeSource
+from tracer.capture.probes import Probes, ProbeSource
 from tracer.capture.trials import try_inner, try_lsm
 from tracer.errors import KernelError
 
@@ -100,7 +100,7 @@ def unseen(tier: str, programs: Collection[str]) -> tuple[str, ...]:
     return (*UNSEEN, *from_outside, *without_received)
 
 
-class CoreProbes:
+class CoreProbes(Probes):
     """See `probes.Probes`. Raises KernelError or PrivilegeError when the probes cannot be loaded."""
 
     def __init__(

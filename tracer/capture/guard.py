@@ -56,7 +56,14 @@ class Table(Protocol):
 
 
 class Loaded(Protocol):
-    """What was loaded, the programs that refuse among it."""
+    """What was loaded, the programs that refuse among it.
+
+    hooks       the LSM programs that were loaded
+    no_hooks    why there are none
+    """
+
+    hooks: Sequence[str]
+    no_hooks: str
 
     def map(self, name: str) -> Table: ...
 
@@ -66,16 +73,6 @@ class Loaded(Protocol):
 
     def variable(self, name: str) -> bytes:
         """As the kernel has it now."""
-        ...
-
-    @property
-    def hooks(self) -> Sequence[str]:
-        """The LSM programs that were loaded."""
-        ...
-
-    @property
-    def no_hooks(self) -> str:
-        """Why there are none."""
         ...
 
 

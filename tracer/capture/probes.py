@@ -7,15 +7,15 @@ import os
 import select
 import struct
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
 from tracer.capture import called
-from tracer.capture.guard import Guard
+from tracer.capture.guard import Guard, Loaded, Table
 from tracer.capture.ring import Ring
-from tracer.capture.source import Drained, ReadOf, ScopeCgroup, Wanted
+from tracer.capture.source import Drained, ReadOf, ScopeCgroup, Source, Wanted
 from tracer.errors import CaptureError, RubiconError, TargetError
 from tracer.records import Kind
 
@@ -29,43 +29,28 @@ _READ_NAME_BYTES = 64  # READ_NAME_LEN in file.bpf.c, with a NUL at the end
 _PASSES_MAX = 64  # over all processes until nobody joins; each pass reaches at least a generation further
 
 
-class LoadedMap(Protocol):
-    @property
-    def fd(self) -> int: ...
-
+class LoadedMap(Table, Protocol):
     @property
     def max_entries(self) -> int: ...
-
-    def update(self, key: bytes, value: bytes) -> None: ...
 
     def delete(self, key: bytes) -> None: ...
 
     def items(self, key_size: int, value_size: int) -> dict[bytes, bytes]: ...
 
 
-class Probes(Protocol):
+class Probes(Loaded, Protocol):
     """The programs and maps in the kernel, attached but for those that refuse.
 
     cpus    that can be there
+    abi     the layout of the records
+    losses  the names of the loss counters and their places
     """
 
     cpus: int
-
-    @property
-    def abi(self) -> Mapping[str, Any]:
-        """The layout of the records."""
-        ...
-
-    @property
-    def losses(self) -> Mapping[str, int]:
-        """The names of the loss counters and their places."""
-        ...
+    abi: Mapping[str, Any]
+    losses: Mapping[str, int]
 
     def map(self, name: str) -> LoadedMap: ...
-
-    def variable(self, name: str) -> bytes:
-        """As the kernel has it now."""
-        ...
 
     def set_variable(self, name: str, value: bytes) -> None: ...
 
@@ -75,16 +60,6 @@ class Probes(Protocol):
 
     def run(self, program: str) -> None: ...
 
-    def attach_cgroup(self, program: str, descriptor: int) -> None: ...
-
-    def attach(self, program: str) -> None: ...
-
-    @property
-    def hooks(self) -> Sequence[str]: ...
-
-    @property
-    def no_hooks(self) -> str: ...
-
     def ids(self) -> dict[str, list[int]]: ...
 
     def detach(self) -> None: ...
@@ -92,19 +67,18 @@ class Probes(Protocol):
     def close(self) -> None: ...
 
 
-class ProbeSource:
+class ProbeSource(Source):
     """See `Source`. `probes` is closed with it.
 
     guarding    what refuses, or kills at the act, is loaded, too; `cgroups` is where version 2 is mounted
     """
 
-    loader: str
-    tier: str = "B"
+    tier = "B"
     unseen: tuple[str, ...] = ()
 
     def __init__(self, probes: Probes, *, guarding: bool = False, cgroups: Path | None = None) -> None:
         self.probes = probes
-        self.guard: Guard | None = None
+        self.guard = None
         self._rings: tuple[Ring, ...] = ()
         self._losses_map: mmap.mmap | None = None
         self._look = 0  # counts the attaches
@@ -114,7 +88,7 @@ class ProbeSource:
         self._poll = select.epoll()
         try:
             self._open_maps()
-            self.engine: Mapping[str, Any] = self._identity()
+            self.engine = self._identity()
             if guarding:
                 self.guard = Guard(probes, cgroups, self._write_variable)
         except BaseException:

@@ -65,12 +65,10 @@ class Source(Protocol):
     loader: str
     tier: str
     unseen: tuple[str, ...]
+    guard: Guard | None
 
     @property
     def abi(self) -> Mapping[str, Any]: ...
-
-    @property
-    def guard(self) -> Guard | None: ...
 
     def add_process(self, wanted: Wanted, scope: int) -> int:
         """Watch a process and its descendants; how many processes joined (0: there is no such process)."""
