@@ -333,7 +333,7 @@ struct rb_path {
 	 */
 	__u64 value;
 	__u64 value2;		/* chown: gid */
-	__u64 inode;		/* when a descriptor named the file */
+	__u64 inode;		/* when a descriptor named the file, or a hook inside the call saw it; else 0 */
 	__u32 device;
 	__u32 path_len;		/* path: the file, or what name is relative to */
 	__u32 name_len;

@@ -105,6 +105,18 @@ static __always_inline u64 argument(void *ctx, u32 place)
 	return value;
 }
 
+/* Of what has a name; of a name that is not taken yet there is none. */
+static __always_inline void fill_inode(struct rb_path *r, u64 dentry_at)
+{
+	struct dentry *dentry = (void *)dentry_at;
+	struct inode *inode = BPF_CORE_READ(dentry, d_inode);
+
+	if (!inode)
+		return;
+	r->inode = BPF_CORE_READ(inode, i_ino);
+	r->device = user_device(BPF_CORE_READ(inode, i_sb, s_dev));
+}
+
 static __always_inline u64 mount_in(u64 path)
 {
 	return (u64)BPF_CORE_READ((struct path *)path, mnt);

@@ -212,8 +212,6 @@ struct acted_on {
 static __noinline int refuse_act(struct acted_on *on)
 {
 	struct member *member = guarded(write_guard);
-	struct dentry *dentry;
-	struct inode *inode;
 	struct rb_path *r;
 	struct scratch *s;
 
@@ -226,12 +224,7 @@ static __noinline int refuse_act(struct acted_on *on)
 	if (!s)
 		return LSM_REFUSE;
 	r = (void *)s->data;
-	dentry = (void *)on->dentry;
-	inode = BPF_CORE_READ(dentry, d_inode);
-	if (inode) {
-		r->inode = BPF_CORE_READ(inode, i_ino);
-		r->device = user_device(BPF_CORE_READ(inode, i_sb, s_dev));
-	}
+	fill_inode(r, on->dentry);
 	r->path_len = walk_path(s, on->mnt, on->dentry);
 	if (on->dentry2)
 		r->path2_len = walk_path(s, on->mnt2, on->dentry2);

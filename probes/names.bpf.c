@@ -39,7 +39,7 @@ static __always_inline int act_on(void *ctx, u32 kind, struct places at)
 	struct member *member = member_in_call(ACT_FIRST_BY_NAME, ACT_LAST_BY_NAME);
 	struct scratch *s;
 	struct rb_path *r;
-	u64 path;
+	u64 path, dentry;
 
 	if (!member)
 		return 0;
@@ -50,10 +50,9 @@ static __always_inline int act_on(void *ctx, u32 kind, struct places at)
 	__builtin_memset(r, 0, sizeof(*r));
 	record_head(&r->head, kind, member->scope, member->start_ns, 0);
 	path = argument(ctx, at.path ? at.path : at.dir);
-	if (at.path)
-		r->path_len = walk_path(s, mount_in(path), (u64)BPF_CORE_READ((struct path *)path, dentry));
-	else
-		r->path_len = walk_path(s, mount_in(path), argument(ctx, at.name));
+	dentry = at.path ? (u64)BPF_CORE_READ((struct path *)path, dentry) : argument(ctx, at.name);
+	fill_inode(r, dentry);
+	r->path_len = walk_path(s, mount_in(path), dentry);
 	if (at.name2)
 		r->path2_len = walk_path(s, mount_in(argument(ctx, at.dir2)), argument(ctx, at.name2));
 	if (at.text)

@@ -51,6 +51,25 @@ assert fails(os.rename, "sub", "sub/inside") == errno.EINVAL
     assert len(run.paths()) == 8  # and the mkdir
 
 
+def test_which_file_it_was(watch: Watch, here: Path) -> None:
+    """Named by a path: tier A sees it inside the call; on tier B nothing of the kernel says it afterwards."""
+    (here / "file").write_text("x")
+    stat = (here / "file").stat()
+    run = watch.python(
+        'os.chmod("file", 0o600); os.chown("file", 0, 0); os.truncate("file", 0); os.link("file", "other")\n'
+        'os.rename("file", "moved"); os.unlink("moved"); os.mkdir("made")',
+        cwd=here,
+    )
+    known = (stat.st_ino, stat.st_dev) if watch.source.tier == "A" else (0, 0)
+    assert [(each.kind, (each.inode, each.device)) for each in run.paths()] == [
+        *(
+            (kind, known)
+            for kind in (Kind.CHMOD, Kind.CHOWN, Kind.TRUNCATE, Kind.LINK, Kind.RENAME, Kind.UNLINK)
+        ),
+        (Kind.MKDIR, (0, 0)),
+    ]
+
+
 @pytest.mark.short
 @pytest.mark.route("name: unlink", Kind.UNLINK)
 @pytest.mark.route("name: rmdir", Kind.RMDIR)

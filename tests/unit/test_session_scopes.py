@@ -53,6 +53,23 @@ def test_members_and_folders_of_one_are_of_no_other(tmp_path: Path) -> None:
     assert scopes.numbers() == [1, 2, 3]
 
 
+def test_a_cgroup_is_looked_for_when_it_is_added(tmp_path: Path) -> None:
+    """Once, and not when something is to be done to it."""
+    asked: list[int] = []
+
+    def look(number: int) -> Path:
+        asked.append(number)
+        return tmp_path / f"cgroup{number}"
+
+    cgroups = {ScopeCgroup(5, 2): 1, ScopeCgroup(6, 1): 2}
+    scopes = Scopes(FakeSource({}, cgroups), look, lambda _pid: None)
+    scopes.add(1, Target("cgroup:/five", cgroup_id=5))
+    scopes.add(2, Target("cgroup:/six", cgroup_id=6, cgroup_version=1))
+    assert asked == [5]
+    assert list(scopes.one(1).folders()) == [tmp_path / "cgroup5"]
+    assert asked == [5]
+
+
 def test_a_word_means_a_target_or_a_number(tmp_path: Path) -> None:
     scopes = made(tmp_path, {10: 1, 20: 2, 30: 3, 40: 4}, {ScopeCgroup(99, 2): 4})
     for number, name in ((1, "pid:10"), (2, "pod:a/b"), (3, "pod:a/b"), (5, "pid:of\x1bold")):

@@ -49,7 +49,10 @@ class Scopes:
         self._watched_pids: set[int] = set()
 
     def add(self, scope: int, target: Target) -> None:
+        """Its cgroup is looked for now, and not when it is to be frozen."""
         self._names[scope] = target.name
+        if target.cgroup_id and target.cgroup_version == 2:
+            self._folder(target.cgroup_id)
         if target.pid:
             self._watched_pids.add(target.pid)
 
