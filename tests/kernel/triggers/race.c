@@ -53,7 +53,8 @@ static void *flip_port(void *unused)
 {
 	for (;; turns++)
 		for (int i = 0; i < 2; i++)
-			*port = ports[i];
+			for (int again = 0; again < 16; again++)	/* as long there as the other, and turns++ */
+				*port = ports[i];
 	return NULL;
 }
 
