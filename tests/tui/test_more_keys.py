@@ -225,6 +225,16 @@ async def test_the_timeline_moves_zooms_and_leads_to_a_moment() -> None:
         assert 0 <= selected.time_ns - (begin_ns + 10_000_000_000) < 1_000_000_000
 
 
+async def test_the_timeline_begins_at_its_end_and_stays_there_at_any_size() -> None:
+    async with driven() as at:
+        await at.press("5")
+        view = at.part(TimelineView)
+        assert view.column == view.columns - 1 > 10
+        await at.pilot.resize_terminal(160, 48)
+        await at.pilot.pause()
+        assert view.column == view.columns - 1
+
+
 class Held:
     """A source of the story that can be played."""
 

@@ -65,6 +65,13 @@ class TimelineView(Widget, can_focus=True):
         if timeline is self.timeline:
             return
         self.timeline = timeline
+        self._place_cursor()
+
+    def on_resize(self) -> None:
+        self._place_cursor()
+        self.post_message(self.Moved())
+
+    def _place_cursor(self) -> None:
         if self._at_end:
             self.column = max(0, self.columns - 1)
         self.column = min(self.column, max(0, self.columns - 1))
