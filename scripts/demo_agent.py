@@ -1,6 +1,7 @@
 """The demo's agent: does what it was asked for, and then what nobody asked for. Only for `scripts/demo`.
 
-DEMO_PACE is in seconds, between two acts; once stdin is at its end there are no more pauses.
+DEMO_PACE is in seconds, between two acts; once stdin is at its end there are no more pauses. With DEMO_STAYS
+it does not end before that: its tunnels are there as long as somebody looks.
 
 The bad half retells what an agent in training did (ROME, arXiv 2512.24873, section 3.1.4), and some more.
 Each act is complete when it returns, so that the number of events does not depend on time.
@@ -152,7 +153,7 @@ def end(_number: int, _frame: object) -> None:
 
 
 def main() -> None:
-    pace_seconds = float(os.environ["DEMO_PACE"])
+    pace_seconds, stays = float(os.environ["DEMO_PACE"]), "DEMO_STAYS" in os.environ
     signal.signal(signal.SIGTERM, end)
     os.environ.clear()
     os.environ.update(ENVIRONMENT)
@@ -162,6 +163,8 @@ def main() -> None:
             print(f"agent: {title}", flush=True)
             act()
             select.select([0], [], [], pace_seconds)
+        if stays:
+            select.select([0], [], [])
 
 
 if __name__ == "__main__":

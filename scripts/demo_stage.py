@@ -26,6 +26,7 @@ RUBICON = str(HERE / "rubicon")
 PACE_SECONDS = 1.5
 PICTURE_PACE_SECONDS = 0.3
 PATIENCE_SECONDS = 10.0
+FROZEN_SECONDS = 5.0  # an agent that does not end by then stands still
 
 EXPECTED = {
     "Program not allowed": 3,  # ssh, its copy, the miner
@@ -110,12 +111,13 @@ def play(trace: Path, pace: float, *, shown: bool, silent: bool) -> None:
     with (
         demo_world.Outside(demo_world.install_tool(HERE / "demo_tool.c")),
         tempfile.TemporaryFile() as log,
-        watched_agent(trace, pace, log if shown or silent else None) as agent,
+        watched_agent(trace, pace, log if shown or silent else None, stays=shown) as agent,
     ):
         if shown and await_file(trace, agent):
             subprocess.run([RUBICON, "watch", trace], check=False)
         if agent.stdin and shown:
             agent.stdin.close()  # nobody watches any more: no more pauses
+            thaw_if_frozen(trace, agent)
         if agent.wait() != 0:
             log.seek(0)
             sys.stderr.write(log.read().decode(errors="replace"))
@@ -123,7 +125,9 @@ def play(trace: Path, pace: float, *, shown: bool, silent: bool) -> None:
 
 
 @contextmanager
-def watched_agent(trace: Path, pace: float, log: IO[bytes] | None) -> Iterator[subprocess.Popen[bytes]]:
+def watched_agent(
+    trace: Path, pace: float, log: IO[bytes] | None, *, stays: bool
+) -> Iterator[subprocess.Popen[bytes]]:
     """`rubicon run` on the agent, in a process group of its own, which is empty afterwards."""
     agent = demo_world.install_agent(HERE / "demo_agent.py")
     run = subprocess.Popen(
@@ -131,7 +135,7 @@ def watched_agent(trace: Path, pace: float, log: IO[bytes] | None) -> Iterator[s
         stdin=subprocess.PIPE,
         stdout=log,
         stderr=log,
-        env={**os.environ, "DEMO_PACE": str(pace)},
+        env={**os.environ, "DEMO_PACE": str(pace)} | ({"DEMO_STAYS": "1"} if stays else {}),
         start_new_session=True,
     )
     try:
@@ -140,6 +144,14 @@ def watched_agent(trace: Path, pace: float, log: IO[bytes] | None) -> Iterator[s
         end(run)
         if run.stdin:
             run.stdin.close()
+
+
+def thaw_if_frozen(trace: Path, agent: subprocess.Popen[bytes]) -> None:
+    """What somebody froze and left so would never end."""
+    try:
+        agent.wait(FROZEN_SECONDS)
+    except subprocess.TimeoutExpired:
+        subprocess.run([RUBICON, "thaw", trace], capture_output=True, check=False)
 
 
 def end(run: subprocess.Popen[bytes]) -> None:
@@ -179,10 +191,11 @@ def judge(trace: Path) -> int:
 
 
 def read(trace: Path) -> tuple[Counter[str], dict[str, Any]]:
-    """Violations by the name of their rule, and the summary."""
+    """Violations by the name of their rule, and the summary. What somebody did by hand broke none."""
     lines = rubicon("export", trace, "--format", "jsonl", "--only", "violations").splitlines()
     *alerts, last = (json.loads(line) for line in lines)
-    return Counter(alert["rule"]["name"] for alert in alerts), last["rubicon"]["summary"]
+    broken = (alert["rule"]["name"] for alert in alerts if "rule" in alert)
+    return Counter(broken), last["rubicon"]["summary"]
 
 
 def report(trace: Path, seen: Counter[str], faults: list[str]) -> None:

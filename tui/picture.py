@@ -35,6 +35,7 @@ async def _screenshot(model: Model, size: tuple[int, int], screen: str) -> str:
     async with app.run_test(size=size) as pilot:
         app.show_screen(screen)
         await pilot.pause()
+        await app.workers.wait_for_complete()  # the sessions are read by a thread
         app.in_front.tick()
         await pilot.pause()
         svg = app.export_screenshot(title="rubicon watch", simplify=True)

@@ -11,7 +11,7 @@ from tracer.cli.screen import has_terminal, save_screen, watch_here
 from tracer.errors import EXIT_OK, UsageError
 from tracer.trace import find_trace, newest_trace
 
-SCREENS = ("live", "network", "files", "rules", "timeline")
+SCREENS = ("live", "network", "files", "rules", "timeline", "sessions")
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
