@@ -18,6 +18,7 @@ import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import lru_cache
 
 from tracer.events import Action, Busy, Dns, Event, File, Flow, Fork, Network, NetworkType
 from tracer.reach import reach_of
@@ -60,7 +61,12 @@ def _flags(facts: Facts) -> tuple[str, ...]:
     detail = facts.event.detail
     if facts.event.action is not Action.FILE_WRITE or not isinstance(detail, File):
         return ()
-    return _ACCESS[detail.flags & os.O_ACCMODE], *(name for bit, name in _NAMES.items() if detail.flags & bit)
+    return _names_of(detail.flags)
+
+
+@lru_cache(maxsize=1024)
+def _names_of(flags: int) -> tuple[str, ...]:
+    return _ACCESS[flags & os.O_ACCMODE], *(name for bit, name in _NAMES.items() if flags & bit)
 
 
 def _added_suffix(detail: File) -> str | None:
