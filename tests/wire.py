@@ -74,12 +74,6 @@ def kinds_of(record: type[Record]) -> tuple[int, ...]:
     return _KINDS[record]
 
 
-def is_encodable(record: Record) -> bool:
-    """Whether its paths can be told apart by slashes alone."""
-    paths = [getattr(record, name) for name in ("path", "path2", "cwd") if hasattr(record, name)]
-    return all(path == "/" or (path.startswith("/") and "//" not in path + "/") for path in paths)
-
-
 def layout() -> dict[str, Any]:
     """What a session record has as `abi`."""
     return {"version": ABI_VERSION, "structs": {name: _struct(record) for name, record in STRUCTS.items()}}
@@ -109,7 +103,7 @@ def _struct(record: type[Record]) -> dict[str, Any]:
 
 def _fields(record: type[Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     for field in fields(record):
-        name = f"head.{field.name}" if field.name in _HEAD else prefix + field.name
+        name = f"head.{field.name}" if field.name in _HEAD and not prefix else prefix + field.name
         if field.type in _NESTED:
             yield from _fields(_NESTED[field.type], f"{name}.")
         elif field.type in ("str", "tuple[str, ...]") or field.name == "data":

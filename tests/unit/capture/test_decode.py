@@ -11,7 +11,7 @@ import pytest
 from tests import records, wire
 from tracer.capture.decode import ABI_VERSION, PATH_MAX, RecordDecoder, args_text, path_text
 from tracer.errors import AbiMismatch, TraceError
-from tracer.records import ExecRecord, Flag, Kind, OpenRecord, PathRecord
+from tracer.records import Act, ExecRecord, Flag, Kind, OpenRecord, PathRecord, Record
 
 
 @pytest.fixture(scope="module")
@@ -26,8 +26,16 @@ def exec_record(**changes: Any) -> ExecRecord:
     return made
 
 
-def test_every_field_arrives(decoder: RecordDecoder) -> None:
-    made = exec_record()
+@pytest.mark.parametrize(
+    "made",
+    [
+        exec_record(),
+        records.boundary(Act.KILL, 107, 9, target=records.target(108, 3), old=records.ROOT, name="x"),
+        records.connect(107, records.peer("192.0.2.1", 22)),
+    ],
+    ids=lambda made: type(made).__name__,
+)
+def test_every_field_arrives(made: Record, decoder: RecordDecoder) -> None:
     assert asdict(decoder.decode(wire.encode(made))) == asdict(made)
 
 
