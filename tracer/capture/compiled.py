@@ -19,7 +19,7 @@ from tracer.errors import KernelError
 PYTHON = Path("/usr/bin/python3")  # Debian's own, where python3-bpfcc puts its module
 COMPILER = Path(__file__).with_name("bcc.py")
 INSTALL = "apt-get install python3-bpfcc libbpf-dev linux-libc-dev"
-_SECONDS_MAX = 300
+_SECONDS_MAX = 900  # an emulated processor takes minutes
 _HEADERS = ("bpf/bpf_helpers.h", "linux/bpf.h", "asm/errno.h")
 _INCLUDES = (f"/usr/include/{os.uname().machine}-linux-gnu", "/usr/include")
 # libbpf's headers take the place of BCC's own, which want those of the kernel.
@@ -75,6 +75,8 @@ def run_compiler(text: str, flags: tuple[str, ...] = _FLAGS, kernel_source: Path
             )
         except OSError:
             raise KernelError(f"BCC is missing: {INSTALL}") from None
+        except subprocess.TimeoutExpired:
+            raise KernelError(f"BCC did not compile the probes within {_SECONDS_MAX} seconds") from None
     answer = json.loads(done.stdout) if done.returncode == 0 else {}
     if answer.get("missing"):
         raise KernelError(f"BCC is missing: {INSTALL}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from tracer.capture import compiled
 from tracer.capture.bccsource import SOURCES
 from tracer.capture.compiled import compile_unit
 from tracer.capture.unit import Unit
+from tracer.errors import KernelError
 
 
 class Layouts:
@@ -112,3 +114,12 @@ def test_what_is_torn_is_not_taken(content: str, compiling: Compiling, tmp_path:
 def test_nowhere_to_keep_it(compiling: Compiling, tmp_path: Path) -> None:
     (tmp_path / "rubicon").write_text("a file")
     assert [answer(tmp_path), answer(tmp_path)] == [1, 2]
+
+
+def test_a_compiler_that_does_not_end_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(argv: list[str], **options: Any) -> Any:
+        raise subprocess.TimeoutExpired(argv, options["timeout"])
+
+    monkeypatch.setattr(compiled.subprocess, "run", run)
+    with pytest.raises(KernelError, match="BCC did not compile the probes within 900 seconds"):
+        compiled.run_compiler("")
