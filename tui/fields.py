@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tracer.events import (
     Boundary,
+    Busy,
     Credentials,
     Dns,
     Event,
@@ -31,7 +32,7 @@ class Field:
     style: str = ""
 
 
-def detail_fields(event: Event) -> list[Field]:
+def detail_fields(event: Event) -> list[Field]:  # noqa: PLR0911  one for each kind
     """What the event says beside who and when. Those without a value have nothing to say."""
     detail = event.detail
     if isinstance(detail, File):
@@ -44,7 +45,16 @@ def detail_fields(event: Event) -> list[Field]:
         return [Field("ended", describe.exit_status(detail))]
     if isinstance(detail, Boundary):
         return _boundary_fields(detail)
+    if isinstance(detail, Busy):
+        return _busy_fields(detail)
     return []
+
+
+def _busy_fields(detail: Busy) -> list[Field]:
+    return [
+        Field("busy", f"{detail.threads} threads, {detail.percent} % of a processor"),
+        *([Field("with", detail.contact)] if detail.contact else []),
+    ]
 
 
 def _file_fields(file: File) -> list[Field]:

@@ -47,11 +47,6 @@ class Field:
     about: str
     read: Reader
 
-    @property
-    def written(self) -> str:
-        """The shortest name."""
-        return min((self.name, *self.short), key=len)
-
 
 def _file(reader: Callable[[File], Value]) -> Reader:
     return lambda event, _: reader(event.detail) if isinstance(event.detail, File) else None

@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 
 from tests.tui import scene
-from tracer.events import Action, Exit, File, Network, NetworkType
+from tracer.events import Action, Busy, Exit, File, Network, NetworkType
 from tui import describe
+from tui.fields import detail_fields
 
 WHO = scene.process(9, scene.process(8, None, "bash"), "python3", "x.py")
 
@@ -89,3 +90,11 @@ def test_sizes_durations_and_times() -> None:
     assert describe.full_time(scene.START_NS + 1_500) == "2025-11-24 12:00:00.000001"
     assert describe.several(1, "process") == "1 process"
     assert describe.several(2_000, "process") == "2,000 processes"
+
+
+def test_who_is_busy_says_how_and_with_whom() -> None:
+    event = scene.Story().event(WHO, Action.CPU, Busy(398, 4, "198.51.100.7"))
+    assert [(field.label, field.value) for field in detail_fields(event)] == [
+        ("busy", "4 threads, 398 % of a processor"),
+        ("with", "198.51.100.7"),
+    ]
