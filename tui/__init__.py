@@ -5,6 +5,7 @@
 
 - `feed` reads and decodes, in a thread of its own; it needs no privilege, and may be slow.
 - `model` aggregates, in bounded memory, and hands out frozen snapshots.
+- `indexed` has a finished trace out of its index, and the events around any moment of it.
 - `describe` and `details` put events, processes and violations into words; `cells` makes words safe and
   fits them into columns.
 - `widgets` draw snapshots, one widget a file, and do no I/O; `screens` hold the layout and the keys.

@@ -13,7 +13,6 @@ from tracer.text import printable
 from tracer.where import Where
 from tui import acts
 from tui.acts import Act, Session
-from tui.saving import new_file, save_events, save_report
 from tui.screens.menus import Choice, ChoiceScreen, ConfirmScreen, Question
 
 if TYPE_CHECKING:
@@ -99,6 +98,8 @@ class Acting:
 
     def _export(self, screen: SessionScreen) -> None:
         """What passes the filter; without one, what is selected."""
+        from tui.saving import new_file, save_events  # takes a while to load, and most never ask for it
+
         trace = self._app.desk.trace
         text = self._app.desk.filter_text or screen.selected_text()
         if trace is None or not text:
@@ -113,6 +114,8 @@ class Acting:
         self._confirm(Question("export selection", words, "write the file"), do)
 
     def _report(self, screen: SessionScreen) -> None:
+        from tui.saving import new_file, save_report  # as above
+
         trace = self._app.desk.trace
         if trace is None:
             self._refuse("there is no trace to write a report of")

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from textual import events, work
 from textual.app import App
@@ -38,10 +39,12 @@ from tui.screens.rules import RulesScreen
 from tui.screens.sessions import SessionsScreen
 from tui.screens.timeline import TimelineScreen
 from tui.snapshot import State
-from tui.terminal import CommandTerminal
 from tui.themes import DARK, LIGHT, THEMES
 from tui.vitals import Sampler
 from tui.widgets.terminal import TerminalPane
+
+if TYPE_CHECKING:
+    from tui.terminal import CommandTerminal
 
 VITALS_SECONDS = 1.0
 
@@ -245,6 +248,13 @@ class RubiconApp(App[None]):
             self.desk.model.set_read_only("" if asked else "its control socket is not for you")
 
 
+def _terminal(descriptor: int) -> CommandTerminal:
+    """Its emulator takes a while to load; most screens have no use for it."""
+    from tui.terminal import CommandTerminal
+
+    return CommandTerminal(descriptor)
+
+
 def _same(screen: SessionScreen) -> SessionScreen:
     return screen
 
@@ -257,7 +267,7 @@ def watch(trace: Path | None, terminal_descriptor: int | None = None) -> int:
     in the user's settings.
     """
     config = read_config()
-    terminal = None if terminal_descriptor is None else CommandTerminal(terminal_descriptor)
+    terminal = None if terminal_descriptor is None else _terminal(terminal_descriptor)
     model = Model(known=KnownPeers(default_folder()).read())
     source = IndexedSource(trace, model.kept) if trace else None
     app = RubiconApp(model, source, trace, terminal=terminal, config=config, starts_empty=trace is None)

@@ -17,8 +17,6 @@ from contextlib import suppress
 
 from tracer.config import Notify
 from tracer.events import Level, Violation
-from tracer.export import SessionFacts, violation_document
-from tracer.export.jsonl import line_of
 from tracer.text import printable
 from tui.snapshot import Session
 
@@ -78,6 +76,9 @@ def _environment(violation: Violation, count: int, session: Session) -> Mapping[
 
 
 def _document(violation: Violation, session: Session) -> str:
+    from tracer.export import SessionFacts, violation_document
+    from tracer.export.jsonl import line_of
+
     return line_of(violation_document(violation, SessionFacts(session.id, session.target, "")))
 
 

@@ -6,6 +6,7 @@ import asyncio
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given, settings
@@ -26,11 +27,13 @@ from tracer.events import (
     RuleKind,
     StdioKind,
 )
+from tracer.trace import StoredSession
 from tui import details
 from tui.app import RubiconApp
 from tui.cells import Part, cells, clip, fit, fit_middle, fit_right, parts_cells
 from tui.feed import Batch
 from tui.model import Model
+from tui.screens.sessions import SessionsScreen
 from tui.snapshot import Counts, ProcessRow, Session, State, Summary, ViolationGroup
 from tui.widgets.events import event_line
 from tui.widgets.file_tree import file_line
@@ -146,18 +149,25 @@ def hostile_model(text: str) -> Model:
 
 
 PANES = (["v"], ["p"], ["e", "up"], ["f"], ["escape", "z", "enter"], ["escape", "z"])
-SCREENS = (["2"], ["3"], ["4", "enter"], ["escape", "5"])
+SCREENS = (["2"], ["3"], ["4", "enter"], ["escape", "5"], ["6"], ["1", "p", "K"], ["n", "W"], ["n"])
 
 
 async def look_around(texts: Sequence[str], ways: Sequence[Sequence[str]]) -> None:
     """The app on hostile data, one text after the other: panes, the details of each kind, other screens."""
     app = RubiconApp(hostile_model(""))
+    app.desk.trace = Path("/nonexistent/x.trace")
     async with app.run_test(size=(110, 30)) as pilot:
         for text in texts:
             app.desk.model = hostile_model(text)
             app._begin_anew()
             for keys in ways:
                 await pilot.press(*keys)
+                if app.current_mode == "sessions":
+                    await app.workers.wait_for_complete()
+                    sessions = app.screen
+                    assert isinstance(sessions, SessionsScreen)
+                    record = {"id": text, "command": [text]}
+                    sessions.show_sessions([StoredSession(Path("/x"), record, live=False, size_bytes=7)])
                 await pilot.pause()
                 assert_screen(app)
         assert app.is_running

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
 from textual.command import CommandList
+from textual.widgets import Static
 
+from tests import longtrace
 from tests.tui import scene
 from tests.tui.driver import driven, until
+from tracer.control import Reply
 from tracer.events import Action, Event
+from tui.acts import Session
 from tui.feed import Batch
 from tui.replay import Player
 from tui.screens.menus import ChoiceScreen, ConfirmScreen
@@ -21,6 +27,7 @@ from tui.terminal import CommandTerminal
 from tui.widgets.file_tree import FileTree
 from tui.widgets.filter import FilterBar, FilterInput
 from tui.widgets.peers import PeerList
+from tui.widgets.table import KeyedTable
 from tui.widgets.tabs import SCREENS
 from tui.widgets.terminal import TerminalPane
 from tui.widgets.timeline import TimelineView
@@ -166,6 +173,111 @@ async def test_what_cannot_be_done_is_said() -> None:
     async with driven() as at:
         await at.press("v", "P")
         assert "a detection is no line" in at.said()
+
+
+RULES = {
+    "rules": [
+        {
+            "id": "a",
+            "name": "Tunnel",
+            "level": "high",
+            "kind": "detection",
+            "hits": 2,
+            "file": "/r.yml",
+            "line": 7,
+        },
+        {"id": "b", "name": "Pool", "level": "low", "kind": "detection", "hits": 0, "enabled": False},
+    ],
+    "problems": ["/r.yml:3: no such field"],
+}
+
+
+async def test_rules_are_turned_off_and_on_and_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, dict[str, Any]]] = []
+
+    def ask(_trace: Path, command: str, **arguments: Any) -> Reply:
+        asked.append((command, arguments))
+        return Reply(ok=True, message=f"did {command}", data=RULES if command == "rules" else {})
+
+    monkeypatch.setattr("tui.screens.rules.Session", lambda trace: Session(trace, ask))
+    async with driven() as at:
+        await at.press("4")
+        await at.settle()
+        assert at.part(KeyedTable).row_count == 2
+        assert "no such field" in str(at.app.screen.query_one("#problems", Static).render())
+        for key, done in (("t", ("rule", {"id": "a", "enabled": False})), ("L", ("reload", {}))):
+            await at.press(key)
+            await at.settle()
+            assert done in asked
+            assert f"did {done[0]}" in at.said()
+        await at.press("down", "t")
+        await at.settle()
+        assert ("rule", {"id": "b", "enabled": True}) in asked
+        await at.press("enter")
+        assert isinstance(at.app.screen, DetailsScreen)
+    async with driven(state=State.FINISHED) as at:
+        await at.press("4", "t")
+        assert "read-only: the session has ended" in at.said()
+
+
+def written(folder: Path, suffix: str) -> list[Path]:
+    return list(folder.glob(f"*{suffix}"))
+
+
+@pytest.mark.parametrize(("key", "suffix"), [("E", ".jsonl"), ("W", ".html")])
+async def test_files_are_written_after_a_yes(
+    key: str, suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    longtrace.write_long_trace(tmp_path / "t.trace", 100)
+    async with driven(state=State.FINISHED) as at:
+        at.app.desk.trace = tmp_path / "t.trace"
+        await at.press("slash", *"action:exec", "enter", key)
+        assert isinstance(at.app.screen, ConfirmScreen)
+        await at.press("n")
+        assert not written(tmp_path, suffix)
+        await at.press(key, "y")
+        await at.settle()
+        (out,) = written(tmp_path, suffix)
+        assert out.stat().st_mode & 0o777 == 0o600
+        assert str(out) in at.said()
+        if key == "E":
+            actions = {json.loads(line)["event"]["action"] for line in out.read_text().splitlines()}
+            assert actions == {"exec", "summary"}
+
+
+async def test_sessions_are_listed_anew_and_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUBICON_TRACES", str(tmp_path))
+    async with driven() as at:
+        await at.press("6")
+        await at.settle()
+        assert at.app.screen.query_one("#hint").display
+        longtrace.write_long_trace(tmp_path / "t.trace", 100)
+        await at.press("r")
+        await at.settle()
+        assert at.part(KeyedTable).row_count == 1
+        await at.press("enter")
+        await until(lambda: at.model.snapshot().summary.events == 101)
+        assert at.app.current_mode == "live"
+
+
+async def test_letters_move_as_arrows_do() -> None:
+    async with driven() as at:
+        await at.press("G")
+        last = at.violations.cursor
+        await at.press("k")
+        assert at.violations.cursor == last - 1
+        await at.press("j", "g")
+        assert at.violations.cursor == 0
+        await at.press("p", "h")
+        assert len(at.tree.rows) == 1
+        await at.press("l")
+        assert len(at.tree.rows) > 1
+        await at.press("5", "shift+left")
+        view = at.part(TimelineView)
+        there = view.column
+        await at.press("shift+right", "h", "l", "equals_sign")
+        assert view.column > there
 
 
 async def test_the_palette_does_things() -> None:

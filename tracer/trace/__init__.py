@@ -3,6 +3,7 @@
     capture -> Writer -> FILE -> Reader    replay, export, report
                               -> Follower  the live pipeline and the TUI
                               -> verify    an auditor
+    what a reader made of a finished one -> index -> the next reader
 
 Imported by `tracer.pipeline` and what lies above it. Imports only `errors`, `records` and `text` of
 `tracer`; knows nothing of what a kernel record means beyond the ring-buffer framing around it.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -14,10 +14,12 @@ from tui.desk import Desk
 from tui.screens.base import SessionScreen
 from tui.screens.overlay import DetailsScreen
 from tui.snapshot import Snapshot
-from tui.terminal import CommandTerminal
 from tui.widgets.rows import RowList
 from tui.widgets.terminal import TerminalPane
 from tui.widgets.violations import ViolationList
+
+if TYPE_CHECKING:
+    from tui.terminal import CommandTerminal
 
 
 class CommandScreen(SessionScreen):

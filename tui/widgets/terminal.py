@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 from textual import events
 from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui.terminal import CommandTerminal
+if TYPE_CHECKING:
+    from tui.terminal import CommandTerminal
 
 LEAVE_KEY = "ctrl+right_square_bracket"
 LEAST_GAP_SECONDS = 0.03  # between two drawings
