@@ -183,7 +183,8 @@ def assert_screen(app: RubiconApp) -> None:
 
 @pytest.mark.parametrize("ways", [PANES, SCREENS], ids=["panes", "screens"])
 async def test_everything_with_known_payloads(ways: Sequence[Sequence[str]]) -> None:
-    await look_around(PAYLOADS, ways)
+    """Those that could act on a terminal; the width of the others is a matter of lines, tested above."""
+    await look_around(PAYLOADS[:5], ways)
 
 
 @settings(deadline=None, max_examples=1)
