@@ -216,7 +216,7 @@ static __always_inline u32 put_kernel_name(struct scratch *s, const void *addres
 	return n;
 }
 
-/* `size` raw bytes of kernel memory; at most a sun_path. */
+/* `size` raw bytes of kernel memory, at most RB_PATH_MAX. */
 static __always_inline u32 put_kernel_bytes(struct scratch *s, const void *address, u64 size)
 {
 	u64 len = s->len;
