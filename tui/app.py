@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from tui.terminal import CommandTerminal
 
 VITALS_SECONDS = 1.0
+HANGUP_SECONDS = 2.0  # in which it may end in good order
 
 
 class RubiconApp(App[None]):
@@ -110,11 +112,18 @@ class RubiconApp(App[None]):
         if (first := self._first_mode()) != "live":
             await self.switch_mode(first)
         if not self.is_headless:
-            for number in (signal.SIGTERM, signal.SIGHUP):  # a closed window, too, gets its terminal back
-                asyncio.get_running_loop().add_signal_handler(number, self.exit)
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self.exit)
+            signal.signal(signal.SIGHUP, self._hung_up)
             self.set_interval(VITALS_SECONDS, self._sample)
         if self._source:
             self.desk.feed(self._source, self._trace)
+
+    def _hung_up(self, _number: int, _frame: object) -> None:
+        """The terminal is gone. Who writes to it may wait for ever, the loop among them: end all the same."""
+        last = threading.Timer(HANGUP_SECONDS, os._exit, (128 + signal.SIGHUP,))
+        last.daemon = True
+        last.start()
+        self.call_later(self.exit)
 
     def _first_mode(self) -> str:
         if self._terminal is not None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import pty
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+import tracer
+from tests import longtrace
 from tests.tui import scene
 from tests.tui.driver import until
 from tracer.errors import TraceError
@@ -73,3 +78,18 @@ def test_a_file_that_is_no_trace_is_refused_before_the_terminal_is_touched(tmp_p
     with pytest.raises((TraceError, OSError)):
         picture.save_picture(tmp_path / "missing", tmp_path / "x.svg")
     assert not (tmp_path / "x.svg").exists()
+
+
+def test_a_window_that_is_closed_ends_the_screen(tmp_path: Path) -> None:
+    """Also when nobody had read what it wrote: then its writing waits for ever."""
+    longtrace.write_long_trace(tmp_path / "t.trace", 1_000)
+    main = Path(tracer.__file__).with_name("cli") / "__main__.py"
+    pid, terminal = pty.fork()
+    if not pid:
+        os.environ |= {"TERM": "xterm-256color", "RUBICON_TRACES": str(tmp_path)}
+        os.execv(sys.executable, [sys.executable, "-I", str(main), "watch", str(tmp_path / "t.trace")])
+    shown = b""
+    while b"finished" not in shown:
+        shown += os.read(terminal, 65_536)
+    os.close(terminal)
+    assert os.waitpid(pid, 0)[0] == pid
