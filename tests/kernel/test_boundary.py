@@ -717,7 +717,7 @@ I386 = [
     (Act.KEYCTL, 999, -errno.EOPNOTSUPP),
     (Act.IO_URING_SETUP, 0, -errno.EINVAL),
     (Act.USERFAULTFD, 1 << 30, -errno.EINVAL),
-    *((act, signal.SIGURG, 0) for act in Act if act >= Act.KILL),
+    *((act, signal.SIGURG, 0) for act in Act if Act.KILL <= act <= Act.RT_TGSIGQUEUEINFO),
     (Act.SETGROUPS, 2, 0),
     (Act.SETGROUPS, 0, 0),
     (Act.SETFSGID, 11, 0),
