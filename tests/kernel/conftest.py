@@ -27,8 +27,6 @@ ONE_SOURCE = "RUBICON_TEST_ONE_SOURCE"
 TIER = "RUBICON_TEST_TIER"
 LOADER = "RUBICON_TEST_LOADER"
 
-SETTLING_SECONDS_MAX = 5.0
-
 Triggers = Callable[[str], Path]
 
 
@@ -98,10 +96,9 @@ def guarding(triggers: Triggers) -> Iterator[Watch]:
 
 
 def settle(source: ProbeSource) -> None:
-    """Until what an earlier test left has ended: a kernel thread may hold a file a while longer."""
-    followed = source.probes.map("files")
-    quiet, patience = 0, time.monotonic() + SETTLING_SECONDS_MAX
-    while quiet < 3 or (followed.keys(8) and time.monotonic() < patience):
+    """Until what an earlier test left has ended: a kernel thread may hold a file a moment longer."""
+    quiet = 0
+    while quiet < 3:
         source.sweep()
         drained = source.drain()
         quiet = 0 if drained.bulk.records or drained.critical.records else quiet + 1

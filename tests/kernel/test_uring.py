@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 import subprocess
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.kernel.watching import Run, Watch, closed, flags, opened, where, where_to
-from tracer.records import NO_DESCRIPTOR, Act, Flag, Kind
+from tracer.records import NO_DESCRIPTOR, Act, CloseRecord, Flag, Kind
 
 KERNEL, LATE = Flag(0), Flag.LATE
 PLAIN, THREAD, WORKER, ASKED, WORKER_OF_THREAD = "-", "s", "a", "d", "sa"
@@ -224,6 +225,11 @@ def test_a_file_without_a_descriptor(watch: Watch, here: Path, modes: str) -> No
     (open_,) = run.opens
     assert (open_.path, open_.result, open_.created, flags(open_)) == (f"{here}/f", NO_DESCRIPTOR, 1, KERNEL)
     assert len(run.records) == 3 + len(run.opens) + len(run.closes)
+    closes = run.closes
+    while not closes:  # the kernel takes a ring apart in its own time
+        time.sleep(0.01)
+        closes = [each for each in watch.records() if isinstance(each, CloseRecord)]
+    assert [(each.bytes, each.writes) for each in closes] == [(18, 2)]
 
 
 @in_every_mode
