@@ -66,12 +66,7 @@ int on_exec_open(void *ctx)
 /* The address in the kernel's copy, as peer_from_caller() has it from the caller's. */
 static __always_inline void peer_from_kernel(struct scratch *s, struct rb_connect *r, u64 address, u32 len)
 {
-	struct {
-		u16 family;
-		u16 port;
-		u32 ip4;
-		u8 ip6[16];
-	} given = {};
+	struct given_address given = {};
 
 	bpf_probe_read_kernel(&given, sizeof(given), (void *)address);
 	r->peer.family = given.family;

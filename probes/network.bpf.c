@@ -243,12 +243,7 @@ static __always_inline u32 put_raw_address(struct scratch *s, u64 address, u32 a
 /* What the caller asked for, when no socket holds it. */
 static __noinline void peer_from_caller(struct scratch *s, struct rb_connect *r, u64 address, u32 address_len)
 {
-	struct {
-		u16 family;
-		u16 port;
-		u32 ip4;
-		u8 ip6[16];
-	} given = {};
+	struct given_address given = {};
 
 	record_flag(s, RB_USER_EVIDENCE);
 	if (bpf_probe_read_user(&given.family, 2, (void *)address)) {

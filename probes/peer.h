@@ -48,6 +48,14 @@ static __always_inline bool just_found(struct file *file)
 	return found_since(file, bpf_ktime_get_boot_ns() - CALL_END_NS);
 }
 
+/* An address as calls are given it: struct sockaddr_in and sockaddr_in6 over one another. */
+struct given_address {
+	u16 family;
+	u16 port;
+	u32 ip4;	/* of IPv6 the flow */
+	u8 ip6[16];
+};
+
 static __always_inline bool is_inet(u16 family)
 {
 	return family == AF_INET || family == AF_INET6;

@@ -396,12 +396,7 @@ static __always_inline bool is_first(struct talk *t, struct message *m)
 /* Where the caller sends to. The kernel goes by the same bytes, unless another thread changes them meanwhile. */
 static __noinline bool read_address(struct message *m, struct rb_peer *peer)
 {
-	struct {
-		u16 family;
-		u16 port;
-		u32 ip4;
-		u8 ip6[16];
-	} given = {};
+	struct given_address given = {};
 
 	if (read_address_bytes(m, &given, 8, 0))
 		return false;
