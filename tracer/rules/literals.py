@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from re import _constants, _parser  # type: ignore[attr-defined]
 from typing import Any
 
@@ -40,7 +40,7 @@ def _of_sequence(items: Iterable[tuple[Any, Any]], ignore_case: bool) -> Literal
             continue
         found += [frozenset({run}), _of_item(operation, argument, ignore_case)]
         run = ""
-    return best([*found, frozenset({run})])
+    return _best([*found, frozenset({run})])
 
 
 def _of_item(operation: Any, argument: Any, ignore_case: bool) -> Literals:
@@ -63,10 +63,11 @@ def _united(several: Sequence[Literals]) -> Literals:
     return frozenset().union(*several) if all(several) else _NONE
 
 
-def best(several: Iterable[Literals]) -> Literals:
-    """Those that are found least often: long texts are rare, and few are found less often than many."""
-    return max((each for each in several if each and "" not in each), key=_worth, default=_NONE)
+def _best(several: Iterable[Literals]) -> Literals:
+    """Those that are found least often."""
+    return max((each for each in several if each and "" not in each), key=rarity, default=_NONE)
 
 
-def _worth(literals: Literals) -> tuple[int, int]:
-    return min(map(len, literals)), -len(literals)
+def rarity(texts: Collection[str]) -> tuple[int, int]:
+    """Long texts are rare, and few are found less often than many."""
+    return min(map(len, texts)), -len(texts)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from tracer.events import Match
 from tracer.rules.fields import Facts, Field, Kind, Reader
+from tracer.rules.literals import rarity
 from tracer.rules.reads import Names, all_names, any_names
 from tracer.rules.values import COST_TEXT, TextTest
 
@@ -77,10 +78,8 @@ def any_of(nodes: Iterable[Node]) -> Node:
     )
 
 
-def _worth(node: Node) -> tuple[bool, int, int]:
-    """Long texts are rare, and few are found less often than many."""
-    anchors = node.anchors or frozenset()
-    return not node.common, min(len(text) for _, text in anchors), -len(anchors)
+def _worth(node: Node) -> tuple[bool, tuple[int, int]]:
+    return not node.common, rarity([text for _, text in node.anchors or ()])
 
 
 def _united(several: Sequence[Anchors | None]) -> Anchors | None:
