@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 Address = IPv4Address | IPv6Address
 
@@ -42,6 +43,16 @@ def parse_ip(text: str) -> Address | None:
         return None
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
     return mapped or address
+
+
+def address_test(network: IPv4Network | IPv6Network) -> Callable[[str], bool]:
+    """Whether a text is an address in it."""
+
+    def test(text: str) -> bool:
+        address = parse_ip(text)
+        return address is not None and address in network
+
+    return test
 
 
 @lru_cache(maxsize=16_384)

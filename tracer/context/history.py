@@ -81,9 +81,10 @@ class History:
         if self._contacts.get(key) is None:
             self._contacts.put(key, True)
             network.first_contact = not event.snapshot
-        if reach_of(address) in (Reach.OUTSIDE, Reach.INTERNAL):
+        reach = reach_of(address)
+        if reach in (Reach.OUTSIDE, Reach.INTERNAL):
             self._speakers.put(event.process.entity_id, address)
-        if reach_of(address) is Reach.OUTSIDE and event.outcome is not Outcome.FAILURE:
+        if reach is Reach.OUTSIDE and event.outcome is not Outcome.FAILURE:
             self._meet(event, network)
 
     def _meet(self, event: Event, network: Network) -> None:

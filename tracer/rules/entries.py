@@ -16,6 +16,7 @@ from tracer.rules.endpoints import is_domain
 from tracer.rules.globs import literal, translate
 from tracer.rules.premises import clean
 from tracer.rules.variables import literal_text
+from tracer.text import address
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +108,10 @@ def _internet(matched: dict[str, str]) -> Iterator[str]:
     """By name, if it is one, and by address; with the port, and without."""
     port = matched.get("destination.port", "0")
     domain = matched.get("destination.domain", "").lower().rstrip(".")
-    address = parse_ip(matched.get("destination.ip", ""))
-    hosts = [(domain, domain)] if is_domain(domain) else []
-    if address is not None:
-        hosts.append((f"[{address}]" if address.version == 6 else str(address), str(address)))
-    for with_port, alone in hosts:
+    hosts = [domain] if is_domain(domain) else []
+    if (ip := parse_ip(matched.get("destination.ip", ""))) is not None:
+        hosts.append(str(ip))
+    for host in hosts:
         if port != "0":
-            yield f"{with_port}:{port}"
-        yield alone
+            yield f"{address(host, 0)}:{port}"
+        yield host

@@ -437,11 +437,7 @@ FILE: dict[str, Field] = {
 
 
 def of_boundary(read: Callable[[Boundary], Any]) -> Reader:
-    def reader(facts: Facts) -> Any:
-        detail = facts.event.detail
-        return read(detail) if isinstance(detail, Boundary) else None
-
-    return reader
+    return of_detail(Boundary, read)
 
 
 def _of_credentials(name: str, when: str) -> Reader:

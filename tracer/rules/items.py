@@ -10,11 +10,12 @@ import operator
 from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import ip_network
 
+from tracer.reach import address_test
 from tracer.rules import nodes
 from tracer.rules.fields import Field, Kind, LogSource
 from tracer.rules.nodes import Node
 from tracer.rules.parsed import MANY, NAMES, Line, NotHereError, Part, Value
-from tracer.rules.values import COST_ADDRESS, Alternatives, address_test
+from tracer.rules.values import COST_ADDRESS, Alternatives
 
 _COMPARISONS = {
     "LT": operator.lt,

@@ -47,13 +47,14 @@ class Premises:
         """
         if inode and (device, inode) == (self._devices[Premise.TRACE], self._inode):
             return Premise.TRACE  # by whatever name
-        if (device_of_rules := self._rules.get(clean(path))) is not None:
+        path = clean(path)
+        if (device_of_rules := self._rules.get(path)) is not None:
             return None if inode and device != device_of_rules else Premise.RULES
-        found = self._ours.fullmatch(clean(path))
+        found = self._ours.fullmatch(path)
         if found is None or found.lastgroup is None:
             return None
         premise = Premise(found.lastgroup)
-        is_other = clean(path) == self._trace and self._inode != 0  # of a trace that is rotated it changes
+        is_other = path == self._trace and self._inode != 0  # of a trace that is rotated it changes
         if inode and (device != self._devices[premise] or is_other):
             return None
         return premise

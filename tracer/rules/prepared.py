@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tracer.rules.parsed import Line
-from tracer.rules.yamlfile import Document
+from tracer.rules.yamlfile import Document, parse, read_bytes
 
 HERE = Path(__file__).parent
 PREPARED = HERE.parents[1] / "probes" / "build" / "pack.json"
@@ -34,7 +34,7 @@ class Prepared:
     lines: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
     def documents(self, path: Path, digest: str) -> list[Document]:
-        """None when they are not known."""
+        """Empty when they are not known."""
         return [Document(path, value, {(): line}) for value, line in self.files.get(digest, ())]
 
     def line(self, key: str | None, values: Any) -> Line | None:
@@ -76,8 +76,6 @@ def _code() -> str:
 
 def prepare(folder: Path, path: Path = PREPARED) -> None:
     """Read the rules of `folder` and keep what comes of it. Raises OSError, RuleFileError."""
-    from tracer.rules.yamlfile import parse, read_bytes
-
     files: dict[str, Any] = {}
     lines: dict[str, Any] = {}
     for file in sorted(folder.rglob("*.yml")):

@@ -11,12 +11,10 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 
 import re2  # type: ignore[import-untyped]
 
-from tracer.reach import parse_ip
 from tracer.rules.parsed import MANY, Part
 
 TextTest = Callable[[str], bool]
@@ -48,14 +46,6 @@ def regex_test(pattern: str, flags: int = 0) -> TextTest:
 def _encodable(text: str) -> str:
     """RE2 takes UTF-8: a byte that is none becomes U+FFFD."""
     return text if text.isascii() else os.fsencode(text).decode("utf-8", "replace")
-
-
-def address_test(network: IPv4Network | IPv6Network) -> TextTest:
-    def test(text: str) -> bool:
-        address = parse_ip(text)
-        return address is not None and address in network
-
-    return test
 
 
 @dataclass(slots=True)

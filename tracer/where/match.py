@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from ipaddress import ip_network
 
 from tracer.events import Event, Level
-from tracer.reach import parse_ip
+from tracer.reach import address_test, parse_ip
 from tracer.where.fields import FIELDS, Field, Kind, Violations, field_named, names, texts
 from tracer.where.parse import And, Node, Not, Or, Term, WhereError, Word, parse
 
@@ -172,9 +172,4 @@ def _address_test(term: Term, value: str) -> _Test:
         network = ip_network(parse_ip(value) or value, strict=False)
     except ValueError:
         raise WhereError(f"{value!r} is no address and no network", term.place) from None
-
-    def matches(text: str) -> bool:
-        address = parse_ip(text)
-        return address is not None and address in network
-
-    return matches
+    return address_test(network)
