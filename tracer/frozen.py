@@ -12,6 +12,7 @@ import importlib
 import io
 import pickle
 from enum import Enum, EnumType
+from functools import cache
 from pathlib import Path
 from types import FunctionType
 from typing import Any, cast
@@ -39,6 +40,7 @@ _PLAIN = frozenset(
 )
 
 
+@cache
 def code_fingerprint(root: Path = Path(__file__).parents[1]) -> str:
     """Tells this code from any that may have other classes: what one freezes only itself can thaw."""
     digest = hashlib.sha256()

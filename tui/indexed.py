@@ -32,7 +32,7 @@ LEAST_ROOM_BYTES = 32 * 2**20  # for all of them; half of the trace's size comes
 MAX_BROKEN = 2_000_000  # violations whose time is kept
 BEFORE, AFTER = 2_000, 3_000  # events around a moment
 
-Keep = Callable[[], Mapping[str, bytes]]
+Keep = Callable[[], bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Mark:
 class IndexedSource:
     """What there is to show of a trace. One that is over comes out of its index, or makes one as it is read.
 
-    `keep` gives the parts of the model that takes the batches (`Model.kept`).
+    `keep` gives the model that takes the batches, frozen (`Model.kept`).
     """
 
     def __init__(self, path: Path, keep: Keep) -> None:
@@ -78,14 +78,13 @@ class IndexedSource:
 
     def _all(self) -> Iterator[Batch]:
         for batch in self._read:
-            if self._making is not None:
-                self._making.see(batch)
+            if self._making is None:
+                yield batch
+                continue
+            self._making.see(batch)
             yield batch
-            if (
-                batch.state in (State.FINISHED, State.CUT) and self._making is not None
-            ):  # the model has all of it by now
-                making, self._making = self._making, None
-                making.finish(self._keep())
+            if batch.state in (State.FINISHED, State.CUT):  # the model has all of it by now
+                self._making.finish(self._keep())
 
     def _after_block(self, place: Place, decoder: Decoder) -> None:
         if self._making is not None:
@@ -129,13 +128,13 @@ class _Making:
             to_come = max(0, self._size_bytes - place.offset)
             self._stride = max(self._stride, to_come * taken // max(1, self._room))
 
-    def finish(self, model: Mapping[str, bytes]) -> None:
+    def finish(self, model: bytes) -> None:
         if self._writer is None:
             return
         try:
             self._writer.add("marks", freeze(self._marks))
             self._writer.add("broken", freeze(self._broken))
-            self._writer.add("model", freeze(dict(model)))
+            self._writer.add("model", model)
             self._writer.finish(self._last_block)
         except (OSError, RubiconError, pickle.PicklingError, RecursionError):
             self.discard()
@@ -154,7 +153,8 @@ def read_whole(path: Path) -> Mapping[str, Any] | None:
         return None
     with index:
         try:
-            return {part: thaw(data) for part, data in thaw(index.blob("model")).items()}
+            whole: Mapping[str, Any] = thaw(index.blob("model"))
+            return whole
         except Exception:  # noqa: BLE001  whatever is wrong with it, the trace itself is there
             return None
 
@@ -186,7 +186,7 @@ class Moments:
             found = at if at >= 0 else None
         return None if found is None else (self._numbers[found], self._times[found])
 
-    def around(self, time_ns: int, stopped: Callable[[], bool] = lambda: False) -> Elsewhere:
+    def around(self, time_ns: int) -> Elsewhere:
         """The events around a moment, with what they broke."""
         before: deque[tuple[Event, tuple[Violation, ...]]] = deque(maxlen=BEFORE)
         after: list[tuple[Event, tuple[Violation, ...]]] = []
@@ -195,7 +195,7 @@ class Moments:
                 before.append(item)
             else:
                 after.append(item)
-            if len(after) >= AFTER or stopped():
+            if len(after) >= AFTER:
                 break
         return (*before, *after)
 

@@ -159,10 +159,10 @@ class Model:
         if batch.notices:
             self._notice = batch.notices[-1]
 
-    def kept(self) -> dict[str, Any]:
-        """All that it has made of a session that is over, frozen (`tracer.frozen`), by part."""
+    def kept(self) -> bytes:
+        """All that it has made of a session that is over, by part, frozen (`tracer.frozen`)."""
         with self._lock:
-            return {part: freeze(getattr(self, part)) for part in KEPT}
+            return freeze({part: getattr(self, part) for part in KEPT})
 
     def restore(self, kept: Mapping[str, Any]) -> None:
         """What `kept` gave of another model, thawed; the filter stays."""

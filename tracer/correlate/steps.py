@@ -46,7 +46,7 @@ def _spans(found: Sequence[Joined], skew: Skew | None) -> list[_Span]:
             (ran,) = joined.rans
             spans.append(_Span(ran.began_ns, ran.ended_ns or _FOREVER, ran.process))
             continue
-        span = _shared(joined, skew, shell, _free_ns(found[:place]), following_ns)
+        span = _shared(joined, skew, shell, _free_ns(found[place - 1] if place else None), following_ns)
         spans.append(span)
         following_ns = span.begin_ns
     return spans[::-1]
@@ -66,11 +66,11 @@ def _shared(joined: Joined, skew: Skew | None, shell: _Key | None, free_ns: int,
     return _Span(begin_ns, max(end_ns, last.ended_ns), first.parent)
 
 
-def _free_ns(before: Sequence[Joined]) -> int:
+def _free_ns(before: Joined | None) -> int:
     """When the programs of the call before had ended."""
-    if not before or before[-1].by is not By.PROGRAM:
+    if before is None or before.by is not By.PROGRAM:
         return 0
-    return max(ran.ended_ns or ran.began_ns for ran in before[-1].rans)
+    return max(ran.ended_ns or ran.began_ns for ran in before.rans)
 
 
 def _shell_of(found: Sequence[Joined]) -> _Key | None:

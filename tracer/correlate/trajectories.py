@@ -255,19 +255,12 @@ def _text(value: Any) -> str:
     """Text that can be turned into bytes; numbers as they are written."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    return (
-        value.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape") if _is_text(value) else ""
-    )
-
-
-def _is_text(value: Any) -> bool:
     if not isinstance(value, str):
-        return False
+        return ""
     try:
-        value.encode("utf-8", "surrogateescape")
+        return value.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
-        return False
-    return True
+        return ""
 
 
 def _whole(value: Any) -> int:

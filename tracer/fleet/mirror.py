@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 import re
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,6 +28,7 @@ from tracer.fleet.stream import (
     piece_of,
     token,
 )
+from tracer.trace.rotate import create, let_go
 
 POLL_SECONDS = 0.2
 BLOCK_PIECES_MAX = 128  # 64 MiB: more is no block
@@ -142,11 +141,7 @@ class Mirror:
     def _copy(self, session: str) -> _Copy:
         copy = self._copies.get(session)
         if copy is None:
-            path = self._folder / f"{session}.trace"
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_APPEND
-            descriptor = os.open(path, flags, 0o600)
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            copy = self._copies[session] = _Copy(descriptor)
+            copy = self._copies[session] = _Copy(create(self._folder / f"{session}.trace"))
         return copy
 
 
@@ -167,7 +162,5 @@ def _append(descriptor: int, data: bytes) -> None:
 
 def _end(copy: _Copy) -> None:
     if copy.descriptor >= 0:
-        with suppress(OSError):
-            fcntl.flock(copy.descriptor, fcntl.LOCK_UN)
-        os.close(copy.descriptor)
+        let_go(copy.descriptor)
         copy.descriptor = -1

@@ -113,7 +113,7 @@ class Session:
         self._tally = _Tally()
         self._outcome: Outcome | None = None
         self._error: BaseException | None = None
-        self._outbox = Outbox()
+        self._outbox = Outbox(keeps=rotation.wanted)
         self._watched = Watched(source, self._scopes, self._outbox.add)
         self._following: Following | None = None
         self._wake: Callable[[], object] = lambda: None
@@ -145,7 +145,8 @@ class Session:
             facts = engine_facts(source, trace, rules, renamed=rotation.keep > 0)
             session = {**first[0], "engine": facts}
             self._writer.append([session, *first[1:]])
-            self._outbox.keep(first[1:])
+            if rotation.wanted:
+                self._outbox.keep(first[1:])
             self._judging = Judging(
                 self._writer,
                 self._live_rules.judge,

@@ -18,9 +18,13 @@ _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 
 class Outbox:
-    """Context records that go into the next blocks. May be filled from any thread."""
+    """Context records that go into the next blocks. May be filled from any thread.
 
-    def __init__(self) -> None:
+    keeps   what lasts, for `lasting`
+    """
+
+    def __init__(self, *, keeps: bool = True) -> None:
+        self._keeps = keeps
         self._lock = threading.Lock()
         self._records: deque[tuple[Mapping[str, Any], int]] = deque()
         self._judged: int | None = None
@@ -45,6 +49,8 @@ class Outbox:
             return list(self._lasting)
 
     def _keep(self, record: Mapping[str, Any], size: int) -> None:
+        if not self._keeps:
+            return
         if record["type"] == "rules":  # these are instead of those before
             for old in [each for each in self._lasting if each["type"] == "rules"]:
                 self._lasting.remove(old)

@@ -93,9 +93,8 @@ class Resolver:
             return frozenset()
 
     def _run(self) -> None:
-        self.refresh()
-        self._answered.set()
         while not self._stop.is_set():
+            self.refresh()
+            self._answered.set()
             self._again.wait(REFRESH_SECONDS)
             self._again.clear()
-            self.refresh()

@@ -58,24 +58,22 @@ class Parts:
         descriptor = open_trace_file(path)
         self.first, number = _beginning(descriptor)
         self._parts = [_Part(descriptor, number, 0)]
+        self._files = {_file(descriptor)}
 
     @property
     def size_bytes(self) -> int:
-        while self._extend():
-            pass
+        self._extend_all()
         last = self._parts[-1]
         return last.start + os.fstat(last.descriptor).st_size
 
     def is_live(self) -> bool:
         """Whether it is still written: the writer holds the lock of the last part."""
-        while self._extend():
-            pass
+        self._extend_all()
         return is_being_written(self._parts[-1].descriptor)
 
     def facts(self) -> list[os.stat_result]:
         """Of each file, the oldest first."""
-        while self._extend():
-            pass
+        self._extend_all()
         return [os.fstat(each.descriptor) for each in self._parts]
 
     def pread(self, size: int, offset: int) -> bytes:
@@ -94,12 +92,18 @@ class Parts:
             os.close(part.descriptor)
         self._parts = self._parts[:0]
 
+    def _extend_all(self) -> None:
+        while self._extend():
+            pass
+
     def _extend(self) -> bool:
         """Open the next part, when there is one. It is there only when this one is complete."""
         last = self._parts[-1]
         number = last.number + 1
         descriptor = _opened(part_path(self._path, number))
         if descriptor is None:
+            if _file(self._path) in self._files:  # the oldest is one of those that are open
+                return False
             descriptor = _opened(self._path)  # the next one, if it is the oldest by now
             if descriptor is None:
                 return False
@@ -108,7 +112,17 @@ class Parts:
                 os.close(descriptor)
                 return False
         self._parts.append(_Part(descriptor, number, last.start + os.fstat(last.descriptor).st_size))
+        self._files.add(_file(descriptor))
         return True
+
+
+def _file(which: int | Path) -> tuple[int, int] | None:
+    """What tells a file from any other while it is open; None when there is none."""
+    try:
+        facts = os.stat(which)
+    except OSError:
+        return None
+    return facts.st_dev, facts.st_ino
 
 
 def _opened(path: Path) -> int | None:

@@ -51,7 +51,6 @@ class Rotator:
         self._clock = clock
         self._number = 1
         self._ends: list[int] = []  # the block after each part that is complete, of those that are kept
-        self._oldest = 1
         self._began = clock()
         self._not_before = 0.0
 
@@ -91,9 +90,8 @@ class Rotator:
     def remove_old(self) -> None:
         """As many of the oldest as are too many, and have been read. Raises OSError."""
         keep = self._rotation.keep
-        while 0 < keep < self._number - self._oldest + 1 and self.read_to() >= self._ends[0]:
-            part_path(self._path, self._oldest + 1).rename(self._path)
-            self._oldest += 1
+        while 0 < keep <= len(self._ends) and self.read_to() >= self._ends[0]:
+            part_path(self._path, self._number - len(self._ends) + 1).rename(self._path)
             del self._ends[0]
 
     def finish(self) -> None:
@@ -113,6 +111,12 @@ def create(path: Path) -> int:
     os.fchmod(descriptor, 0o600)  # whatever the umask
     fcntl.flock(descriptor, fcntl.LOCK_EX)  # a reader asking whether it is locked holds it for microseconds
     return descriptor
+
+
+def let_go(descriptor: int) -> None:
+    """Unlocked by name, as a child forked just now may still hold a copy of the descriptor."""
+    fcntl.flock(descriptor, fcntl.LOCK_UN)
+    os.close(descriptor)
 
 
 def created(path: Path) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import threading
 from collections import deque
@@ -26,7 +25,7 @@ from tracer.trace.blocks import (
     encode_block,
     encode_context,
 )
-from tracer.trace.rotate import Rotator, created
+from tracer.trace.rotate import Rotator, created, let_go
 from tracer.trace.seal import Sealer
 
 MEMORY_LIMIT_BYTES = 64 * 2**20
@@ -154,7 +153,7 @@ class Writer:
             if last := self._seal(due=True):
                 self._add(last, EMPTY, EMPTY)
             synced = _sync(self._descriptor)
-            _let_go(self._descriptor)
+            let_go(self._descriptor)
             self._descriptor = -1
             if self._rotator:
                 self._rotator.finish()
@@ -189,10 +188,10 @@ class Writer:
         before, self._descriptor = (self._descriptor, self._end_bytes), descriptor
         self._end_bytes = 0
         if self._begin_part(rotator, part):
-            _let_go(before[0])
+            let_go(before[0])
         else:
             self._descriptor, self._end_bytes = before
-            _let_go(descriptor)
+            let_go(descriptor)
             rotator.abandon()
 
     def _begin_part(self, rotator: Rotator, part: Mapping[str, Any]) -> bool:
@@ -311,12 +310,6 @@ class Writer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _let_go(descriptor: int) -> None:
-    """Unlocked by name, as a child forked just now may still hold a copy of the descriptor."""
-    fcntl.flock(descriptor, fcntl.LOCK_UN)
-    os.close(descriptor)
 
 
 def _sync(descriptor: int) -> bool:
