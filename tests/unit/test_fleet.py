@@ -9,8 +9,9 @@ import pytest
 from nats.js.api import RawStreamMsg
 
 from tracer.errors import UsageError
+from tracer.fleet import is_address
 from tracer.fleet.mirror import BLOCK_PIECES_MAX, Mirror
-from tracer.fleet.stream import Address, Piece, is_address, parse_address, piece_of, subject_of, token
+from tracer.fleet.stream import Address, Piece, parse_address, piece_of, subject_of, token
 from tracer.trace import Reader, TraceState, Writer, ring_section, verify
 
 SESSION = {"type": "session", "id": "s-1"}

@@ -65,10 +65,11 @@ def run(args: argparse.Namespace) -> int:
 
 def _deeds_of(path: Path) -> Deeds:
     """With what is missing told: what was lost in the first looks new in the second."""
-    from tracer.export.deeds import Deeds, variables_of
+    from tracer.export.deeds import Deeds
+    from tracer.rules import Given
 
     with open_trace(path) as trace:
-        deeds = Deeds(variables_of(trace.session))
+        deeds = Deeds(Given.of_session(trace.session).all)
         with shown_progress(lambda: trace.progress, to_terminal=False):
             deeds.take(trace.items())
         closing = closing_of(trace)

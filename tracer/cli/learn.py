@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     learning = Learning()
     for path in paths:
         given = given_by(args, path)
-        learning.begin(path.name, {**given.machine, **given.fixed})
+        learning.begin(path.name, given.all)
         with open_trace(path, lambda _event: ()) as trace:
             for event, _ in trace.items():  # noqa: PERF102  not a dict's
                 if not event.process.setting_up:

@@ -15,6 +15,7 @@ from tracer.capture import Source
 from tracer.capture.preflight import open_source
 from tracer.cli.policies import add_policy_options
 from tracer.events import Level
+from tracer.fleet import is_address
 from tracer.targets.cgroups import mount_point
 
 
@@ -135,7 +136,7 @@ def _collector(text: str) -> str:
 
 
 def _nats(text: str) -> str:
-    if not text.startswith(("nats://", "tls://", "ws://", "wss://")):
+    if not is_address(text):
         raise argparse.ArgumentTypeError("give a URL such as nats://127.0.0.1:4222")
     return text
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,6 +50,5 @@ def given_by(args: argparse.Namespace, trace: Path | None = None) -> Given:
     from tracer.trace.read import Reader
 
     with Reader(trace) as reader:
-        rules = reader.session.get("rules")
-    known = Given.recorded(rules.get("variables") if isinstance(rules, Mapping) else None)
+        known = Given.of_session(reader.session)
     return Given(known.machine or of_this_machine(), {**known.fixed, **fixed})

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tracer.errors import RubiconError, UsageError
+from tracer.fleet import is_address
 from tracer.text import printable
 from tracer.trace import find_trace
 
 if TYPE_CHECKING:
     from tracer.fleet.mirror import Mirror
-
-_SCHEMES = ("nats://", "tls://", "ws://", "wss://")
 
 
 def find(word: str) -> Path:
@@ -25,7 +24,7 @@ def find(word: str) -> Path:
     Raises what `find_trace` does; RubiconError when the server cannot be reached, UsageError when it does not
     have the session.
     """
-    if not word.startswith(_SCHEMES):
+    if not is_address(word):
         return find_trace(word)
     mirror, folder = mirror_of(word)
     mirror.fetch()
@@ -52,10 +51,6 @@ def the_one_in(folder: Path, url: str) -> Path:
         raise UsageError(f"{printable(url)}: there is no such session")
     names = ", ".join(path.stem for path in found[-5:])
     raise UsageError(f"{printable(url)}: name one of its sessions after a slash, such as {names}")
-
-
-def is_remote(word: str | None) -> bool:
-    return word is not None and word.startswith(_SCHEMES)
 
 
 def _say(what: str) -> None:

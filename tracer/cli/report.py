@@ -36,13 +36,13 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(args: argparse.Namespace) -> int:
     from tracer.export import report
     from tracer.export.audit import Audit
-    from tracer.export.deeds import variables_of
+    from tracer.rules import Given
 
     path = find(args.trace)
     integrity = verify(path, Keyring().known())
     with open_trace(path) as trace:
         refuse_to_overwrite(path, args.output)
-        summary, audit = Summary(), Audit(variables_of(trace.session).get("workspace", ()))
+        summary, audit = Summary(), Audit(Given.of_session(trace.session).all.get("workspace", ()))
         with shown_progress(lambda: trace.progress, to_terminal=False):
             audit.take(_counted(trace, summary))
         summary.closing = closing_of(trace)

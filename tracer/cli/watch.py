@@ -6,9 +6,10 @@ import argparse
 import os
 from pathlib import Path
 
-from tracer.cli.remote import find, is_remote, mirror_of, the_one_in
+from tracer.cli.remote import find, mirror_of, the_one_in
 from tracer.cli.screen import has_terminal, save_screen, watch_here
 from tracer.errors import EXIT_OK, UsageError
+from tracer.fleet import is_address
 from tracer.trace import find_trace, newest_trace
 
 SCREENS = ("live", "network", "files", "rules", "timeline", "sessions")
@@ -40,7 +41,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def run(args: argparse.Namespace) -> int:
-    if is_remote(args.session):
+    if is_address(args.session):
         return _watch_elsewhere(args)
     if args.picture is not None:
         save_screen(find_trace(args.session), args.picture, args.size, args.screen)

@@ -8,14 +8,14 @@ apart.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from tracer.events import Action, Event, Exec, File, Network, NetworkType, Outcome, Violation
 from tracer.reach import Reach, reach_of
 from tracer.rules.generalise import path_pattern, placed, roots_of
-from tracer.rules.variables import Given, Variables
+from tracer.rules.variables import Variables
 from tracer.text import address
 
 DEEDS_MAX = 100_000
@@ -102,13 +102,6 @@ class Deeds:
                 return
             deed = its[name] = Deed(kind, name, example, event)
         deed.add(event)
-
-
-def variables_of(session: Mapping[str, object]) -> Variables:
-    """The workspace and the home that a session was recorded with; what the command line gave goes before."""
-    rules = session.get("rules")
-    given = Given.recorded(rules.get("variables") if isinstance(rules, Mapping) else None)
-    return {**given.machine, **given.fixed}
 
 
 def peer_name(network: Network) -> str:

@@ -15,5 +15,13 @@ A block too large for a message is divided. A message has the headers
     Rubicon-State   live, ended (this was the last block) or cut (the engine was killed; then there are no
     bytes)
 
-Stands beside the exports; imported by `tracer.cli`. Only here `nats` is imported.
+Stands beside the exports; imported by `tracer.cli`. Only here `nats` is imported,
+and not by this file.
 """
+
+SCHEMES = ("nats", "tls", "ws", "wss")
+
+
+def is_address(word: str | None) -> bool:
+    """Whether a word is the address of a server, or of a session there."""
+    return word is not None and word.partition("://")[0] in SCHEMES and "://" in word

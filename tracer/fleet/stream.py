@@ -18,11 +18,11 @@ from nats.js.api import StorageType
 from nats.js.errors import BadRequestError
 
 from tracer.errors import UsageError
+from tracer.fleet import SCHEMES
 from tracer.text import printable
 
 STREAM = "RUBICON"
 SUBJECTS = "rubicon.trace.*.*"
-SCHEMES = ("nats", "tls", "ws", "wss")
 PIECE_BYTES = 512 * 1024  # of a block; a server takes 1 MiB, if it is not told otherwise
 AWAY = (Error, OSError, asyncio.TimeoutError)  # what a server that is not there now raises
 _CONNECT_SECONDS = 3
@@ -60,10 +60,6 @@ class Address:
         """Without a password."""
         parts = urlsplit(self.server)
         return printable(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}")
-
-
-def is_address(word: str | None) -> bool:
-    return word is not None and word.partition("://")[0] in SCHEMES and "://" in word
 
 
 def parse_address(text: str) -> Address:

@@ -44,9 +44,20 @@ class Given:
         """For the trace, so that a replay elsewhere puts in the same."""
         return {"machine": dict(self.machine), "fixed": dict(self.fixed)}
 
+    @property
+    def all(self) -> dict[str, Values]:
+        """By name; what the command line gave goes before."""
+        return {**self.machine, **self.fixed}
+
+    @classmethod
+    def of_session(cls, session: Mapping[str, object]) -> Given:
+        """Those that a session was recorded with, whatever its record holds."""
+        rules = session.get("rules")
+        return cls.recorded(rules.get("variables") if isinstance(rules, Mapping) else None)
+
     @classmethod
     def recorded(cls, record: object) -> Given:
-        """Of a session record, whatever it holds."""
+        """What `record` gave, whatever it holds."""
         found = record if isinstance(record, Mapping) else {}
         return cls(_variables_in(found.get("machine")), _variables_in(found.get("fixed")))
 
